@@ -1,0 +1,158 @@
+"""Writing so that nothing of the user's is lost: whole files or none, and never into another's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from delineate.errors import DelineateError, ImageError, OutputError, UsageError
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Open a binary file that appears at `path` whole when the block ends, or not at all.
+
+    The content goes to a temporary file in the same folder, is flushed to the disk and renamed.
+
+    Args:
+        path: Where the file shall be; its folder exists.
+
+    Raises:
+        OutputError: The place cannot be written or the disk is full.
+    """
+    temporary: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".part", delete=False
+        ) as stream:
+            temporary = Path(stream.name)
+            yield stream  # type: ignore[misc]  # NamedTemporaryFile's wrapper is an IO[bytes] in all but name
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+        temporary = None
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 to `path`, whole or not at all.
+
+    Raises:
+        OutputError: The place cannot be written or the disk is full.
+    """
+    with atomic_write(path) as stream:
+        stream.write(text.encode())
+
+
+def write_with(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Call `write` with a binary stream that becomes `path`, whole or not at all.
+
+    Raises:
+        OutputError: The place cannot be written or the disk is full.
+    """
+    with atomic_write(path) as stream:
+        write(stream)
+
+
+def new_folder(path: Path, what: str) -> Path:
+    """Make the folder `path`, or take it if it is there and empty.
+
+    Args:
+        path: The folder to be.
+        what: What will be put there, for the message: "the run".
+
+    Returns:
+        `path`.
+
+    Raises:
+        OutputError: It holds something already, is a file, or cannot be written.
+    """
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path} is a file, but {what} needs a folder. Give another one with --out.")
+    try:
+        if path.is_dir() and any(path.iterdir()):
+            raise OutputError(
+                f"{path} is not empty, and {what} would be mixed with what is there. Nothing was touched. "
+                f"Give a new folder with --out, or remove this one first."
+            )
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(path, error) from error
+    probe_writable(path)
+    return path
+
+
+def probe_writable(folder: Path) -> None:
+    """Find out now, not after an hour's work, whether `folder` can be written.
+
+    Raises:
+        OutputError: It cannot.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".delineate-probe.") as stream:
+            stream.write(bytes(4096))
+            stream.flush()
+    except OSError as error:
+        raise output_error(folder, error) from error
+
+
+def existing_folder(path: Path, what: str) -> Path:
+    """Return `path` if it is a folder that can be read.
+
+    Raises:
+        UsageError: There is none, it is a file, or it may not be read.
+    """
+    if not path.exists():
+        raise UsageError(f"{path} does not exist. Give the folder that holds {what}.")
+    if not path.is_dir():
+        raise UsageError(f"{path} is a file. Give the folder that holds {what}.")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise UsageError(f"{path} may not be read by this user. Change its permissions (chmod u+rx).")
+    return path
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal digits.
+
+    Raises:
+        ImageError: The file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ImageError(path, error.strerror or str(error)) from error
+    return digest.hexdigest()
+
+
+def output_error(path: Path, error: OSError) -> DelineateError:
+    """The OSError of a write, said for the user."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason = "the disk is full. Free some space or give another folder with --out."
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        reason = "it may not be written. Change its permissions or give another folder with --out."
+    elif error.errno == errno.ENAMETOOLONG:
+        reason = "the name is too long for this file system. Rename the input or give a shorter --out."
+    else:
+        reason = f"{error.strerror or error}. Give another folder with --out."
+    return OutputError(f"Cannot write {path}: {reason}")
+
+
+def _umask() -> int:
+    """The process's umask (reading it means setting it for an instant)."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
