@@ -1,0 +1,22 @@
+"""What all tests share: where the real data lie, and quiet, repeatable property tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real data sets; tests that need it are skipped where it is missing."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    root = Path(os.environ.get("DELINEATE_TEST_DATA", default))
+    if not root.is_dir():
+        pytest.skip(f"the real data sets are not at {root}; set DELINEATE_TEST_DATA to their folder")
+    return root
