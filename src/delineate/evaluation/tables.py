@@ -1,0 +1,93 @@
+"""The scores as files: `cases.csv`, one row a case and label, and `summary.json`, which follows from it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import cast, get_args
+
+from delineate.errors import DataError
+from delineate.evaluation.scores import CaseScore, State
+from delineate.evaluation.summary import Summary
+from delineate.files import write_text
+
+_COLUMNS = tuple(field.name for field in fields(CaseScore))
+
+
+def write_cases_csv(path: Path, scores: Sequence[CaseScore]) -> None:
+    """Write one row a case and label, whole or not at all.
+
+    Numbers stand in full precision, so that every mean can be recomputed; what is undefined is left blank.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(score) for score in scores)
+    write_text(path, text.getvalue())
+
+
+def read_cases_csv(path: Path) -> tuple[CaseScore, ...]:
+    """Read what `write_cases_csv` wrote.
+
+    Raises:
+        DataError: The file cannot be read or is not such a table.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return tuple(_score(row) for row in csv.DictReader(stream))
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise DataError(f"{path} is not a table of scores as Delineate writes it: {error}") from error
+
+
+def write_summary_json(path: Path, summary: Summary) -> None:
+    """Write the summary as JSON, whole or not at all.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    write_text(path, summary.to_json())
+
+
+def read_summary_json(path: Path) -> Summary:
+    """Read what `write_summary_json` wrote.
+
+    Raises:
+        DataError: The file cannot be read or is not such a summary.
+    """
+    try:
+        return Summary.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a summary as Delineate writes it: {error}") from error
+
+
+def _score(row: dict[str, str]) -> CaseScore:
+    def number(name: str) -> float | None:
+        return float(row[name]) if row[name] else None
+
+    state = row["state"]
+    if state not in get_args(State) or row["hd95_is_diagonal"] not in {"True", "False"}:
+        raise ValueError(f"the row of {row['case']} has a state that is none")
+    return CaseScore(
+        case=row["case"],
+        group=row["group"],
+        label=row["label"],
+        state=cast(State, state),  # checked above
+        dice=number("dice"),
+        iou=number("iou"),
+        precision=number("precision"),
+        recall=number("recall"),
+        accuracy=number("accuracy"),
+        hd95_px=number("hd95_px"),
+        hd95_mm=number("hd95_mm"),
+        nsd=number("nsd"),
+        reference_px=int(row["reference_px"]),
+        prediction_px=int(row["prediction_px"]),
+        hd95_is_diagonal=row["hd95_is_diagonal"] == "True",
+        pixel_accuracy=number("pixel_accuracy"),
+    )

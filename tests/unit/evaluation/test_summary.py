@@ -1,0 +1,157 @@
+"""The summary: every number by hand, what may not happen to missed cases, and its way through JSON."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from delineate.evaluation.scores import CaseScore, score_case
+from delineate.evaluation.summary import Summary, summarise
+from delineate.image import LabelSet, Mask
+
+LESION = LabelSet.of("lesion")
+
+
+def line(pixels: range) -> Mask:
+    """A mask of 10 pixels in a row with these set."""
+    values = np.zeros((1, 10), np.uint8)
+    values[0, list(pixels)] = 1
+    return Mask(values, LESION)
+
+
+NOTHING = range(0)
+
+
+def cohort() -> list[CaseScore]:
+    """Five cases of three patients: Dice 1, 0.5, missed, false alarm, both empty."""
+    pairs = [
+        ("a1", "a", range(4), range(4)),
+        ("a2", "a", range(2), range(1, 3)),
+        ("b1", "b", range(3), NOTHING),
+        ("b2", "b", NOTHING, range(5)),
+        ("c1", "c", NOTHING, NOTHING),
+    ]
+    return [
+        score
+        for case, group, reference, prediction in pairs
+        for score in score_case(case, group, line(reference), line(prediction))
+    ]
+
+
+def test_every_number_of_a_small_cohort() -> None:
+    summary = summarise(cohort(), LESION)
+    assert (summary.cases, summary.groups) == (5, 3)
+    (label,) = summary.labels
+    assert (label.valid, label.empty, label.missed, label.false_alarms) == (4, 1, 1, 1)
+    assert label.false_alarm_px == 5
+    dice = label.metrics["dice"]
+    assert dice is not None
+    assert (dice.n, dice.groups) == (4, 2)
+    assert (dice.mean, dice.mean_of_groups) == (0.375, (0.75 + 0) / 2)
+    assert (dice.minimum, dice.lower_quartile, dice.median) == (0.0, 0.0, 0.25)
+    assert (dice.upper_quartile, dice.maximum) == (0.625, 1.0)
+    assert (dice.low, dice.high) == (0.0, 0.75)  # a twice, b twice, or both
+    assert label.sensitivity is not None
+    assert (label.sensitivity.successes, label.sensitivity.n) == (2, 3)
+    assert label.specificity is not None
+    assert (label.specificity.successes, label.specificity.n, label.specificity.share) == (1, 2, 0.5)
+    assert summary.pixel_accuracy is not None
+    assert summary.pixel_accuracy.mean == pytest.approx((1.0 + 0.8 + 0.7 + 0.5 + 1.0) / 5)
+    assert summary.mean_dice is not None
+    assert summary.mean_dice.mean == 0.375
+
+
+def test_missing_a_structure_never_improves_a_distance() -> None:
+    scores = cohort()
+    better = summarise([score for score in scores if score.case != "b1"], LESION).labels[0].metrics["hd95_px"]
+    worse = summarise(scores, LESION).labels[0].metrics["hd95_px"]
+    assert better is not None
+    assert worse is not None
+    assert worse.mean > better.mean
+
+
+def test_precision_and_recall_rest_on_the_cases_that_have_them() -> None:
+    metrics = summarise(cohort(), LESION).labels[0].metrics
+    precision, recall, accuracy = metrics["precision"], metrics["recall"], metrics["accuracy"]
+    assert precision is not None
+    assert recall is not None
+    assert accuracy is not None
+    assert (precision.n, recall.n, accuracy.n) == (3, 3, 5)
+    assert precision.mean == recall.mean == 0.5
+    assert metrics["hd95_mm"] is None
+
+
+def test_labels_weigh_alike_whatever_their_cases() -> None:
+    two = LabelSet.of("common", "rare")
+    scores = []
+    for number in range(12):
+        score = cohort()[0]
+        common = replace(score, case=str(number), group=str(number), label="common", dice=0.9)
+        rare = replace(common, label="rare", dice=0.5) if number < 6 else None
+        empty = replace(common, label="rare", dice=None, state="both empty")
+        scores += [common, rare or empty]
+    summary = summarise(scores, two)
+    assert summary.mean_dice is not None
+    assert summary.mean_dice.mean == pytest.approx(0.7)
+    assert summary.mean_dice.low == pytest.approx(0.7)
+    assert (summary.labels[1].valid, summary.labels[1].empty) == (6, 6)
+    assert summary.labels[1].sensitivity is not None
+
+
+def test_nothing_to_find_and_nothing_found() -> None:
+    empty = [score for score in cohort() if score.state == "both empty"]
+    summary = summarise(empty, LESION)
+    assert summary.mean_dice is None
+    assert summary.labels[0].metrics["dice"] is None
+    assert summary.labels[0].sensitivity is None
+    assert summary.labels[0].specificity is not None
+    assert summary.labels[0].specificity.share == 1.0
+
+
+@pytest.mark.parametrize(
+    ("groups", "note"),
+    [
+        (["a"], "one case cannot"),
+        (["a", "a"], "all 2 cases belong to one group"),
+        (list("abc"), "With 3 groups"),
+        (list("abcdefghij"), ""),
+    ],
+)
+def test_the_note_says_why_or_how_far_intervals_can_be_trusted(groups: list[str], note: str) -> None:
+    scores = [replace(cohort()[1], case=str(i), group=group) for i, group in enumerate(groups)]
+    summary = summarise(scores, LESION)
+    assert note in summary.interval_note
+    assert bool(summary.interval_note) == bool(note)
+    dice = summary.labels[0].metrics["dice"]
+    assert dice is not None
+    assert (dice.low is None) == (len(set(groups)) == 1)
+
+
+def test_json_brings_it_back() -> None:
+    summary = summarise(cohort(), LESION)
+    assert Summary.from_json(summary.to_json()) == summary
+    assert "NaN" not in summary.to_json()
+    assert not any(case in summary.to_json() for case in ("a1", "a2", "b1"))
+    with pytest.raises(ValueError, match="Extra inputs"):
+        Summary.from_json(summary.to_json().replace('"cases"', '"casks"'))
+
+
+def test_seed_decides_and_order_does_not() -> None:
+    scores = cohort() + [replace(score, case=score.case + "x", group="d", dice=0.3) for score in cohort()]
+    assert summarise(scores, LESION, seed=1) == summarise(scores, LESION, seed=1)
+    backwards = summarise(scores[::-1], LESION).labels[0].metrics["dice"]
+    forwards = summarise(scores, LESION).labels[0].metrics["dice"]
+    assert backwards is not None
+    assert forwards is not None
+    assert backwards.model_dump() == pytest.approx(forwards.model_dump())
+
+
+def test_incomplete_scores_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one case"):
+        summarise([], LESION)
+    with pytest.raises(ValueError, match="every label"):
+        summarise(cohort(), LabelSet.of("lesion", "organ"))
+    with pytest.raises(ValueError, match="scored twice: a1"):
+        summarise([*cohort(), cohort()[0]], LESION)
