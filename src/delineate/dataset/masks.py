@@ -1,4 +1,4 @@
-"""What the values in a set of masks mean: understood over the whole set, or refused with the option that decides."""
+"""What the values of masks mean: understood over the whole set, or refused with the option that decides."""
 
 from __future__ import annotations
 
