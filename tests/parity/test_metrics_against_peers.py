@@ -117,9 +117,9 @@ def test_surface_distance_measures_corners_and_lengths_and_stays_close() -> None
 
 
 def test_surface_distance_gives_long_pixel_sides_more_weight() -> None:
-    # a square of 7 × 7 moved by 3 columns, pixels 1 high and 2.5 wide. Of its 24 boundary pixels 4 above and 4
-    # below lie on the other's: 1/3. By length: each side's 8 corner points stand for 2.5 along a row, 1 along a
-    # column and half a diagonal c at the four ends; above and below, 4 of 2.5 and one end lie on the other's.
+    # a square of 7 × 7 moved by 3 columns, pixels 1 high and 2.5 wide. Of its 24 boundary pixels 4 above and
+    # 4 below lie on the other's: 1/3. By length: each side's 8 corner points stand for 2.5 along a row, 1 in
+    # a column and half a diagonal c at the ends; above and below, 4 of 2.5 and one end lie on the other's.
     c = math.hypot(1.0, 2.5) / 2
     by_length = 2 * (4 * 2.5 + c) / (2 * 6 * 2.5 + 2 * 6 * 1.0 + 4 * c)
     reference = np.zeros((20, 20), bool)
