@@ -141,7 +141,8 @@ def grow(random: np.random.Generator, eye: Eye, thinnest: float) -> Segments:
         pieces.append(Segments(tips.place, moved.place, tips.radius, radius, tips.artery))
         from_fovea = np.hypot(*(moved.place - eye.fovea).T)
         alive = (radius > thinnest) & (np.hypot(*moved.place.T) < 1.05) & (from_fovea > FOVEA_CLEAR)
-        tips = _branch(random, moved.take(alive), thinnest)
+        tips = _branch(random, moved.take(alive))
+        tips = tips.take(tips.radius > thinnest)
     columns = zip(*(vars(piece).values() for piece in pieces), strict=True)
     return Segments(*(np.concatenate(column) for column in columns))
 
@@ -193,7 +194,7 @@ def _steer(random: np.random.Generator, tips: _Tips, eye: Eye) -> Vector:
     )
 
 
-def _branch(random: np.random.Generator, tips: _Tips, thinnest: float) -> _Tips:
+def _branch(random: np.random.Generator, tips: _Tips) -> _Tips:
     """Split the tips that have gone their way; the larger branch goes on, the smaller leaves to one side."""
     count = len(tips.radius)
     due = (tips.until_branch <= 0) & (count < MAXIMUM_TIPS)
@@ -220,4 +221,4 @@ def _branch(random: np.random.Generator, tips: _Tips, thinnest: float) -> _Tips:
         arc=np.zeros(count),
         bend=random.uniform(0, 2 * np.pi, count),
     )
-    return older.with_more(younger.take(due & (smaller > thinnest)))
+    return older.with_more(younger.take(due))

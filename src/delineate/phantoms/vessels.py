@@ -19,7 +19,7 @@ THINNEST_DRAWN_PX = 0.6  # narrower lines would miss pixel centres and fall apar
 FUNDUS = np.array([0.80, 0.40, 0.17], np.float32)
 DISC = np.array([1.18, 0.95, 0.50], np.float32)
 BLOOD = np.array([0.42, 1.00, 0.90], np.float32)  # how strongly blood takes red, green and blue light
-CAMERA_NOISE = 0.013
+CAMERA_NOISE = 0.018
 
 
 @dataclass(frozen=True)
