@@ -92,6 +92,7 @@ def test_pictures_and_masks_have_the_size_asked_for(kind: PhantomKind, size: tup
     assert phantom.image.shape in (size, (*size, 3))
     assert set(np.unique(phantom.mask)) <= set(range(len(kind.labels) + 1))
     assert phantom.image.std() > 5
+    assert phantom.mask.any()
 
 
 @every_kind

@@ -15,6 +15,7 @@ from delineate.phantoms.vessel_tree import TRUNK_RADIUS, Eye, grow
 
 THINNEST = 0.0042
 THINNEST_PX = 0.4
+THINNEST_OF_TRUNK = 0.45  # but so much of a trunk's calibre is always drawn, else small pictures have none
 THINNEST_DRAWN_PX = 0.6  # narrower lines would miss pixel centres and fall apart
 FUNDUS = np.array([0.80, 0.40, 0.17], np.float32)
 DISC = np.array([1.18, 0.95, 0.50], np.float32)
@@ -71,7 +72,8 @@ def _draw_eye(random: np.random.Generator) -> Eye:
 def _vessels(random: np.random.Generator, eye: Eye, frame: Frame, size: tuple[int, int]) -> VesselMap:
     """Grow the vessels and draw them."""
     radius_px = frame.radius * min(size)
-    tree = grow(random, eye, max(THINNEST, THINNEST_PX / radius_px))
+    resolved = min(THINNEST_PX / radius_px, THINNEST_OF_TRUNK * TRUNK_RADIUS)
+    tree = grow(random, eye, max(THINNEST, resolved))
     corner = (np.array(size) - 1) / 2 + np.array(frame.centre) * min(size)
     in_pixels = replace(
         tree,
