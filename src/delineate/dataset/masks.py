@@ -3,56 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from delineate import formats
+from delineate.dataset.mask_encoding import ANY, Kind, MaskEncoding, ValueRow, colour_distances, value_text
+from delineate.dataset.mask_option import LabelOption, parse_labels
+from delineate.dataset.mask_recognition import recognise
+from delineate.dataset.mask_survey import FRACTION_LEVELS, Survey, Surveyor
+from delineate.dataset.mask_table import encode, option_by_ranges, option_for, refusal
+from delineate.errors import MaskError
 from delineate.formats import StoredMask
-from delineate.image import LabelSet
+from delineate.image import BACKGROUND, LabelSet
 
-
-@dataclass(frozen=True)
-class ValueRow:
-    """A line of the table that is shown: what a stored value means and how much of it there is.
-
-    Attributes:
-        value: The stored value, a range "0–127" or a colour "#ff0000".
-        label: Its label's name; None for background.
-        share: Of all pixels of the set, 0 to 1.
-        cases: Files in which it occurs.
-    """
-
-    value: str
-    label: str | None
-    share: float
-    cases: int
-
-
-@dataclass(frozen=True)
-class MaskEncoding:
-    """How stored mask pixels become labels."""
-
-    kind: Literal["values", "threshold", "instances", "colours"]
-    labels: LabelSet
-    rows: tuple[ValueRow, ...]
-    notes: tuple[str, ...] = ()
-
-    def decode(self, stored: StoredMask, path: Path) -> npt.NDArray[np.uint8]:
-        """The mask as `(H, W)` uint8, 0 background, 1…n the labels; MaskError on values undecided."""
-        raise NotImplementedError
-
-    def to_json(self) -> dict[str, object]:
-        """This encoding as plain lists, numbers and strings."""
-        raise NotImplementedError
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, object]) -> MaskEncoding:
-        """Read what `to_json` gave."""
-        raise NotImplementedError
+_EXACT_COLOURS = 64
+_NEAR = 110.0  # of 442, black to white: the edge between two colours lies within it of one of them
+_FAR_SHARE = 0.01
 
 
 def understand(
@@ -63,5 +31,162 @@ def understand(
     read: Callable[[Path], StoredMask] = formats.read_mask,
     progress: Callable[[int, int], object] | None = None,
 ) -> MaskEncoding:
-    """Look at all masks of a set and say what their values mean; `progress(done, total)`."""
-    raise NotImplementedError
+    """Look at all masks of a set and say what their values mean.
+
+    Args:
+        masks: The files, at least one.
+        labels: The user's --labels option; see `mask_option`. It decides all.
+        names: Label names by value where the data set has them (a `dataset.json`); 0 is background.
+        read: How a mask is read.
+        progress: Called with the masks read and their number.
+
+    Returns:
+        The encoding, with the table to show.
+
+    Raises:
+        UsageError: `labels` cannot be read.
+        MaskError: Masks cannot be read, are all empty, or can mean more than one thing.
+    """
+    option = parse_labels(labels) if labels is not None else None
+    if not masks:
+        raise MaskError("There are no masks.")
+    surveyor = Surveyor()
+    surveyor.look(masks, read, progress)
+    if option is not None:
+        return _as_told(surveyor.survey("colours" if option.colours else "values"), option)
+    if names is not None:
+        return _as_named(surveyor.survey("values"), names)
+    return recognise(surveyor.survey(), read)
+
+
+def _as_told(survey: Survey, option: LabelOption) -> MaskEncoding:
+    """The encoding that --labels describes, after checking that the masks hold what it names."""
+    if survey.fractions:
+        return _told_fractions(survey, option)
+    values = survey.tally.values
+    blurred = survey.lossy or len(values) > _EXACT_COLOURS
+    if option.colours and blurred:
+        return _nearest_colours(survey, option)
+    for label in option.labels:
+        mine = [entry for entry in option.entries if entry.label == label.value]
+        if not any(((values >= entry.first) & (values <= entry.last)).any() for entry in mine):
+            what = ", ".join(entry.text for entry in mine)
+            raise refusal(
+                survey,
+                f'--labels names {what} as "{label.name}", but no mask holds it. These are the values:',
+                option_for(survey, [int(v) for v in values if v][:_EXACT_COLOURS]),
+            )
+    if option.exact and survey.lossy:
+        raise refusal(
+            survey,
+            "Lossy compression has changed the values near edges, so that --labels must name ranges.",
+            option_by_ranges(survey),
+        )
+    ranges = [(entry.first, entry.last, entry.label) for entry in option.entries]
+    named = np.zeros(len(values), bool)
+    for first, last, _ in ranges:
+        named |= (values >= first) & (values <= last)
+    unnamed = [int(value) for value in values[~named]]
+    ranges += [(value, value, BACKGROUND) for value in unnamed] if option.exact else _gaps(ranges)
+    if option.exact and not any(first == 0 for first, _, _ in ranges):
+        ranges.append((0, 0, BACKGROUND))
+    left = [value_text(value, survey.reading) for value in unnamed if value]
+    notes = []
+    if left:
+        more = f" and {len(left) - 8} more" if len(left) > 8 else ""
+        notes.append(f"not named by --labels, so background: {', '.join(left[:8])}{more}")
+    return encode(survey, _kind(option), option.labels, ranges, notes)
+
+
+def _kind(option: LabelOption) -> Kind:
+    if option.colours:
+        return "colours"
+    above = [entry.above for entry in option.entries if entry.label]
+    if len(option.labels) == 1 and len(above) == 1 and above[0] is not None:
+        return "instances" if above[0] == 0 else "threshold"
+    return "values"
+
+
+def _gaps(ranges: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """What lies below, between and above the ranges, as background."""
+    gaps, free = [], 0
+    for first, last, _ in sorted(ranges):
+        if first > free:
+            gaps.append((free, first - 1, BACKGROUND))
+        free = last + 1
+    if free <= ANY:
+        gaps.append((free, ANY, BACKGROUND))
+    return gaps
+
+
+def _told_fractions(survey: Survey, option: LabelOption) -> MaskEncoding:
+    """A threshold for masks of shares from 0 to 1."""
+    above = [entry.above for entry in option.entries if entry.label]
+    if len(above) != 1 or above[0] is None or not 0 <= above[0] < 1:
+        raise refusal(survey, "The masks hold shares from 0 to 1, here as 0…255.", ">0.5=foreground")
+    at = int(above[0] * FRACTION_LEVELS)
+    return encode(survey, "threshold", option.labels, [(0, at, BACKGROUND), (at + 1, ANY, 1)])
+
+
+def _nearest_colours(survey: Survey, option: LabelOption) -> MaskEncoding:
+    """Named colours among blurred ones: every pixel takes the nearest of them, or black."""
+    ranges = [(entry.first, entry.last, entry.label) for entry in option.entries]
+    if not any(first == 0 for first, _, _ in ranges):
+        ranges.append((0, 0, BACKGROUND))
+    ranges.sort()
+    named = np.array([first for first, _, _ in ranges])
+    distances = colour_distances(survey.tally.values, named)
+    far = survey.share(distances.min(axis=1) > _NEAR)
+    if far > _FAR_SHARE:
+        distinct = [int(v) for v in survey.tally.values[np.argsort(-survey.tally.pixels)][:8] if v]
+        raise refusal(
+            survey,
+            f"{100 * far:.1f} % of the pixels are far from every colour that --labels names. Name the others too, "
+            "if only as background:",
+            option_for(survey, distinct),
+        )
+    nearest = distances.argmin(axis=1)
+    rows = []
+    for at, (colour, _, label) in enumerate(ranges):
+        near = survey.tally.values[nearest == at]
+        rows.append(
+            ValueRow(
+                value_text(colour, "colours"),
+                option.labels.names[label - 1] if label else None,
+                survey.share(nearest == at),
+                sum(bool(np.isin(found, near).any()) for found in survey.occurring),
+            )
+        )
+    blurred = survey.share(distances.min(axis=1) > 0)
+    note = (
+        f"the colours are blurred ({100 * blurred:.2f} % of the pixels): each takes the nearest that is named"
+    )
+    encoding = encode(survey, "colours", option.labels, ranges, [note])
+    return replace(encoding, rows=tuple(rows), nearest=True)
+
+
+def _as_named(survey: Survey, names: Mapping[int, str]) -> MaskEncoding:
+    """Labels as a `dataset.json` names them."""
+    labelled = {value: name for value, name in sorted(names.items()) if value != BACKGROUND}
+    unknown = [int(v) for v in survey.tally.values if v and int(v) not in labelled]
+    if unknown or survey.fractions:
+        listed = ", ".join(map(str, unknown[:8])) + (", …" if len(unknown) > 8 else "")
+        option = option_by_ranges(survey) if survey.lossy else option_for(survey, unknown[:_EXACT_COLOURS])
+        if len(labelled) == 1 and len(unknown) == 1:
+            option = f"{unknown[0]}={next(iter(labelled.values()))}"
+        raise refusal(
+            survey, f"The data set names no label with the value {listed}, but masks hold it.", option
+        )
+    if not survey.tally.values.any():
+        raise MaskError(f"All {len(survey.masks)} masks are empty: every pixel is 0.")
+    try:
+        labels = LabelSet.of(*labelled.values())
+    except ValueError as error:
+        raise MaskError(f"The data set's names cannot be used: {error}.") from error
+    ranges = [(value, value, at) for at, value in enumerate([BACKGROUND, *labelled])]
+    absent = [name for value, name in labelled.items() if value not in survey.tally.values]
+    notes = [f"named by the data set, but in no mask: {', '.join(absent)}"] if absent else []
+    return encode(survey, "values", labels, ranges, notes)
+
+
+__all__ = ["MaskEncoding", "ValueRow", "parse_labels", "understand"]

@@ -1,0 +1,224 @@
+"""What the values of masks mean when nobody says: the rules, each refusing where two meanings remain.
+
+The rules look at three things. *Where* a value lies: pixels of a label fill areas, so most have four equal
+neighbours; the values of a blurred or compressed edge have none. *Which files* hold it: labels come back from file to
+file, object numbers run 1…k with another k in each. *How many pieces* it has: one object is one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from skimage.measure import label as connected_pieces
+
+from delineate.dataset.mask_encoding import ANY, MaskEncoding, value_text
+from delineate.dataset.mask_survey import Survey, read_levels
+from delineate.dataset.mask_table import encode, option_by_ranges, option_for, peaks, refusal
+from delineate.errors import MaskError
+from delineate.formats import StoredMask
+from delineate.image import LabelSet
+
+_FOREGROUND = LabelSet.of("foreground")
+_SMALL_NUMBERS = 32  # values below are label numbers, never shades of grey
+_AREA_SHARE = 0.05  # of a label's pixels, at least, lie inside areas; of an edge's, fewer
+_EDGE_PIXELS = 0.2  # of all pixels, at most, are edges
+_FEW_OBJECTS, _MANY_OBJECTS = 4, 10
+_DENSE = 0.9
+_ONE_PIECE = 1.1
+_MOST_LABELS = 32
+_SAMPLE = 40
+
+Read = Callable[[Path], StoredMask]
+
+
+def recognise(survey: Survey, read: Read) -> MaskEncoding:
+    """What the masks of a set mean.
+
+    Args:
+        survey: All of them, counted.
+        read: To look at some once more.
+
+    Returns:
+        The encoding.
+
+    Raises:
+        MaskError: More than one meaning is possible, or none; it shows the table and the options.
+    """
+    values = survey.tally.values
+    labelled = values[values != 0]
+    if not len(labelled):
+        raise MaskError(
+            f"All {len(survey.masks)} masks are empty: every pixel is 0. Look whether these are the right files."
+        )
+    if survey.reading == "colours":
+        return _colours(survey)
+    if len(labelled) == 1:
+        ranges = [(0, 0, 0), (int(labelled[0]), int(labelled[0]), 1)]
+        return encode(survey, "values", _FOREGROUND, ranges)
+    if _soft_edges(survey):
+        return _threshold(survey)
+    if survey.lossy:
+        raise refusal(
+            survey, "Lossy compression has blurred masks of several values.", option_by_ranges(survey)
+        )
+    objects = _numbered_objects(survey, read)
+    if objects == "yes":
+        note = "every mask numbers its objects in its own way: all numbers above 0 were taken as one label"
+        return encode(survey, "instances", _FOREGROUND, [(0, 0, 0), (1, ANY, 1)], [note])
+    if objects == "perhaps":
+        raise refusal(
+            survey,
+            "These values may number the objects of each mask, or be labels that the masks share.",
+            ">0=foreground · if they number objects",
+            option_for(survey, [int(v) for v in labelled[:_MOST_LABELS]]) + " · if they are labels",
+        )
+    return _several_labels(survey)
+
+
+def _soft_edges(survey: Survey) -> bool:
+    """Whether there are two extremes, and between them only what blurred or compressed edges leave."""
+    tally, values = survey.tally, survey.tally.values
+    highest = int(values[-1])
+    if len(values) < 5 or highest < _SMALL_NUMBERS:
+        return False
+    upper = values > highest / 2
+    low = int(values[~upper][np.argmax(tally.pixels[~upper])]) if (~upper).any() else highest
+    high = int(values[upper][np.argmax(tally.pixels[upper])])
+    if low > highest / 8 or high < highest * 7 / 8:
+        return False
+    others = (values != low) & (values != high)
+    middle = (values > highest / 8) & (values < highest * 7 / 8)
+    # compression may leave flat patches one or two greys beside an extreme
+    patches = (
+        (np.abs(values - low) <= 8) | (np.abs(values - high) <= 8) if survey.lossy else np.zeros_like(others)
+    )
+    edges = others & ~patches
+    inside = tally.interior[edges].sum() / max(1, tally.pixels[edges].sum())
+    inside_middle = tally.interior[middle].sum() / max(1, tally.pixels[middle].sum())
+    no_area = (tally.interior < _AREA_SHARE * tally.pixels) | (tally.pixels < 50)
+    return bool(
+        survey.share(others) <= _EDGE_PIXELS
+        and inside <= _AREA_SHARE / 2
+        and inside_middle <= _AREA_SHARE / 2
+        and no_area[edges].all()
+    )
+
+
+def _threshold(survey: Survey) -> MaskEncoding:
+    highest = int(survey.tally.values[-1])
+    top = next((full for full in (255, 65535) if full * 7 / 8 <= highest <= full), highest)
+    at = top // 2
+    between = (survey.tally.values > top / 8) & (survey.tally.values < top * 7 / 8)
+    how = "lossy compression" if survey.lossy else "smoothed edges"
+    shown = "0.5" if survey.fractions else str(at)
+    notes = [
+        f"{how} left values in between ({100 * survey.share(between):.2f} % of the pixels): "
+        f"above {shown} was taken as foreground"
+    ]
+    return encode(survey, "threshold", _FOREGROUND, [(0, at, 0), (at + 1, ANY, 1)], notes)
+
+
+def _numbered_objects(survey: Survey, read: Read) -> str:
+    """Whether values number objects, a mask its own: "yes", "perhaps" or "no"."""
+    if survey.reading != "values" or survey.fractions:
+        return "no"
+    objects = [values[values > 0] for values in survey.occurring if (values > 0).any()]
+    kinds = int((survey.tally.values > 0).sum())
+    if kinds < _FEW_OBJECTS:
+        return "no"
+    dense = float(np.mean([len(ids) / ids[-1] >= _DENSE for ids in objects])) >= _DENSE
+    varied = len({len(ids) for ids in objects}) >= min(3, max(2, len(objects)))
+    unshared = len(objects) > 1 and float((survey.tally.files == 1).mean()) >= _DENSE
+    if not ((dense and varied) or unshared):
+        return "perhaps" if kinds > _MOST_LABELS or (len(objects) == 1 and kinds >= _MANY_OBJECTS) else "no"
+    pieces = pieces_per_value(survey, read)
+    if kinds < _MANY_OBJECTS:
+        return "perhaps" if pieces <= _ONE_PIECE else "no"
+    if pieces <= _ONE_PIECE and _filled(survey) >= 4 * _AREA_SHARE:
+        return "yes"
+    return "perhaps"
+
+
+def _filled(survey: Survey) -> float:
+    """Share of the labelled pixels that lie inside areas of one value."""
+    labelled = survey.tally.values != 0
+    return float(survey.tally.interior[labelled].sum() / survey.tally.pixels[labelled].sum())
+
+
+def pieces_per_value(survey: Survey, read: Read) -> float:
+    """Mean number of connected pieces of a value in a mask, background aside, over some masks."""
+    chosen = np.unique(np.linspace(0, len(survey.masks) - 1, min(_SAMPLE, len(survey.masks))).astype(int))
+    pieces = kinds = 0
+    for at in chosen:
+        path = survey.masks[at]
+        levels = read_levels(read(path), path, survey.reading, survey.fractions)
+        pieces += int(connected_pieces(levels, background=0, connectivity=2).max())
+        kinds += int((survey.occurring[at] > 0).sum())
+    return pieces / max(1, kinds)
+
+
+def _several_labels(survey: Survey) -> MaskEncoding:
+    """A label a value, if every value looks like one."""
+    tally = survey.tally
+    labelled = [int(value) for value in tally.values if value]
+    if labelled == [1, 255] and not any({1, 255} <= set(found.tolist()) for found in survey.occurring):
+        raise refusal(
+            survey,
+            "Some masks use 1 and others 255, never both: one label written in two ways, or two labels?",
+            "1=foreground,255=foreground · one label",
+            option_for(survey, labelled) + " · two labels",
+        )
+    if 0 not in tally.values:
+        raise refusal(
+            survey,
+            "No pixel is 0, so that one of the other values may be the background.",
+            f"{labelled[0]}=background,{option_for(survey, labelled[1:])}",
+            option_for(survey, labelled) + " · if every pixel is labelled",
+        )
+    thin = (tally.interior < _AREA_SHARE * tally.pixels) & (tally.values >= _SMALL_NUMBERS)
+    if thin.any() or len(labelled) > _MOST_LABELS:
+        raise refusal(
+            survey,
+            "Some values lie only on edges, or there are too many: labels, or shades of blurred edges?",
+            option_by_ranges(survey) + " · if edges are blurred",
+            option_for(survey, labelled[:_MOST_LABELS]) + " · if they are labels",
+        )
+    names = LabelSet.of(*(f"label {value}" for value in labelled))
+    ranges = [(value, value, labelled.index(value) + 1 if value else 0) for value in [0, *labelled]]
+    return encode(survey, "values", names, ranges, _possible_objects(survey, labelled))
+
+
+def _possible_objects(survey: Survey, labelled: list[int]) -> list[str]:
+    """A note where two or three labels might be objects after all."""
+    found = [values[values > 0] for values in survey.occurring if (values > 0).any()]
+    dense = all(len(ids) == ids[-1] for ids in found)
+    if dense and len(labelled) < _FEW_OBJECTS and len({len(ids) for ids in found}) > 1:
+        return ['values run 1, 2, … in every mask. If they number objects, give --labels ">0=foreground"']
+    return []
+
+
+def _colours(survey: Survey) -> MaskEncoding:
+    """A label a colour, black being background."""
+    tally = survey.tally
+    labelled = [int(value) for value in tally.values if value]
+    areas = [value for value in peaks(survey) if value][:_MOST_LABELS]
+    example = option_for(survey, areas or labelled[:3])
+    thin = (tally.interior < _AREA_SHARE * tally.pixels) & (tally.values != 0)
+    if survey.lossy or thin.any() or len(labelled) > _MOST_LABELS:
+        raise refusal(
+            survey,
+            "The colours are blurred, or too many to be labels. Name those that count; each pixel then takes the "
+            "nearest of them or black.",
+            example,
+        )
+    if 0 not in tally.values:
+        raise refusal(
+            survey,
+            "No pixel is black, so that one of the colours may be the background.",
+            f"{value_text(labelled[0], 'colours')}=background,{option_for(survey, labelled[1:]) or '…=…'}",
+        )
+    names = LabelSet.of(*(value_text(value, "colours") for value in labelled))
+    ranges = [(value, value, at) for at, value in enumerate([0, *labelled])]
+    return encode(survey, "colours", names, ranges)
