@@ -128,7 +128,15 @@ def draw_outline(
     swings = irregularity * random.standard_normal(orders) / np.arange(1, orders + 1)
     swings *= min(1.0, 0.6 / max(float(np.abs(swings).sum()), 1e-9))
     phases = random.uniform(0, 2 * np.pi, orders)
-    return Outline(*centre, *radii, turn, tuple(map(float, swings)), tuple(map(float, phases)))
+    return Outline(
+        y=float(centre[0]),
+        x=float(centre[1]),
+        radius_y=float(radii[0]),  # NumPy scalars would make the levels float64
+        radius_x=float(radii[1]),
+        turn=float(turn),
+        swings=tuple(map(float, swings)),
+        phases=tuple(map(float, phases)),
+    )
 
 
 def coverage(level: Field, edge: float) -> Field:
