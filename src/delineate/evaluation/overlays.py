@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
@@ -90,17 +90,22 @@ def draw_overlay(image: Image, reference: Mask | None, prediction: Mask) -> Pixe
     canvas = Pictures.fromarray(_for_display(image)).resize(
         (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING), Pictures.Resampling.BICUBIC
     )
-    pen = _Pen(
-        ImageDraw.Draw(canvas),
-        thickness_px=max(2.0, short * scale / 320) * SUPERSAMPLING * (0.7 if crowded else 1.0),
-        halo=not crowded,
-    )
+    thickness = max(2.0, short * scale / 230) * SUPERSAMPLING * (0.7 if crowded else 1.0)
+    strokes: list[tuple[Line, Colour]] = []
     colours = outline_colours(len(prediction.labels))
     for label, colour in zip(prediction.labels, colours, strict=True):
         if reference is not None:
-            pen.draw(_outlines(reference, label.value, scale * SUPERSAMPLING), colour.reference)
-        lines = _outlines(prediction, label.value, scale * SUPERSAMPLING)
-        pen.draw(lines, colour.prediction, dashed=reference is not None)
+            solid = _outlines(reference, label.value, scale * SUPERSAMPLING)
+            strokes += [(line, colour.reference) for line in solid]
+        for line in _outlines(prediction, label.value, scale * SUPERSAMPLING):
+            pieces = [line] if reference is None else _dashes(line, 4.5 * thickness)
+            strokes += [(piece, colour.prediction) for piece in pieces]
+    draw = ImageDraw.Draw(canvas)
+    if not crowded:  # a dark halo sets the lines off from any image; first, so that it hides no other line
+        for line, _ in strokes:
+            _stroke(draw, line, DARK, 1.7 * thickness)
+    for line, line_colour in strokes:
+        _stroke(draw, line, line_colour, thickness)
     return np.asarray(canvas.resize(size, Pictures.Resampling.BOX), dtype=np.uint8)
 
 
@@ -117,26 +122,6 @@ def encode_png(picture: Pixels, *, longest_px: int | None = None) -> bytes:
     stream = io.BytesIO()
     encoded.save(stream, format="PNG", optimize=True)
     return stream.getvalue()
-
-
-@dataclass(frozen=True)
-class _Pen:
-    """Draws lines, with a dark halo that sets them off from any image."""
-
-    canvas: ImageDraw.ImageDraw
-    thickness_px: float
-    halo: bool
-
-    def draw(self, lines: Iterable[Line], colour: Colour, *, dashed: bool = False) -> None:
-        for line in lines:
-            pieces = list(_dashes(line, 4.5 * self.thickness_px)) if dashed else [line]
-            if self.halo:
-                self._stroke(pieces, DARK, 1.9 * self.thickness_px)
-            self._stroke(pieces, colour, self.thickness_px)
-
-    def _stroke(self, pieces: list[Line], colour: Colour, width: float) -> None:
-        for piece in pieces:
-            self.canvas.line([(float(x), float(y)) for x, y in piece], colour, round(width), joint="curve")
 
 
 def _for_display(image: Image) -> Pixels:
@@ -174,11 +159,15 @@ def _dashes(line: Line, length: float) -> Iterator[Line]:
         yield np.vstack([cuts[:1], inner, cuts[1:]])
 
 
+def _stroke(draw: ImageDraw.ImageDraw, line: Line, colour: Colour, width: float) -> None:
+    draw.line([(float(x), float(y)) for x, y in line], colour, round(width), joint="curve")
+
+
 def _boundary_px(mask: Mask) -> int:
     """About how long a mask's outlines are: the places where neighbouring values differ."""
     return sum(int(np.count_nonzero(np.diff(mask.values, axis=axis))) for axis in (0, 1))
 
 
 def _lighter(colour: Colour) -> Colour:
-    red, green, blue = (round(part + (255 - part) * 0.5) for part in colour)
+    red, green, blue = (round(part + (255 - part) * 0.45) for part in colour)
     return red, green, blue

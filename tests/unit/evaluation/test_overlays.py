@@ -1,0 +1,166 @@
+"""Overlays: lines lie on the boundary and nowhere else, and every kind of image can be shown."""
+
+from __future__ import annotations
+
+import io
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+import pytest
+
+from delineate.evaluation.overlays import BLUE, HUES, YELLOW, draw_overlay, encode_png, outline_colours
+from delineate.image import Image, LabelSet, Mask
+
+ONE = LabelSet.of("lesion")
+
+
+def square(size: int, start: int, stop: int, labels: LabelSet = ONE, value: int = 1) -> Mask:
+    """A square label in a square image."""
+    values = np.zeros((size, size), np.uint8)
+    values[start:stop, start:stop] = value
+    return Mask(values, labels)
+
+
+def grey(size: int, value: int = 128) -> Image:
+    """A constant grey image."""
+    return Image(np.full((1, size, size), value, np.uint8))
+
+
+def has(picture: npt.NDArray[np.uint8], colour: tuple[int, int, int]) -> npt.NDArray[np.bool_]:
+    """Where the picture has exactly this colour."""
+    return np.asarray((picture == np.array(colour)).all(axis=-1))
+
+
+def test_lines_run_along_the_edge_of_the_mask_and_leave_the_rest_alone() -> None:
+    picture = draw_overlay(grey(500), square(500, 100, 300), square(500, 200, 400))
+    rows, columns = np.nonzero(has(picture, BLUE))
+    for edge in (rows.min(), columns.min()):
+        assert abs(int(edge) - 100) <= 3
+    for edge in (rows.max(), columns.max()):
+        assert abs(int(edge) - 299) <= 3
+    rows, columns = np.nonzero(has(picture, YELLOW))
+    assert abs(int(rows.min()) - 200) <= 3
+    assert abs(int(columns.max()) - 399) <= 3
+    untouched = np.ones((500, 500), bool)
+    for start, stop in ((100, 300), (200, 400)):
+        untouched[start - 6 : stop + 6, start - 6 : stop + 6] = False
+        untouched[start + 6 : stop - 6, start + 6 : stop - 6] = True
+    untouched[94:306, 94:106] = untouched[94:306, 294:306] = False
+    untouched[94:106, 94:306] = untouched[294:306, 94:306] = False
+    assert (picture[untouched] == 128).all()
+
+
+def test_the_prediction_is_dashed_only_beside_a_reference() -> None:
+    # the share of the square's left edge that has the prediction's colour
+    mask = square(500, 100, 400)
+    nothing = Mask(np.zeros((500, 500), np.uint8), ONE)
+    dashed = has(draw_overlay(grey(500), nothing, mask), YELLOW)[120:380, 94:106].any(axis=1).mean()
+    solid = has(draw_overlay(grey(500), None, mask), YELLOW)[120:380, 94:106].any(axis=1).mean()
+    assert solid == 1.0
+    assert 0.35 < dashed < 0.65
+
+
+def test_where_both_agree_both_colours_show() -> None:
+    mask = square(500, 100, 400)
+    edge = draw_overlay(grey(500), mask, mask)[120:380, 94:106]
+    assert has(edge, BLUE).any()
+    assert has(edge, YELLOW).any()
+
+
+def test_a_mask_over_the_whole_image_is_outlined_at_its_border() -> None:
+    picture = draw_overlay(grey(500), None, square(500, 0, 500))
+    for side in (picture[:3], picture[-3:], picture[:, :3], picture[:, -3:]):
+        assert has(side, YELLOW).any()
+
+
+@pytest.mark.parametrize(("size", "enlarged"), [(20, 160), (100, 500), (480, 480), (700, 700)])
+def test_small_images_are_enlarged_by_whole_numbers(size: int, enlarged: int) -> None:
+    picture = draw_overlay(grey(size), None, square(size, size // 4, size // 2))
+    assert picture.shape == (enlarged, enlarged, 3)
+    rows, _ = np.nonzero(has(picture, YELLOW))
+    assert abs(int(rows.min()) - enlarged // 4) <= 6
+
+
+def test_many_thin_structures_get_room() -> None:
+    values = np.zeros((500, 500), np.uint8)
+    values[::20] = 1
+    assert draw_overlay(grey(500), None, Mask(values, ONE)).shape == (1000, 1000, 3)
+
+
+def test_each_label_has_its_hue_and_the_prediction_a_lighter_tint() -> None:
+    three = LabelSet.of("a", "b", "c")
+    values = np.zeros((500, 500), np.uint8)
+    for label in three:
+        values[100:400, 140 * label.value - 100 : 140 * label.value] = label.value
+    picture = draw_overlay(grey(500), Mask(values, three), Mask(values, three))
+    for colours in outline_colours(3):
+        assert has(picture, colours.reference).any()
+        assert has(picture, colours.prediction).any()
+        assert all(light >= dark for light, dark in zip(colours.prediction, colours.reference, strict=True))
+    assert len(set(outline_colours(len(HUES)))) == len(HUES)
+    assert len(outline_colours(20)) == 20
+
+
+def test_neighbouring_hues_differ_in_lightness_or_hue_for_everyone() -> None:
+    # as seen without the red-green difference (a rough deuteranope: red and green averaged)
+    for one, other in pairwise(HUES):
+        seen = [((colour[0] + colour[1]) / 2, colour[2]) for colour in (one, other)]
+        assert max(abs(a - b) for a, b in zip(*seen, strict=True)) > 40
+
+
+NOTHING = Mask(np.zeros((500, 500), np.uint8), ONE)
+
+
+def test_grey_is_stretched_between_its_percentiles() -> None:
+    ramp = np.broadcast_to(np.linspace(1000, 3000, 500), (500, 500)).astype(np.uint16)
+    ramp = ramp.copy()
+    ramp[0, 0] = 65535  # one hot pixel must not darken the rest
+    picture = draw_overlay(Image(ramp[None]), None, NOTHING)
+    assert picture[250, 0].tolist() == [0, 0, 0]
+    assert picture[250, 499].tolist() == [255, 255, 255]
+    assert 120 < picture[250, 250, 0] < 136
+
+
+@pytest.mark.parametrize("value", [0, 7, 255])
+def test_a_constant_image_is_mid_grey(value: int) -> None:
+    assert (draw_overlay(grey(500, value), None, NOTHING) == 128).all()
+
+
+def test_eight_bit_colour_is_shown_as_it_is() -> None:
+    pixels = np.zeros((3, 500, 500), np.uint8)
+    pixels[0], pixels[1] = 90, 10
+    assert (draw_overlay(Image(pixels), None, NOTHING) == [90, 10, 0]).all()
+
+
+def test_sixteen_bit_colour_is_stretched_together() -> None:
+    pixels = np.zeros((3, 500, 500), np.uint16)
+    pixels[0, :, 250:], pixels[1, :, 250:] = 1000, 500
+    picture = draw_overlay(Image(pixels), None, NOTHING)
+    assert picture[100, 400].tolist() == [255, 128, 0]
+
+
+def test_of_other_numbers_of_channels_the_first_is_shown() -> None:
+    pixels = np.zeros((4, 500, 500), np.float32)
+    pixels[0, :, 250:] = 0.5
+    pixels[3] = 9
+    picture = draw_overlay(Image(pixels), None, NOTHING)
+    assert picture[100, 100].tolist() == [0, 0, 0]
+    assert picture[100, 400].tolist() == [255, 255, 255]
+
+
+def test_other_grids_and_volumes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"size, not \(20, 20\)"):
+        draw_overlay(grey(20), None, square(21, 2, 4))
+    volume = np.zeros((3, 4, 5), np.uint8)
+    with pytest.raises(ValueError, match="2D"):
+        draw_overlay(Image(volume[None]), None, Mask(volume, ONE))
+
+
+def test_png_comes_back_and_can_be_reduced() -> None:
+    picture = draw_overlay(grey(500), None, square(500, 100, 400))
+    with PIL.Image.open(io.BytesIO(encode_png(picture))) as whole:
+        assert np.array_equal(np.asarray(whole), picture)
+    with PIL.Image.open(io.BytesIO(encode_png(picture[:250], longest_px=100))) as reduced:
+        assert reduced.size == (100, 50)

@@ -1,0 +1,269 @@
+"""The page: what it says, that it fetches and runs nothing, and that no name can break out of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from delineate.evaluation.figures import CurvePoint, curves_svg, distribution_svg
+from delineate.evaluation.overlays import encode_png
+from delineate.evaluation.report import (
+    Finding,
+    Overlay,
+    Report,
+    Table,
+    choose_cases,
+    render_report,
+)
+from delineate.evaluation.scores import CaseScore, score_case
+from delineate.evaluation.summary import summarise
+from delineate.image import Geometry, LabelSet, Mask
+
+EVIL = '<script>alert("1")</script>'
+VOID = {"meta", "img", "br", "path", "use", "line"}
+
+
+class Page(HTMLParser):
+    """Collects a page's elements, attributes and text, and checks that elements nest."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style" and data.strip():
+            self.text += " ".join(data.split()) + " "
+
+
+def cohort(labels: LabelSet, count: int = 9, *, per_group: int = 1, empty: bool = False) -> list[CaseScore]:
+    """Squares, each prediction a little farther away; the last is missed."""
+    scores: list[CaseScore] = []
+    for number in range(count):
+        reference, prediction = np.zeros((2, 40, 40), np.uint8)
+        if not empty:
+            for label in labels:
+                start = 12 * (label.value - 1)
+                reference[5:15, start : start + 10] = label.value
+                if number < count - 1:
+                    prediction[5 + number : 15 + number, start : start + 10] = label.value
+        scores += score_case(
+            f"case_{number}",
+            f"patient_{number // per_group}",
+            Mask(reference, labels),
+            Mask(prediction, labels),
+        )
+    return scores
+
+
+def report(labels: LabelSet, scores: list[CaseScore]) -> Report:
+    """A report with something in every part."""
+    png = encode_png(np.zeros((4, 4, 3), np.uint8))
+    return Report(
+        title="Lesions in phantoms",
+        summary=summarise(scores, labels),
+        scores=scores,
+        scored_part="the validation part of this run",
+        used_to_choose="It was not used to choose anything.",
+        overlays=[Overlay(case, dice, rank, png) for case, dice, rank in choose_cases(scores)],
+        curves=[CurvePoint(10, 0.9, 0.2, None, 1e-3), CurvePoint(20, 0.5, 0.6, 0.55, 5e-4)],
+        findings=[Finding("warning", "two images are the same")],
+        tables=[Table("Mask values", ("value", "label"), (("1", "lesion"),))],
+        plan_yaml="batch: 8  # fits",
+        software={"delineate": "0.1.0"},
+        model={"steps": "1,000"},
+    )
+
+
+LESION = LabelSet.of("lesion")
+
+
+def test_it_says_what_the_numbers_say() -> None:
+    shown = report(LESION, cohort(LESION))
+    text = Page(render_report(shown)).text
+    # the predictions overlap in 10, 9, … 3 of 10 rows, and the last case is missed
+    assert f"mean Dice of {sum(range(3, 11)) / 10 / 9:.3f}" in text
+    assert "9 cases, each a group of its own. It was not used to choose anything. With 9 groups" in text
+    assert "lesion: missed entirely in 1 of 9 cases that have it." in text
+    assert "case_8 patient_8 lesion missed 0.000" in text
+    assert "56.6†" in text  # the diagonal of 40 × 40
+    for part in ("two images are the same", "Mask values", "batch: 8 # fits", "1,000", "How it learned"):
+        assert part in text
+
+
+def test_groups_are_counted_and_averaged_first() -> None:
+    shown = report(LESION, cohort(LESION, per_group=4))
+    text = Page(render_report(shown)).text
+    assert "9 cases in 3 groups." in text
+    dice = shown.summary.labels[0].metrics["dice"]
+    assert dice is not None
+    assert f"With each group averaged first, mean Dice is {dice.mean_of_groups:.3f} (lesion)." in text
+
+
+def test_several_labels_have_a_mean_and_a_legend_each() -> None:
+    labels = LabelSet.of("left", "right", "heart")
+    text = Page(render_report(report(labels, cohort(labels)))).text
+    assert "Mean over labels" in text
+    for name in labels.names:
+        assert f"{name}, reference" in text
+        assert f"{name}, prediction" in text
+    assert "Mean over labels" not in Page(render_report(report(LESION, cohort(LESION)))).text
+
+
+def test_one_group_has_no_interval_and_the_page_says_why() -> None:
+    text = Page(render_report(report(LESION, cohort(LESION, per_group=100)))).text
+    assert "There are no intervals: all 9 cases belong to one group" in text
+    assert "% interval 0." not in text
+    assert "1 case. It was" in Page(render_report(report(LESION, cohort(LESION, count=1)))).text
+
+
+def test_nothing_to_find_is_said() -> None:
+    shown = report(LESION, cohort(LESION, empty=True))
+    text = Page(render_report(shown)).text
+    assert "there was nothing to find and nothing was found" in text
+    assert shown.overlays == []
+    assert "Cases to look at" not in text
+
+
+def test_parts_that_are_not_known_are_left_out() -> None:
+    bare = replace(
+        report(LESION, cohort(LESION)),
+        overlays=(),
+        curves=None,
+        findings=(),
+        tables=(),
+        plan_yaml=None,
+        software={},
+        model={},
+    )
+    text = Page(render_report(bare)).text
+    for heading in ("Cases to look at", "How it learned", "What was checked", "The model", "Software"):
+        assert heading not in text
+
+
+def test_millimetres_are_shown_where_known() -> None:
+    mask = Mask(np.eye(8, dtype=np.uint8), LESION, Geometry((0.5, 0.5)))
+    text = Page(render_report(report(LESION, list(score_case("a", "a", mask, mask))))).text
+    assert "HD95, mm" in text
+    assert "HD95, mm" not in Page(render_report(report(LESION, cohort(LESION)))).text
+
+
+def test_names_cannot_break_out() -> None:
+    labels = LabelSet.of(EVIL)
+    scores = [replace(score, case=EVIL + score.case, group=EVIL) for score in cohort(labels)]
+    evil = replace(
+        report(labels, scores),
+        title=EVIL,
+        scored_part=EVIL,
+        used_to_choose=EVIL,
+        findings=[Finding("note", EVIL)],
+        tables=[Table(EVIL, (EVIL,), ((EVIL,),))],
+        plan_yaml=f"</pre>{EVIL}",
+        software={EVIL: EVIL},
+        model={EVIL: EVIL},
+    )
+    html = render_report(evil)
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") > 20
+    assert "script" not in {tag for tag, _ in Page(html).elements}
+
+
+def test_nothing_is_fetched_and_nothing_runs() -> None:
+    html = render_report(report(LESION, cohort(LESION)))
+    page = Page(html)
+    tags = {tag for tag, _ in page.elements}
+    assert tags.isdisjoint({"script", "link", "iframe", "object", "embed", "form"})
+    for tag, attributes in page.elements:
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name == "src":
+                assert value is not None
+                assert value.startswith("data:image/png;base64,")
+            if name in {"href", "xlink:href"}:
+                assert value is not None
+                assert value.startswith("#")
+        if tag == "img":
+            assert attributes["alt"]
+    addresses = set(re.findall(r"https?://[^\"'\s]+", html))
+    assert addresses == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}  # names, not fetched
+    assert "default-src 'none'" in html
+
+
+def test_the_same_report_is_the_same_page() -> None:
+    shown = report(LESION, cohort(LESION))
+    assert render_report(shown) == render_report(shown)
+
+
+def test_no_id_stands_twice() -> None:
+    html = render_report(report(LESION, cohort(LESION)))
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    "name", ["a & b < c", "$5 of $x_1$", "ein sehr langer Name, der gekürzt werden muss"]
+)
+def test_plots_are_well_formed_whatever_the_label(name: str) -> None:
+    labels = LabelSet.of(name)
+    svg = distribution_svg(cohort(labels), labels.names, "dice", "Dice")
+    words = " ".join(ET.fromstring(svg).itertext())  # noqa: S314  our own text
+    assert name[:21] in words
+
+
+def test_a_plot_has_one_mark_a_case() -> None:
+    labels = LabelSet.of("a", "b")
+    svg = distribution_svg(cohort(labels, count=7), labels.names, "dice", "Dice")
+    # scatter points are the only marks in the plot area with a fill or stroke of their own
+    assert len(re.findall(r"<use [^>]*(?:fill-opacity: 0.45|stroke: #c8451b)", svg)) == 14
+
+
+def test_a_label_without_values_says_so() -> None:
+    svg = distribution_svg(cohort(LESION, empty=True), LESION.names, "dice", "Dice")
+    assert "no case has a value" in svg
+
+
+def test_curves_of_one_point_and_without_validation_can_be_drawn() -> None:
+    svg = curves_svg([CurvePoint(5, 0.7, 0.3, None, 1e-3)])
+    words = " ".join(ET.fromstring(svg).itertext())  # noqa: S314  our own text
+    assert "Training loss" in words
+    assert "validation" not in words
+
+
+def test_choice_of_cases() -> None:
+    def scored(case: str, label: str, dice: float | None) -> CaseScore:
+        return replace(cohort(LESION, count=1)[0], case=case, label=label, dice=dice)
+
+    many = [scored(f"{number:02}", "a", number / 100) for number in range(20)]
+    chosen = choose_cases(many, each=2)
+    assert [case for case, _, _ in chosen] == ["00", "01", "09", "10", "18", "19"]
+    assert [rank for _, _, rank in chosen] == ["worst"] * 2 + ["median"] * 2 + ["best"] * 2
+    # the mean over the labels that have a Dice counts; a case without any is left out
+    mixed = [scored("x", "a", 0.2), scored("x", "b", 0.8), scored("y", "a", 0.4), scored("y", "b", None)]
+    assert choose_cases([*mixed, scored("z", "a", None), scored("z", "b", None)]) == (
+        ("y", 0.4, "worst"),
+        ("x", 0.5, "best"),
+    )
+    assert [rank for _, _, rank in choose_cases(many[:1])] == ["worst"]
+    assert [case for case, _, _ in choose_cases(many[:3])] == ["00", "01", "02"]
+    assert [case for case, _, _ in choose_cases(many[:8])] == ["00", "01", "03", "04", "06", "07"]
+    assert choose_cases([]) == ()
