@@ -1,0 +1,83 @@
+"""What discovery hands on: the files of each case, and every problem met on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from delineate.dataset.naming import printable
+
+Split = Literal["train", "validation", "test"]
+SPLIT_WORDS: Mapping[str, Split] = {
+    **dict.fromkeys(("train", "training", "tr"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "ts"), "test"),
+}
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """Where one case lies.
+
+    Attributes:
+        name: Unique in its data set and safe as a file name.
+        image: One file, or one a channel.
+        mask: Its mask's file.
+        group: What must not be split (a patient), where the data say so.
+        split: The part it belongs to, where the data say so.
+    """
+
+    name: str
+    image: tuple[Path, ...]
+    mask: Path | None
+    group: str | None = None
+    split: Split | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something the user should know.
+
+    Attributes:
+        level: "error" stops training, "warning" is for the report too, "note" says what was done.
+        code: A fixed short name of the kind: "unpaired-image".
+        message: What, where and what to do.
+        paths: All files it is about; the message may name only the first of many.
+    """
+
+    level: Literal["error", "warning", "note"]
+    code: str
+    message: str
+    paths: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What lies in a folder.
+
+    Attributes:
+        root: The folder, or the table's folder.
+        layout: What was recognised, in words.
+        cases: In natural order of their names.
+        problems: Everything unpaired, doubled, ambiguous or left aside.
+        label_names: Value to name, where a `dataset.json` says so.
+        channel_names: Likewise, one a channel.
+    """
+
+    root: Path
+    layout: str
+    cases: tuple[CaseFiles, ...]
+    problems: tuple[Problem, ...]
+    label_names: Mapping[int, str] | None = None
+    channel_names: tuple[str, ...] | None = None
+
+    def shown(self, path: Path) -> str:
+        """`path` as seen from the data's folder, for a message; its name alone where it lies elsewhere."""
+        return shown(path, self.root)
+
+
+def shown(path: Path, root: Path) -> str:
+    """`path` as seen from `root`, for a message; its name alone where it lies elsewhere."""
+    return printable(path.relative_to(root) if path.is_relative_to(root) else path.name)

@@ -1,0 +1,91 @@
+"""What lies in a folder: which images, which masks, which belong together, and what does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from delineate import formats
+from delineate.dataset.case_files import CaseFiles, Discovery, Problem, Split, shown
+from delineate.dataset.description import FILE_NAME, read_description
+from delineate.dataset.layouts import Found, find_pairs
+from delineate.dataset.listing import Listing, list_files
+from delineate.dataset.naming import counted, listed, path_key
+from delineate.dataset.nnunet import find_nnunet_cases, is_nnunet
+from delineate.dataset.table import is_table, read_table
+from delineate.errors import DataError
+from delineate.files import existing_folder
+
+__all__ = ["CaseFiles", "Discovery", "Problem", "Split", "discover"]
+_KNOWN_FILES = frozenset({FILE_NAME, "splits_final.json", "splits.json"})
+
+
+def discover(data: Path) -> Discovery:
+    """Find the cases in a data set.
+
+    Recognised are, in this order: a CSV table with the columns `image` and `mask`; nnU-Net's raw layout;
+    folders of images and of masks, also in `train/`, `val/`, `test/`; images and masks side by side. Links
+    are followed, for reading alone.
+
+    Args:
+        data: The folder, or a CSV table.
+
+    Returns:
+        The cases in natural order, whatever order the disk gives them in, and every problem met.
+
+    Raises:
+        UsageError: There is no such folder, or it may not be read.
+    """
+    if data.is_file() and data.suffix.lower() == ".csv":
+        return _described(data.parent, _from_table(data), ())
+    root = existing_folder(data, "the images and masks")
+    listing = list_files(root)
+    tables = [
+        path
+        for path in listing.files
+        if path.parent == root and path.suffix.lower() == ".csv" and is_table(path)
+    ]
+    aside = _aside(listing, tables)
+    if len(tables) > 1:
+        names = listed(path.name for path in tables)
+        message = f"Several tables list images and masks: {names}. Give the one meant instead of the folder."
+        return _described(
+            root, ("not recognised", (), [Problem("error", "several-tables", message, tuple(tables))]), aside
+        )
+    if tables:
+        found = _from_table(tables[0])
+    elif is_nnunet(listing):
+        found = find_nnunet_cases(listing)
+    else:
+        found = find_pairs(listing)
+    return _described(root, found, aside)
+
+
+def _from_table(path: Path) -> Found:
+    try:
+        return read_table(path)
+    except DataError as error:
+        return "not recognised", (), [Problem("error", "unreadable-table", str(error), (path,))]
+
+
+def _described(root: Path, found: Found, aside: tuple[Problem, ...]) -> Discovery:
+    """The discovery with what `dataset.json` adds, errors first."""
+    layout, cases, problems = found
+    description = read_description(root)
+    rank = {"error": 0, "warning": 1, "note": 2}
+    ordered = sorted((*problems, *description.problems, *aside), key=lambda problem: rank[problem.level])
+    return Discovery(root, layout, cases, tuple(ordered), description.label_names, description.channel_names)
+
+
+def _aside(listing: Listing, tables: list[Path]) -> tuple[Problem, ...]:
+    """Notes on files that are no pictures, and on what the listing skipped."""
+    other = [
+        path
+        for path in listing.files
+        if not formats.is_image(path) and path not in tables and path.name not in _KNOWN_FILES
+    ]
+    problems = listing.problems()
+    if other:
+        names = listed(shown(path, listing.root) for path in sorted(other, key=path_key))
+        message = f"{counted(len(other), 'file')} left aside, no pictures by their suffix: {names}."
+        problems = (*problems, Problem("note", "other-files", message, tuple(other)))
+    return problems

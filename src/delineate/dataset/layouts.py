@@ -1,0 +1,203 @@
+"""Layouts told by folders and names: `images/` with `masks/`, split sub-folders, side by side, flat."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from delineate import formats
+from delineate.dataset.case_files import CaseFiles, Problem, shown
+from delineate.dataset.listing import Listing
+from delineate.dataset.naming import counted, listed, natural_key, printable, unique_names
+from delineate.dataset.pairing import Places, pair
+from delineate.dataset.roles import Place, bare, place, role_of_name
+
+Found = tuple[str, tuple[CaseFiles, ...], list[Problem]]
+ACCEPTED = (
+    "Accepted are: images/ and masks/ (or labels/, annotations/) with the same names; image_7.png with "
+    "mask_7.png; "
+    "x.png beside x_mask.png; any of these in train/, val/, test/; nnU-Net's imagesTr/ and labelsTr/; a CSV "
+    "table "
+    "with the columns image,mask."
+)
+
+
+def find_pairs(listing: Listing) -> Found:
+    """Recognise the layout of a folder by the words in its folders' and files' names.
+
+    Args:
+        listing: All files below the folder.
+
+    Returns:
+        The layout in words, the cases, and the problems.
+    """
+    root = listing.root
+    pictures = [path for path in listing.files if formats.is_image(path)]
+    places = {path: place(path.relative_to(root).parts[:-1]) for path in pictures}
+    manner, images, masks = _assign(places)
+    used = {*images, *masks}
+    problems = [*_competing_folders(masks, root), *_other_folders(set(pictures) - used, root)]
+    competing = {path for problem in problems if problem.level == "error" for path in problem.paths}
+    masks = {path: where for path, where in masks.items() if path not in competing}
+    if not images or not masks:
+        return "not recognised", (), [_no_masks(listing, images, masks, problems)]
+    pairs, found = pair(images, masks, root)
+    problems += found
+    if not pairs:
+        return "not recognised", (), [*problems, _no_pairs(listing, images, masks)]
+    cases = _cases(pairs, images)
+    return _in_words(manner, pairs, images, root), cases, problems
+
+
+def _assign(places: Places) -> tuple[Literal["folders", "names"], Places, Places]:
+    """Which files are images and which masks: as their folders say, else as their names say."""
+    by_role: dict[str | None, dict[Path, Place]] = defaultdict(dict)
+    for path, where in places.items():
+        by_role[where.role][path] = where
+    images, masks, neither = by_role["image"], by_role["mask"], by_role[None]
+    if images and masks:
+        return "folders", images, masks
+    if (
+        masks
+    ):  # the images lie beside the folder of masks: train/ with train_masks/, or x.png with masks/x.png
+        keys = {where.key for where in masks.values()}
+        beside = {path: where for path, where in neither.items() if where.key in keys}
+        return "folders", beside, masks
+    images = images or neither
+    masks = {path: where for path, where in images.items() if role_of_name(path.stem) == "mask"}
+    return "names", {path: where for path, where in images.items() if path not in masks}, masks
+
+
+def _competing_folders(masks: Places, root: Path) -> list[Problem]:
+    """Mask folders of which only one can be meant."""
+    folders: dict[tuple[str, ...], set[Path]] = defaultdict(set)
+    for path, where in masks.items():
+        folders[where.key].add(path.parent)
+    competing = {folder for several in folders.values() if len(several) > 1 for folder in several}
+    if not competing:
+        return []
+    names = listed(f"{shown(folder, root)}/" for folder in sorted(competing))
+    return [
+        Problem(
+            "error",
+            "competing-mask-folders",
+            f"Several folders could hold the masks: {names}. Leave one of them in the data, or say which "
+            "files belong "
+            "together in a CSV table with the columns image,mask.",
+            tuple(path for path in masks if path.parent in competing),
+        )
+    ]
+
+
+def _other_folders(left: Iterable[Path], root: Path) -> list[Problem]:
+    """A note on pictures in folders that hold neither images nor masks."""
+    count = Counter(path.parent for path in left)
+    if not count:
+        return []
+    folders = sorted(count, key=lambda folder: natural_key(str(folder)))
+    names = listed(
+        f"{shown(f, root)}/ ({counted(count[f], 'file')})"
+        if f != root
+        else f"{counted(count[f], 'file')} at the top"
+        for f in folders
+    )
+    return [
+        Problem(
+            "note",
+            "unused-folder",
+            f"Pictures not used, being neither images nor masks by their folder: {names}.",
+            tuple(folders),
+        )
+    ]
+
+
+def _no_masks(listing: Listing, images: Places, masks: Places, problems: Sequence[Problem]) -> Problem:
+    """What to say where one side is missing altogether."""
+    errors = [problem for problem in problems if problem.level == "error"]
+    if errors:
+        return errors[0]
+    root = printable(listing.root)
+    if images:
+        what = f"{root} holds {counted(len(images), 'image')} but no masks."
+        return Problem("error", "no-masks", f"{what} {_inventory(listing)} {ACCEPTED}")
+    if masks:
+        what = f"{root} holds {counted(len(masks), 'mask')} but no images beside them."
+        return Problem("error", "no-images", f"{what} {_inventory(listing)} {ACCEPTED}")
+    kinds = ", ".join(
+        sorted(suffix[1:].upper() for suffix in formats.SUFFIXES if suffix not in (".jpeg", ".tiff"))
+    )
+    what = f"{root} holds no pictures that can be read ({kinds})."
+    return Problem("error", "no-images", f"{what} {_inventory(listing)} {ACCEPTED}")
+
+
+def _no_pairs(listing: Listing, images: Places, masks: Places) -> Problem:
+    some_images = listed((shown(path, listing.root) for path in images), 3)
+    some_masks = listed((shown(path, listing.root) for path in masks), 3)
+    return Problem(
+        "error",
+        "no-pairs",
+        f"No image in {printable(listing.root)} has a mask of the same name. Images: {some_images}. Masks: "
+        f"{some_masks}. "
+        f"{_inventory(listing)} {ACCEPTED}",
+    )
+
+
+def _inventory(listing: Listing) -> str:
+    """What there is, counted by folder and suffix."""
+    if not listing.files:
+        return "Found: no file at all."
+    count = Counter((path.parent, path.suffix.lower() or "no suffix") for path in listing.files)
+    lines = [
+        f"{number} × {printable(suffix)} in {_folder(folder, listing.root)}"
+        for (folder, suffix), number in count.items()
+    ]
+    return f"Found: {listed(lines, 8)}."
+
+
+def _folder(folder: Path, root: Path) -> str:
+    return "the folder itself" if folder == root else f"{shown(folder, root)}/"
+
+
+def _cases(pairs: Sequence[tuple[Path, Path]], images: Places) -> tuple[CaseFiles, ...]:
+    """The cases, named by file, or by folder and file where that is needed to tell them apart."""
+    rests = [images[image].rest for image, _ in pairs]
+    common = 0
+    while len({rest[: common + 1] for rest in rests}) == 1 and len(rests[0]) > common:
+        common += 1
+    alternatives = []
+    for image, _ in pairs:
+        folders = images[image].rest[common:]
+        stem = () if folders and not bare(image.stem, "image") else (image.stem,)  # p1/image.png is p1
+        split = images[image].split
+        plain = "__".join((*folders, *stem))
+        alternatives.append([plain, f"{split}__{plain}", f"{split}__{plain}{image.suffix}".replace(".", "_")])
+    names = unique_names(alternatives)
+    cases = [
+        CaseFiles(name, (image,), mask, None, images[image].split)
+        for name, (image, mask) in zip(names, pairs, strict=True)
+    ]
+    return tuple(sorted(cases, key=lambda case: natural_key(case.name)))
+
+
+def _in_words(manner: str, pairs: Sequence[tuple[Path, Path]], images: Places, root: Path) -> str:
+    """The layout as it is told to the user."""
+    image, mask = pairs[0]
+    if manner == "names":
+        words = f"images and masks side by side, told apart by name: {image.name} with {mask.name}"
+    else:
+        where = [
+            listed(sorted({_folder(path.parent, root) for path in side}), 3)
+            for side in zip(*pairs, strict=True)
+        ]
+        words = f"images in {where[0]}, masks in {where[1]}: {image.name} with {mask.name}"
+    splits = {images[image].split for image, _ in pairs} - {None}
+    if splits:
+        words += (
+            f"; divided by folder into {', '.join(s for s in ('train', 'validation', 'test') if s in splits)}"
+        )
+    subfolders = {images[image].rest for image, _ in pairs}
+    if len(subfolders) > 1:
+        words += f"; in {len(subfolders)} sub-folders"
+    return printable(words)

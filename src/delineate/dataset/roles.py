@@ -1,0 +1,87 @@
+"""What the words in a file's name and folders say: image or mask, and training, validation or test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from delineate.dataset.case_files import SPLIT_WORDS, Split
+from delineate.dataset.naming import folded
+
+Role = Literal["image", "mask"]
+_IMAGE = r"images?|imgs?"
+_MASK = r"masks?|labels?|annotations?|segmentations?|segs?|ground[\s_-]?truths?|gts?|1st[\s_-]manual"
+_IMAGE_FOLDER, _MASK_FOLDER = re.compile(_IMAGE), re.compile(_MASK)
+_SEPARATOR = r"[\s_.\-]"
+
+
+def _word(words: str) -> re.Pattern[str]:
+    """One of `words` standing alone but for digits, with the separators before it or, at the start, after."""
+    alone = rf"(?<![^\W\d_])(?:{words})(?![^\W\d_])"
+    return re.compile(rf"^{alone}{_SEPARATOR}*|{_SEPARATOR}*{alone}", re.IGNORECASE)
+
+
+_WORD: dict[Role, re.Pattern[str]] = {"image": _word(_IMAGE), "mask": _word(_MASK)}
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a file's folders say.
+
+    Attributes:
+        role: Whether they hold images or masks; None where they do not say.
+        split: Which part they belong to; None where they do not say.
+        rest: The folders that say neither.
+    """
+
+    role: Role | None
+    split: Split | None
+    rest: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Equal for the places of an image and of its mask."""
+        return (self.split or "", *(folded(part) for part in self.rest))
+
+
+def place(folders: Sequence[str]) -> Place:
+    """Read the folders between the data's root and a file: `train/images`, `train_masks`, `masks/val`."""
+    role: Role | None = None
+    split: Split | None = None
+    rest = []
+    for folder in folders:
+        found_role, found_split = _folder(folder)
+        if found_role is None and found_split is None:
+            rest.append(folder)
+        role, split = found_role or role, found_split or split
+    return Place(role, split, tuple(rest))
+
+
+def _folder(name: str) -> tuple[Role | None, Split | None]:
+    """Role and split that one folder's name states, if every word of it is such a word."""
+    role: Role | None = None
+    split: Split | None = None
+    if _MASK_FOLDER.fullmatch(folded(name)):
+        return "mask", None
+    for word in re.split(_SEPARATOR + "+", folded(name)):
+        if word in SPLIT_WORDS:
+            split = SPLIT_WORDS[word]
+        elif _MASK_FOLDER.fullmatch(word):
+            role = "mask"
+        elif _IMAGE_FOLDER.fullmatch(word):
+            role = role or "image"
+        else:
+            return None, None
+    return role, split
+
+
+def role_of_name(stem: str) -> Role:
+    """The role a file's name states: "mask" where one of its words does, else "image"."""
+    return "mask" if _WORD["mask"].search(stem) else "image"
+
+
+def bare(stem: str, role: Role) -> str:
+    """`stem` without the words for its role: `image_7` and `mask_7` are `7`, `x_mask` is `x`."""
+    return folded(_WORD[role].sub("", stem))

@@ -1,0 +1,237 @@
+"""A CSV table that says which files belong together: `image,mask[,group][,split]`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from delineate.dataset.case_files import SPLIT_WORDS, CaseFiles, Problem, Split, shown
+from delineate.dataset.layouts import Found
+from delineate.dataset.naming import counted, listed, natural_key, printable, unique_names
+from delineate.errors import DataError
+
+MAXIMUM_BYTES = 64 << 20
+REQUIRED = ("image", "mask")
+KNOWN = ("image", "mask", "group", "split")
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    image: Path
+    mask: Path | None
+    group: str | None
+    split: str
+
+
+def columns(path: Path) -> tuple[str, ...]:
+    """The column names of a table in small letters; none where it is not one."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+            head = stream.readline(65536)
+    except OSError:
+        return ()
+    return tuple(name.strip().casefold() for name in next(csv.reader([head], delimiter=_delimiter(head)), []))
+
+
+def is_table(path: Path) -> bool:
+    """Whether the file's first line has the columns `image` and `mask`."""
+    return set(REQUIRED) <= set(columns(path))
+
+
+def read_table(path: Path) -> Found:
+    """The cases a table lists.
+
+    Args:
+        path: The CSV file; its paths are taken from its own folder.
+
+    Returns:
+        The layout in words, the cases, and the problems.
+
+    Raises:
+        DataError: The file cannot be read as a table.
+    """
+    names = columns(path)
+    rows, problems = _rows(path, names)
+    usable = [row for row in rows if row.mask is not None]
+    found_problems = [
+        *problems,
+        *_missing_files(rows, path),
+        *_repeated(rows, path.parent),
+        *_unpaired(rows, path.parent),
+        *_split_words(usable),
+    ]
+    bad = {p for problem in found_problems if problem.level == "error" for p in problem.paths}
+    usable = [row for row in usable if row.image not in bad and row.mask not in bad]
+    if not usable and not any(problem.level == "error" for problem in found_problems):
+        message = f"{printable(path.name)} lists no image with a mask. Fill in both columns, a line a case."
+        found_problems.append(Problem("error", "no-pairs", message, (path,)))
+    unused = [name for name in names if name and name not in KNOWN]
+    if unused:
+        message = (
+            f"Columns of {printable(path.name)} not used: {listed(unused)}. Known are {', '.join(KNOWN)}."
+        )
+        found_problems.append(Problem("note", "unused-columns", message, (path,)))
+    case_names = unique_names(
+        [(row.image.stem, "__".join((*_parents(row.image, path.parent), row.image.stem)),
+          "__".join((*_parents(row.image, path.parent), row.image.name.replace(".", "_")))) for row in usable]
+    )  # fmt: skip
+    cases = [
+        CaseFiles(name, (row.image,), row.mask, row.group, _split(row.split))
+        for name, row in zip(case_names, usable, strict=True)
+    ]
+    optional = [name for name in ("group", "split") if name in names]
+    words = f"the table {printable(path.name)} with the columns {', '.join((*REQUIRED, *optional))}"
+    return words, tuple(sorted(cases, key=lambda case: natural_key(case.name))), found_problems
+
+
+def _delimiter(head: str) -> str:
+    return max(",;\t", key=head.count)
+
+
+def _rows(path: Path, names: Sequence[str]) -> tuple[list[_Row], list[Problem]]:
+    """The table's lines as paths; lines that are too long are told."""
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        has = listed(names) if names else "none"
+        raise DataError(
+            f"{printable(path)} has no column named {' and none named '.join(missing)}. Its first line must "
+            "name "
+            f"the columns, image,mask[,group][,split]; it has: {has}."
+        )
+    repeated = sorted({name for name in names if name in KNOWN and names.count(name) > 1})
+    if repeated:
+        raise DataError(f"{printable(path)} has the column {listed(repeated)} twice. Keep one.")
+    try:
+        if path.stat().st_size > MAXIMUM_BYTES:
+            raise DataError(
+                f"{printable(path)} is larger than {MAXIMUM_BYTES >> 20} MiB, too large for a list of files."
+            )
+        text = path.read_bytes().decode("utf-8-sig")
+        head = text.splitlines()[0]
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(head), strict=True)
+        next(reader)
+        lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{printable(path)} is not written in UTF-8. Save it as “CSV UTF-8”.") from error
+    except csv.Error as error:
+        raise DataError(
+            f"{printable(path)} cannot be read as a table: {error}. Check its quotation marks."
+        ) from error
+    except OSError as error:
+        raise DataError(f"{printable(path)} cannot be read: {error.strerror}.") from error
+    wrong = [str(number) for number, cells in lines if len(cells) > len(names)]
+    problems = []
+    if wrong:
+        message = (
+            f"{counted(len(wrong), 'line')} of {printable(path.name)} have more cells than there are "
+            "columns: "
+            f"{listed(wrong)}. Put names with a comma in quotation marks."
+        )
+        problems.append(Problem("error", "table-cells", message, (path,)))
+    rows = []
+    for number, cells in lines:
+        if len(cells) <= len(names):
+            row = dict(zip(names, (cell.strip() for cell in cells), strict=False))
+            mask = row.get("mask")
+            rows.append(
+                _Row(number, _file(path.parent, row["image"]), _file(path.parent, mask) if mask else None,
+                     row.get("group") or None, row.get("split", ""))
+            )  # fmt: skip
+    return rows, problems
+
+
+def _file(folder: Path, cell: str) -> Path:
+    """The file a cell means, without `..` on the way, so that the same file is always the same path."""
+    return Path(os.path.normpath(folder / cell))
+
+
+def _parents(path: Path, root: Path) -> tuple[str, ...]:
+    return path.relative_to(root).parts[:-1] if path.is_relative_to(root) else (path.parent.name,)
+
+
+def _split(word: str) -> Split | None:
+    return SPLIT_WORDS.get(word.casefold())
+
+
+def _missing_files(rows: Sequence[_Row], table: Path) -> list[Problem]:
+    files = [(row.line, file) for row in rows for file in (row.image, row.mask) if file is not None]
+    missing = [(line, file) for line, file in files if not _is_file(file)]
+    if not missing:
+        return []
+    names = listed(f"{shown(file, table.parent)} (line {line})" for line, file in missing)
+    message = (
+        f"{counted(len(missing), 'file')} named in {printable(table.name)} not found: {names}. Paths are "
+        "taken from the table's "
+        "own folder. Correct them or remove the lines."
+    )
+    return [Problem("error", "missing-file", message, tuple(file for _, file in missing))]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, or with characters no file can have
+        return False
+
+
+def _repeated(rows: Sequence[_Row], root: Path) -> list[Problem]:
+    """Images or masks that stand in several lines, and files that are image and mask at once."""
+    problems = []
+    cells: dict[str, Callable[[_Row], Path | None]] = {
+        "image": lambda row: row.image,
+        "mask": lambda row: row.mask,
+    }
+    for role, cell in cells.items():
+        lines: dict[Path, list[int]] = defaultdict(list)
+        for row in rows:
+            if (file := cell(row)) is not None:
+                lines[file].append(row.line)
+        twice = {file: where for file, where in lines.items() if len(where) > 1}
+        if twice:
+            names = listed(
+                f"{shown(file, root)} (lines {', '.join(map(str, where))})" for file, where in twice.items()
+            )
+            message = f"{counted(len(twice), role)} listed more than once: {names}. Keep one line each."
+            problems.append(Problem("error", f"doubled-{role}", message, tuple(twice)))
+    both = [row for row in rows if row.image == row.mask]
+    if both:
+        names = listed(f"{shown(row.image, root)} (line {row.line})" for row in both)
+        message = (
+            f"{counted(len(both), 'line')} name one file as image and as mask: {names}. Correct the mask."
+        )
+        problems.append(Problem("error", "image-is-mask", message, tuple(row.image for row in both)))
+    return problems
+
+
+def _unpaired(rows: Sequence[_Row], root: Path) -> list[Problem]:
+    without = [row for row in rows if row.mask is None]
+    if not without:
+        return []
+    names = listed(f"{shown(row.image, root)} (line {row.line})" for row in without)
+    message = f"{counted(len(without), 'image')} left out, without a mask in the table: {names}."
+    return [Problem("warning", "unpaired-image", message, tuple(row.image for row in without))]
+
+
+def _split_words(rows: Sequence[_Row]) -> list[Problem]:
+    """Words in the split column that mean nothing, or cells left empty where others are filled in."""
+    unknown = [row for row in rows if row.split and _split(row.split) is None]
+    problems = []
+    if unknown:
+        names = listed(f"{printable(row.split)} (line {row.line})" for row in unknown)
+        message = f"The column split has words that mean no part: {names}. Write train, validation or test."
+        problems.append(Problem("error", "unknown-split", message, tuple(row.image for row in unknown)))
+    empty = [row for row in rows if not row.split]
+    if empty and len(empty) < len(rows):
+        names = listed(f"line {row.line}" for row in empty)
+        lines = counted(len(empty), "line")
+        message = (
+            f"The column split is empty in {lines} and filled in elsewhere: {names}. Fill in all or none."
+        )
+        problems.append(Problem("error", "missing-split", message, tuple(row.image for row in empty)))
+    return problems

@@ -1,0 +1,104 @@
+"""One case in memory, and the inputs of a prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from delineate.dataset.case_files import CaseFiles
+from delineate.dataset.cases import load_case, load_image
+from delineate.dataset.inputs import prediction_inputs
+from delineate.dataset.masks import understand
+from delineate.errors import DataError, ImageError
+
+
+def png(path: Path, values: object, dtype: type = np.uint8) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Picture.fromarray(np.array(values, dtype)).save(path)
+    return path
+
+
+def test_channel_files_are_stacked_in_order(tmp_path: Path) -> None:
+    first, second = png(tmp_path / "a_0000.png", [[1, 2]]), png(tmp_path / "a_0001.png", [[3, 4]])
+    mask = png(tmp_path / "m.png", [[0, 255]])
+    files = CaseFiles("a", (first, second), mask, "p1")
+    loaded = load_case(files, understand([mask]))
+    assert loaded.image.pixels.tolist() == [[[1, 2]], [[3, 4]]]
+    assert loaded.mask is not None
+    assert loaded.mask.values.tolist() == [[0, 1]]
+    assert (loaded.name, loaded.group) == ("a", "p1")
+    assert load_case(files, None).mask is None
+
+
+def test_channels_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    first, wide = png(tmp_path / "a_0000.png", [[1, 2]]), png(tmp_path / "a_0001.png", [[3, 4, 5]])
+    deep = png(tmp_path / "a_0002.png", [[300, 4]], np.uint16)
+    with pytest.raises(
+        ImageError, match=r"a_0001.png: this channel is 3 × 1 px, but a_0000.png of the same case is 2 × 1"
+    ):
+        load_image((first, wide))
+    with pytest.raises(ImageError, match=r"stored as uint16, but a_0000.png of the same case as uint8"):
+        load_image((first, deep))
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    image, mask = png(tmp_path / "a.png", [[1, 2]]), png(tmp_path / "m.png", [[0, 255, 0]])
+    with pytest.raises(DataError, match=r"is 2 × 1 px, but its mask .*m.png is 3 × 1 px"):
+        load_case(CaseFiles("a", (image,), mask), understand([mask]))
+
+
+def test_files_and_folders_get_unique_names(tmp_path: Path) -> None:
+    for name in (
+        "p/x10.png",
+        "p/x2.png",
+        "q/x2.png",
+        "p/notes.txt",
+        "p/.hidden.png",
+        "odd.dat",
+        "r/y.png",
+        "r/y.tif",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    (tmp_path / "p" / "deeper").mkdir()
+    given = [tmp_path / name for name in ("p", "q/x2.png", "odd.dat", "gone.png", "p/x2.png", "r")]
+    found = prediction_inputs(given, 1)
+    assert [
+        (name, [path.relative_to(tmp_path).as_posix() for path in image]) for name, image in found.images
+    ] == [
+        ("p__x2", ["p/x2.png"]),
+        ("x10", ["p/x10.png"]),
+        ("q__x2", ["q/x2.png"]),
+        ("odd", ["odd.dat"]),
+        ("r__y_png", ["r/y.png"]),
+        ("r__y_tif", ["r/y.tif"]),
+    ]
+    assert [(p.level, p.code, [path.name for path in p.paths]) for p in found.problems] == [
+        ("note", "hidden-files", [".hidden.png"]),
+        ("warning", "other-files", ["notes.txt"]),
+        ("error", "missing-file", ["gone.png"]),
+    ]
+
+
+def test_a_folder_without_pictures_names_its_sub_folders(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (problem,) = prediction_inputs([tmp_path], 1).problems
+    assert problem.code == "no-images"
+    assert problem.message.endswith("It has the sub-folders images: give the one that is meant.")
+
+
+def test_channel_files_are_one_image_for_a_model_of_several_channels(tmp_path: Path) -> None:
+    for name in ("c_0000", "c_0001", "d_0000", "e"):
+        png(tmp_path / f"{name}.png", [[1, 2]])
+    png(tmp_path / "rgb_0000.png", [[[1, 2, 3]]])
+    found = prediction_inputs([tmp_path], 2)
+    assert {name: [path.name for path in image] for name, image in found.images} == {
+        "c": ["c_0000.png", "c_0001.png"], "e": ["e.png"], "rgb_0000": ["rgb_0000.png"]
+    }  # fmt: skip
+    assert [(p.level, p.code) for p in found.problems] == [("error", "missing-channel")]
+    assert "has 1 channel file (d_0000.png), but the model takes 2" in found.problems[0].message
+    assert len(prediction_inputs([tmp_path], 1).images) == 5

@@ -1,0 +1,113 @@
+"""The CSV table: what it may hold, and everything that may be wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from delineate.dataset.discover import Discovery, discover
+
+
+def table(root: Path, text: str, *files: str, encoding: str = "utf-8") -> Path:
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    path = root / "cases.csv"
+    path.write_text(text, encoding=encoding, newline="")
+    return path
+
+
+def errors(found: Discovery) -> list[str]:
+    return [problem.code for problem in found.problems if problem.level == "error"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_all_columns_in_every_dialect(tmp_path: Path, delimiter: str, end: str, encoding: str) -> None:
+    rows = [
+        "Image, mask,GROUP,split,age",
+        "x/ü 10.png,m/10.png,p1,Train,3",
+        "x/ü 2.png,m/2.png,p2,dev,4",
+        ",,,,",
+    ]
+    text = end.join(row.replace(",", delimiter) for row in rows)
+    path = table(tmp_path, text, "x/ü 10.png", "x/ü 2.png", "m/10.png", "m/2.png", encoding=encoding)
+    found = discover(path)
+    assert [(c.name, c.group, c.split) for c in found.cases] == [
+        ("ü 2", "p2", "validation"), ("ü 10", "p1", "train")
+    ]  # fmt: skip
+    assert found.cases[0].mask == tmp_path / "m" / "2.png"
+    assert [problem.code for problem in found.problems] == ["unused-columns"]
+    assert "age" in found.problems[0].message
+    assert found.layout == "the table cases.csv with the columns image, mask, group, split"
+
+
+def test_one_table_in_a_folder_decides(tmp_path: Path) -> None:
+    table(tmp_path, "image,mask\nimages/a.png,masks/b.png\n", "images/a.png", "masks/a.png", "masks/b.png")
+    (tmp_path / "other.csv").write_text("name,age\na,3\n")
+    found = discover(tmp_path)
+    assert [(case.name, case.mask) for case in found.cases] == [("a", tmp_path / "masks" / "b.png")]
+
+
+def test_two_tables_are_refused(tmp_path: Path) -> None:
+    path = table(tmp_path, "image,mask\na.png,b.png\n", "a.png", "b.png")
+    (tmp_path / "more.csv").write_bytes(path.read_bytes())
+    assert errors(discover(tmp_path)) == ["several-tables"]
+    assert errors(discover(path)) == []
+
+
+def test_paths_outside_and_equal_names(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    for folder in ("p1", "p2"):
+        table(tmp_path / "t", "", f"../{folder}/s.png", f"../{folder}/m.png")
+    table(tmp_path / "t", f"image,mask\n../p1/s.png,../p1/m.png\n{tmp_path}/p2/s.png,../p2/m.png\n")
+    found = discover(tmp_path / "t")
+    assert [case.name for case in found.cases] == ["p1__s", "p2__s"]
+    assert errors(found) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        ("", "unreadable-table", "no column named image and none named mask"),
+        ("image,label\na.png,b.png\n", "unreadable-table", "it has: image, label"),
+        ("image,mask,mask\na.png,b.png,c.png\n", "unreadable-table", "has the column mask twice"),
+        ('image,mask\n"a.png,b.png\n', "unreadable-table", "quotation marks"),
+        ("image,mask\n", "no-pairs", "lists no image with a mask"),
+        ("image,mask\na.png,b.png,c\n", "table-cells", "more cells than there are columns: 2"),
+        ("image,mask\na.png,gone.png\n", "missing-file", "gone.png (line 2)"),
+        ("image,mask\na.png,a.png\n", "image-is-mask", "a.png (line 2)"),
+        ("image,mask\na.png,b.png\na.png,c.png\n", "doubled-image", "a.png (lines 2, 3)"),
+        ("image,mask\na.png,b.png\nc.png,./b.png\n", "doubled-mask", "b.png (lines 2, 3)"),
+        ("image,mask,split\na.png,b.png,later\n", "unknown-split", "later (line 2)"),
+        ("image,mask,split\na.png,b.png,train\nc.png,d.png,\n", "missing-split", "line 3"),
+        ("image,mask\na.png," + "x" * 5000 + "\n", "missing-file", "(line 2)"),
+        ("image,mask\na.png,\0\n", "missing-file", "(line 2)"),
+    ],
+)  # fmt: skip
+def test_faults_are_said_with_their_line(tmp_path: Path, text: str, code: str, said: str) -> None:
+    found = discover(table(tmp_path, text, "a.png", "b.png", "c.png", "d.png"))
+    assert errors(found) == [code]
+    assert said in found.problems[0].message
+
+
+def test_another_encoding_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    path = table(tmp_path, "image,mask\nü.png,m.png\n", encoding="latin-1")
+    assert "UTF-8" in discover(path).problems[0].message
+
+
+def test_an_empty_mask_cell_leaves_the_image_out(tmp_path: Path) -> None:
+    found = discover(
+        table(tmp_path, "image,mask\na.png,b.png\nc.png,\nd.png\n", "a.png", "b.png", "c.png", "d.png")
+    )
+    assert [case.name for case in found.cases] == ["a"]
+    assert [(p.level, p.code, len(p.paths)) for p in found.problems] == [("warning", "unpaired-image", 2)]
+
+
+def test_several_faults_are_told_at_once_and_the_rest_is_found(tmp_path: Path) -> None:
+    text = "image,mask\na.png,b.png\ngone.png,c.png\nd.png,d.png\n"
+    found = discover(table(tmp_path, text, "a.png", "b.png", "c.png", "d.png"))
+    assert errors(found) == ["missing-file", "image-is-mask"]
+    assert [case.name for case in found.cases] == ["a"]
