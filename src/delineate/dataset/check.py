@@ -1,0 +1,263 @@
+"""A data set looked at before anything is learnt: every file decoded, all problems told at once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from delineate.dataset import image_findings, set_findings
+from delineate.dataset.case_files import CaseFiles, Discovery, Problem
+from delineate.dataset.check_report import (
+    ChannelIntensity,
+    CheckReport,
+    Sizes,
+    without_root,
+)
+from delineate.dataset.discover import discover
+from delineate.dataset.duplicates import alike_in_order, exact_duplicates, near_duplicates
+from delineate.dataset.grouping import merge_groups
+from delineate.dataset.inspection import (
+    ImageFacts,
+    Inspected,
+    MaskShelf,
+    in_threads,
+    inspect_case,
+)
+from delineate.dataset.masks import MaskEncoding, understand
+from delineate.dataset.naming import listed
+from delineate.errors import ImageError, MaskError, UsageError
+from delineate.image import BACKGROUND, IGNORED, Colour
+
+__all__ = ["ChannelIntensity", "CheckReport", "Sizes", "check"]
+Progress = Callable[[str, int, int], None]
+
+
+def check(
+    data: Path | str,
+    *,
+    labels: str | None = None,
+    group_regex: str | None = None,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Check a data set.
+
+    Args:
+        data: The folder, or a CSV table.
+        labels: What the mask values mean, where that is to be decided by hand.
+        group_regex: Finds the group in a case's name: its first bracketed part, else the whole match.
+        progress: Told the stage, how much of it is done, and of how much.
+
+    Returns:
+        Everything found; `ok` says whether training can begin.
+
+    Raises:
+        UsageError: There is no such folder, or the regular expression is none.
+    """
+    tell = progress or _silent
+    pattern = _compiled(group_regex)
+    discovery = discover(Path(data))
+    problems = list(discovery.problems)
+    shelf = MaskShelf()
+    inspected = list(
+        in_threads(
+            lambda case: inspect_case(case, shelf),
+            discovery.cases,
+            lambda done, total: tell("reading images and masks", done, total),
+        )
+    )
+    problems += image_findings.unreadable(inspected, discovery.root)
+    problems += image_findings.size_mismatches(inspected, discovery.root)
+    encoding, found = _encoding(inspected, discovery, labels, shelf, tell)
+    problems += found
+    cases = tuple(item.case for item in inspected if _usable(item))
+    facts = {item.case.name: item.image for item in inspected if item.image is not None}
+    colour, channels, found = _of_images(facts, discovery)
+    problems += found
+    labels_by_case, digests, found = _masks(cases, encoding, shelf, discovery.root, tell)
+    problems += found
+    groups, found = _stated_groups(cases, pattern)
+    problems += found
+    tell("comparing images", 0, 1)
+    exact, near = exact_duplicates(facts), near_duplicates(facts)
+    together = 2 * max((len(group) for group in near), default=0) <= len(facts)
+    tell("comparing images", 1, 1)
+    problems += set_findings.duplicates(exact, near, digests, near_kept_together=together)
+    stated = {name: group for name, group in groups.items() if group is not None}
+    if not stated and not any(case.split for case in cases):
+        problems += set_findings.sequence(alike_in_order(facts))
+    problems += set_findings.straddling(cases, exact, near, stated)
+    if discovery.cases and not any(problem.level == "error" for problem in problems):
+        merged = merge_groups(groups, (*exact, *(near if together else ())))
+        problems += set_findings.too_few(cases, merged)
+    rank = {"error": 0, "warning": 1, "note": 2}
+    return CheckReport(
+        discovery=discovery,
+        cases=cases,
+        encoding=encoding,
+        problems=tuple(sorted(problems, key=lambda problem: rank[problem.level])),
+        sizes=_sizes(facts),
+        channels=channels,
+        colour=colour,
+        intensities=_intensities(facts, channels, discovery.channel_names),
+        labels_by_case=labels_by_case,
+        duplicate_groups=exact,
+        near_duplicate_groups=near,
+        keep_near_together=together,
+        groups=groups,
+    )
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    pass
+
+
+def _compiled(group_regex: str | None) -> re.Pattern[str] | None:
+    if group_regex is None:
+        return None
+    try:
+        return re.compile(group_regex)
+    except re.error as error:
+        raise UsageError(
+            f"--group-regex {group_regex!r} is no regular expression: {error}. An example: '^([^_]+)' takes "
+            "what "
+            "stands before the first underscore."
+        ) from error
+
+
+def _usable(item: Inspected) -> bool:
+    return not item.errors and item.image is not None and item.image.size == item.mask_size
+
+
+def _encoding(
+    inspected: Sequence[Inspected], discovery: Discovery, labels: str | None, shelf: MaskShelf, tell: Progress
+) -> tuple[MaskEncoding | None, list[Problem]]:
+    """What the masks that can be read mean, or why that cannot be told."""
+    masks = [
+        item.case.mask for item in inspected if item.mask_size is not None and item.case.mask is not None
+    ]
+    if not masks:
+        return None, []
+    try:
+        encoding = understand(
+            masks,
+            labels=labels,
+            names=discovery.label_names,
+            read=shelf.read,
+            progress=lambda done, total: tell("understanding mask values", done, total),
+        )
+    except (MaskError, ImageError) as error:
+        return None, [Problem("error", "mask-values", without_root(str(error), discovery.root))]
+    return encoding, [
+        Problem("note", "mask-encoding", f"Masks: {without_root(note, discovery.root).rstrip('.')}.")
+        for note in encoding.notes
+    ]
+
+
+def _of_images(facts: Mapping[str, ImageFacts], discovery: Discovery) -> tuple[Colour, int, list[Problem]]:
+    """How to read the channels, and all that is to be said of the images alone."""
+    if not facts:
+        return "grey", 1, []
+    colour, channels, problems = image_findings.colour_of(facts, discovery.cases, discovery.root)
+    for find in (
+        image_findings.pixel_types,
+        image_findings.constant_images,
+        image_findings.intensity_outliers,
+        image_findings.reader_notes,
+    ):
+        problems += find(facts)
+    return colour, channels, problems
+
+
+def _masks(
+    cases: Sequence[CaseFiles], encoding: MaskEncoding | None, shelf: MaskShelf, root: Path, tell: Progress
+) -> tuple[dict[str, tuple[str, ...]], dict[str, str], list[Problem]]:
+    """The labels in each case's mask, a digest of each mask, and what is to be said of them."""
+    if encoding is None:
+        return {}, {}, []
+
+    def labels_of(case: CaseFiles) -> tuple[tuple[str, ...], str] | Problem:
+        assert case.mask is not None  # noqa: S101  usable cases have one
+        try:
+            values = encoding.decode(shelf.read(case.mask), case.mask)
+        except (MaskError, ImageError) as error:
+            return Problem("error", "mask-values", without_root(str(error), root), (case.mask,))
+        present = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
+        names = [encoding.labels.names[value - 1] for value in present if value not in (BACKGROUND, IGNORED)]
+        return tuple(names), hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()
+
+    labels_by_case, digests, problems = {}, {}, []
+    results = in_threads(labels_of, cases, lambda done, total: tell("looking at masks", done, total))
+    for case, result in zip(cases, results, strict=True):
+        if isinstance(result, Problem):
+            problems.append(result)
+        else:
+            labels_by_case[case.name], digests[case.name] = result
+    return (
+        labels_by_case,
+        digests,
+        problems + set_findings.label_problems(labels_by_case, encoding.labels.names),
+    )
+
+
+def _stated_groups(
+    cases: Sequence[CaseFiles], pattern: re.Pattern[str] | None
+) -> tuple[dict[str, str | None], list[Problem]]:
+    """The group of each case by the data and, before it, by the pattern."""
+    if pattern is None:
+        return {case.name: case.group for case in cases}, []
+    groups: dict[str, str | None] = {}
+    for case in cases:
+        match = pattern.search(case.name)
+        groups[case.name] = (match[1] if pattern.groups else match[0]) if match else None
+    without = [name for name, group in groups.items() if not group]
+    if not without:
+        return groups, []
+    message = (
+        f"--group-regex {pattern.pattern!r} finds no group in {len(without)} of {len(cases)} names: "
+        f"{listed(without)}. "
+        "Change it so that it finds one in each."
+    )
+    return {name: group or None for name, group in groups.items()}, [Problem("error", "no-group", message)]
+
+
+def _sizes(facts: Mapping[str, ImageFacts]) -> Sizes | None:
+    if not facts:
+        return None
+    sizes = np.array([image.size for image in facts.values()])
+    (least_h, least_w), (median_h, median_w), (most_h, most_w) = (
+        np.rint(reduce(sizes, axis=0)).astype(int).tolist() for reduce in (np.min, np.median, np.max)
+    )
+    return Sizes(
+        (least_h, least_w),
+        (median_h, median_w),
+        (most_h, most_w),
+        len({image.size for image in facts.values()}),
+    )
+
+
+def _intensities(
+    facts: Mapping[str, ImageFacts], channels: int, names: tuple[str, ...] | None
+) -> tuple[ChannelIntensity, ...]:
+    """Summed up over the set; an image whose channels are all equal counts for each."""
+    found = []
+    if names is None or len(names) != channels:
+        names = {1: ("grey",), 3: ("red", "green", "blue")}.get(
+            channels, tuple(f"channel {n}" for n in range(channels))
+        )
+    images = [image for image in facts.values() if image.equal_channels or image.channels == channels]
+    if not images:
+        return ()
+    for channel, name in enumerate(names):
+        low, high, means, deviations = (
+            np.array([values[min(channel, len(values) - 1)] for values in column])
+            for column in zip(
+                *((i.minimum, i.maximum, i.mean, i.standard_deviation) for i in images), strict=True
+            )
+        )
+        spread = float(np.sqrt(np.mean(deviations**2 + means**2) - means.mean() ** 2))
+        found.append(ChannelIntensity(name, float(low.min()), float(high.max()), float(means.mean()), spread))
+    return tuple(found)

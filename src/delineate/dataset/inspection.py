@@ -1,0 +1,199 @@
+"""One pass over each file: decoded whole, described in a few numbers, and let go."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import imagehash
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Picture
+
+from delineate import formats
+from delineate.dataset.case_files import CaseFiles
+from delineate.dataset.cases import load_image
+from delineate.errors import ImageError
+from delineate.formats import StoredMask
+from delineate.image import Image
+
+THREADS = 2  # decoding releases the interpreter's lock; each thread holds one picture
+THUMBNAIL_PX = 32
+HASHED_PX = 64
+SHELF_BYTES = 256 << 20
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What the check keeps of an image.
+
+    Attributes:
+        size: `(H, W)`.
+        channels: As read.
+        files: Number of files it is made of.
+        pixel_type: "uint8", "uint16" or "float32".
+        equal_channels: Whether all channels are the same, as in grey pictures stored as RGB.
+        minimum: A channel, in the file's units; one channel where all are equal.
+        maximum: Likewise.
+        mean: Likewise.
+        standard_deviation: Likewise.
+        brightness: Mean and standard deviation over all channels, in shares of the integer range.
+        digest: Equal for equal pixels.
+        perceptual_hash: 8 bytes that change little when the picture does.
+        thumbnail: `THUMBNAIL_PX`² grey values.
+        notes: What the reader did.
+    """
+
+    size: tuple[int, ...]
+    channels: int
+    files: int
+    pixel_type: str
+    equal_channels: bool
+    minimum: tuple[float, ...]
+    maximum: tuple[float, ...]
+    mean: tuple[float, ...]
+    standard_deviation: tuple[float, ...]
+    brightness: tuple[float, float]
+    digest: str
+    perceptual_hash: bytes
+    thumbnail: npt.NDArray[np.uint8]
+    notes: tuple[str, ...]
+
+    @property
+    def constant(self) -> bool:
+        """Whether all pixels of each channel are the same."""
+        return self.minimum == self.maximum
+
+
+class MaskShelf:
+    """Stored masks, each read from disk once and kept packed, up to a limit of memory."""
+
+    def __init__(self, limit_bytes: int = SHELF_BYTES) -> None:
+        self._left_bytes = limit_bytes
+        self._packed: dict[Path, tuple[bytes, StoredMask]] = {}
+        self._lock = threading.Lock()
+
+    def read(self, path: Path) -> StoredMask:
+        """The stored mask of a file.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        if path in self._packed:
+            packed, empty = self._packed[path]
+            flat = np.frombuffer(zlib.decompress(packed), empty.values.dtype)
+            return StoredMask(flat.reshape(empty.values.shape), empty.palette, empty.lossy)
+        stored = formats.read_mask(path)
+        packed = zlib.compress(stored.values.tobytes(), 1)
+        # stands for dtype and shape without the memory
+        empty = StoredMask(
+            np.broadcast_to(np.zeros((), stored.values.dtype), stored.values.shape),
+            stored.palette,
+            stored.lossy,
+        )
+        with self._lock:
+            if self._left_bytes >= len(packed):
+                self._left_bytes -= len(packed)
+                self._packed[path] = (packed, empty)
+        return stored
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A case's files after decoding: facts, or the errors that stood in the way."""
+
+    case: CaseFiles
+    image: ImageFacts | None
+    mask_size: tuple[int, ...] | None
+    errors: tuple[ImageError, ...]
+
+
+def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
+    """Decode a case's image and mask, whatever may be wrong with either."""
+    errors: list[ImageError] = []
+    facts, mask_size = None, None
+    try:
+        facts = describe(load_image(case.image), len(case.image))
+    except ImageError as error:
+        errors.append(error)
+    if case.mask is not None:
+        try:
+            height, width = shelf.read(case.mask).values.shape[:2]
+            mask_size = (height, width)
+        except ImageError as error:
+            errors.append(error)
+    return Inspected(case, facts, mask_size, tuple(errors))
+
+
+def in_threads(
+    function: Callable[[_Item], _Result], items: Sequence[_Item], progress: Callable[[int, int], object]
+) -> Iterator[_Result]:
+    """`function` of each item in order, `THREADS` at a time, with no more than a few results waiting."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        rest = iter(items)
+        waiting = [pool.submit(function, item) for item in islice(rest, 4 * THREADS)]
+        done = 0
+        while waiting:
+            result = waiting.pop(0).result()
+            waiting += [pool.submit(function, item) for item in islice(rest, 1)]
+            done += 1
+            progress(done, len(items))
+            yield result
+
+
+def describe(image: Image, files: int = 1) -> ImageFacts:
+    """The facts of an image.
+
+    Args:
+        image: `(C, H, W)`.
+        files: Number of files it is made of.
+    """
+    pixels = image.pixels
+    equal = bool(pixels.shape[0] == 1 or all((channel == pixels[0]).all() for channel in pixels[1:]))
+    distinct = pixels[:1] if equal else pixels
+    flat = distinct.reshape(distinct.shape[0], -1)
+    means = flat.mean(1, dtype=np.float64)
+    deviations = flat.std(1, dtype=np.float64)
+    full = 1 if pixels.dtype.kind == "f" else np.iinfo(str(pixels.dtype)).max
+    thumbnail, perceptual = _thumbnail(distinct)
+    digest = hashlib.blake2b(f"{distinct.shape} {distinct.dtype}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(distinct).data)
+    return ImageFacts(
+        size=image.size,
+        channels=image.channels,
+        files=files,
+        pixel_type=str(pixels.dtype),
+        equal_channels=equal,
+        minimum=tuple(float(value) for value in flat.min(1)),
+        maximum=tuple(float(value) for value in flat.max(1)),
+        mean=tuple(float(value) for value in means),
+        standard_deviation=tuple(float(value) for value in deviations),
+        brightness=(float(means.mean() / full), float(deviations.mean() / full)),
+        digest=digest.hexdigest(),
+        perceptual_hash=perceptual,
+        thumbnail=thumbnail,
+        notes=image.notes,
+    )
+
+
+def _thumbnail(pixels: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.uint8], bytes]:
+    """A small grey copy stretched to 0–255, and the perceptual hash."""
+    grey = pixels[0].astype(np.float32) if len(pixels) == 1 else pixels.mean(0, dtype=np.float32)
+    picture = Picture.fromarray(grey).resize((HASHED_PX, HASHED_PX), Picture.Resampling.BOX)
+    small = np.asarray(picture)
+    low, high = float(small.min()), float(small.max())
+    stretched = (small - low) * (255 / (high - low)) if high > low else np.zeros_like(small)
+    hashed = Picture.fromarray(stretched.round().astype(np.uint8))
+    bits: bytes = np.packbits(imagehash.phash(hashed).hash).tobytes()
+    step = HASHED_PX // THUMBNAIL_PX
+    thumbnail = stretched.reshape(THUMBNAIL_PX, step, THUMBNAIL_PX, step).mean((1, 3))
+    return thumbnail.round().astype(np.uint8), bits

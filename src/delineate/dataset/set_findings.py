@@ -1,0 +1,152 @@
+"""Problems of a set as a whole: what is there twice, what the split tears apart, what is too little."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from delineate.dataset.case_files import CaseFiles, Problem
+from delineate.dataset.naming import counted, listed
+
+Groups = Sequence[Sequence[str]]
+FEW_CASES = 3
+SEQUENCE_SHARE = 0.5
+
+
+def duplicates(
+    exact: Groups, near: Groups, mask_digests: Mapping[str, str], *, near_kept_together: bool
+) -> list[Problem]:
+    """Images that are there twice, and whether their masks agree."""
+    problems = []
+    if exact:
+        message = (
+            f"{counted(len(exact), 'group')} of images with exactly the same pixels: {_grouped(exact)}. Each "
+            "group is kept in "
+            "one part of the split; better keep one image of each."
+        )
+        problems.append(Problem("warning", "duplicate", message))
+    if near:
+        then = (
+            "Each group is kept in one part of the split."
+            if near_kept_together
+            else "More than half of the set is one such group, so they are not kept together, and the score "
+            "will be flattered: state real groups (patients, videos) with --group-regex or in a CSV table."
+        )
+        message = (
+            f"{counted(len(near), 'group')} of images nearly the same (repeated shots, recompressed copies): "
+            f"{_grouped(near)}. {then}"
+        )
+        problems.append(Problem("warning", "near-duplicate", message))
+    disagreeing = [g for g in exact if len({mask_digests[name] for name in g if name in mask_digests}) > 1]
+    if disagreeing:
+        message = (
+            f"{counted(len(disagreeing), 'group')} of identical images with different masks: "
+            f"{_grouped(disagreeing)}. At most one "
+            "mask of each can be right, or two people drew them: look, and keep one."
+        )
+        problems.append(Problem("warning", "same-image-different-masks", message))
+    return problems
+
+
+def sequence(share_alike: float) -> list[Problem]:
+    """Whether the images seem to be slices or frames in a row, of which nobody said what belongs together."""
+    if share_alike < SEQUENCE_SHARE:
+        return []
+    message = (
+        f"Images that follow one another by name look alike ({share_alike:.0%} of them): they seem to be "
+        "slices of a "
+        "volume or frames of a video. A random split puts neighbours into different parts, which flatters "
+        "the "
+        "score. Say what belongs together with --group-regex ('^(.*)\\d$' makes blocks of ten of names that "
+        "end in a "
+        "number) or in a CSV table with a column group."
+    )
+    return [Problem("warning", "sequence", message)]
+
+
+def straddling(
+    cases: Sequence[CaseFiles], exact: Groups, near: Groups, stated: Mapping[str, str]
+) -> list[Problem]:
+    """What stands in several parts of a split that the data prescribe."""
+    part = {case.name: case.split for case in cases if case.split}
+    by_group: dict[str, list[str]] = defaultdict(list)
+    for name, group in stated.items():
+        by_group[group].append(name)
+    kinds = (
+        ("duplicate-across-split", exact, "Identical images stand"),
+        ("group-across-split", list(by_group.values()), "Cases of one group stand"),
+        ("near-duplicate-across-split", near, "Nearly identical images stand"),
+    )
+    problems = []
+    for code, groups, what in kinds:
+        across = [group for group in groups if len({part.get(name) for name in group} - {None}) > 1]
+        if across:
+            lines = [[f"{name} ({part[name]})" for name in group if name in part] for group in across]
+            message = (
+                f"{what} in different parts of the given split, which flatters the score: {_grouped(lines)}. "
+                "Move each group into one part, or keep one image of it."
+            )
+            problems.append(Problem("warning" if groups is near else "error", code, message))
+    return problems
+
+
+def label_problems(labels_by_case: Mapping[str, Sequence[str]], names: Sequence[str]) -> list[Problem]:
+    """Empty masks, and labels in very few cases."""
+    empty = [name for name, labels in labels_by_case.items() if not labels]
+    if labels_by_case and len(empty) == len(labels_by_case):
+        message = (
+            f"All {counted(len(empty), 'mask')} are empty: nothing to learn. Check how they were exported."
+        )
+        return [Problem("error", "all-masks-empty", message)]
+    problems = []
+    if empty:
+        message = (
+            f"{len(empty)} of {len(labels_by_case)} masks are empty: {listed(empty)}. They count as images "
+            "that show nothing "
+            "of what is sought; take them out if they were merely not drawn."
+        )
+        problems.append(Problem("warning", "empty-mask", message))
+    count = Counter(label for labels in labels_by_case.values() for label in labels)
+    rare = [f"{name} ({count[name]})" for name in names if count[name] < FEW_CASES]
+    if rare:
+        message = (
+            f"{counted(len(rare), 'label')} in fewer than {FEW_CASES} cases: {listed(rare)}. Too few to "
+            "learn and to score; add "
+            "cases, or leave the label out with --labels."
+        )
+        problems.append(Problem("warning", "rare-label", message))
+    return problems
+
+
+def too_few(cases: Sequence[CaseFiles], groups: Mapping[str, str]) -> list[Problem]:
+    """Whether there is something to learn from and something to check with."""
+    parts = {case.split for case in cases}
+    if cases and parts <= {"test", "validation"}:
+        message = (
+            "Nothing is left to train on: all cases are marked as validation or test. Mark some as train."
+        )
+        return [Problem("error", "no-training-cases", message)]
+    fitting = [case for case in cases if case.split != "test"]
+    if "validation" in parts or not fitting:
+        return []
+    if len(fitting) < 2:
+        message = (
+            "Only one image with a mask can be used. At least 2 are needed, one to train and one to check "
+            "with, and 20 or "
+            "more for a model worth having."
+        )
+        return [Problem("error", "too-few-cases", message)]
+    if len({groups[case.name] for case in fitting}) < 2:
+        message = (
+            f"All {len(fitting)} cases belong to one group, so none can be held out to check with. Add cases "
+            "of another "
+            "patient, or group by something else."
+        )
+        return [Problem("error", "one-group", message)]
+    return []
+
+
+def _grouped(groups: Groups) -> str:
+    return listed(
+        (" = ".join(group[:6]) + (f" = … ({len(group)})" if len(group) > 6 else "") for group in groups), 12
+    )
