@@ -9,8 +9,8 @@ Entries apart by commas, each `what=name`:
 | `>127` | all above |
 | `#ff0000` | that colour |
 
-Several entries of one name are one label; the name `background` is no label. Labels are numbered in the order in
-which they are written. What is not named is background.
+Several entries of one name are one label; the name `background` is no label. Labels are numbered in the order
+in which they are written. What is not named is background.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What the values of masks mean when nobody says: the rules, each refusing where two meanings remain.
 
 The rules look at three things. *Where* a value lies: pixels of a label fill areas, so most have four equal
-neighbours; the values of a blurred or compressed edge have none. *Which files* hold it: labels come back from file to
-file, object numbers run 1…k with another k in each. *How many pieces* it has: one object is one piece.
+neighbours; the values of a blurred or compressed edge have none. *Which files* hold it: labels come back from
+file to file, object numbers run 1…k with another k in each. *How many pieces* it has: one object is one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from delineate.image import LabelSet
 _FOREGROUND = LabelSet.of("foreground")
 _SMALL_NUMBERS = 32  # values below are label numbers, never shades of grey
 _AREA_SHARE = 0.05  # of a label's pixels, at least, lie inside areas; of an edge's, fewer
+_STRAY_PIXELS = 8
 _EDGE_PIXELS = 0.2  # of all pixels, at most, are edges
 _FEW_OBJECTS, _MANY_OBJECTS = 4, 10
 _DENSE = 0.9
@@ -50,7 +51,7 @@ def recognise(survey: Survey, read: Read) -> MaskEncoding:
     labelled = values[values != 0]
     if not len(labelled):
         raise MaskError(
-            f"All {len(survey.masks)} masks are empty: every pixel is 0. Look whether these are the right files."
+            f"All {len(survey.masks)} masks are empty: every pixel is 0. Are these the right files?"
         )
     if survey.reading == "colours":
         return _colours(survey)
@@ -58,7 +59,15 @@ def recognise(survey: Survey, read: Read) -> MaskEncoding:
         ranges = [(0, 0, 0), (int(labelled[0]), int(labelled[0]), 1)]
         return encode(survey, "values", _FOREGROUND, ranges)
     if _soft_edges(survey):
-        return _threshold(survey)
+        thick = _thick_middle(survey, read)
+        if thick is None:
+            return _threshold(survey)
+        raise refusal(
+            survey,
+            f"Values in between are more than blurred edges: they fill areas, for example in {thick}.",
+            option_by_ranges(survey),
+            f">{_middle(survey)}=foreground · one label, whatever lies in between",
+        )
     if survey.lossy:
         raise refusal(
             survey, "Lossy compression has blurred masks of several values.", option_by_ranges(survey)
@@ -89,28 +98,25 @@ def _soft_edges(survey: Survey) -> bool:
     if low > highest / 8 or high < highest * 7 / 8:
         return False
     others = (values != low) & (values != high)
-    middle = (values > highest / 8) & (values < highest * 7 / 8)
     # compression may leave flat patches one or two greys beside an extreme
     patches = (
         (np.abs(values - low) <= 8) | (np.abs(values - high) <= 8) if survey.lossy else np.zeros_like(others)
     )
     edges = others & ~patches
     inside = tally.interior[edges].sum() / max(1, tally.pixels[edges].sum())
-    inside_middle = tally.interior[middle].sum() / max(1, tally.pixels[middle].sum())
     no_area = (tally.interior < _AREA_SHARE * tally.pixels) | (tally.pixels < 50)
     return bool(
         survey.share(others) <= _EDGE_PIXELS
         and inside <= _AREA_SHARE / 2
-        and inside_middle <= _AREA_SHARE / 2
-        and no_area[edges].all()
+        and (survey.lossy or no_area[edges].all())
     )
 
 
 def _threshold(survey: Survey) -> MaskEncoding:
-    highest = int(survey.tally.values[-1])
-    top = next((full for full in (255, 65535) if full * 7 / 8 <= highest <= full), highest)
-    at = top // 2
-    between = (survey.tally.values > top / 8) & (survey.tally.values < top * 7 / 8)
+    at = _middle(survey)
+    extremes = np.argsort(survey.tally.pixels)[-2:]
+    between = np.ones(len(survey.tally.values), bool)
+    between[extremes] = False
     how = "lossy compression" if survey.lossy else "smoothed edges"
     shown = "0.5" if survey.fractions else str(at)
     notes = [
@@ -118,6 +124,29 @@ def _threshold(survey: Survey) -> MaskEncoding:
         f"above {shown} was taken as foreground"
     ]
     return encode(survey, "threshold", _FOREGROUND, [(0, at, 0), (at + 1, ANY, 1)], notes)
+
+
+def _middle(survey: Survey) -> int:
+    """The level half-way up the range of the masks' type."""
+    highest = int(survey.tally.values[-1])
+    return next((full for full in (255, 65535) if full * 7 / 8 <= highest <= full), highest) // 2
+
+
+def _thick_middle(survey: Survey, read: Read) -> Path | None:
+    """A mask in which pixels between the extremes make up areas and not just outlines, if there is one."""
+    highest = int(survey.tally.values[-1])
+    margin = highest / (
+        20 if survey.lossy else 8
+    )  # lossy: a label may lie near an extreme and have no exact value
+    for path in survey.masks:
+        levels = read_levels(read(path), path, survey.reading, survey.fractions)
+        middle = (levels > margin) & (levels < highest - margin)
+        inside = (
+            middle[1:-1, 1:-1] & middle[2:, 1:-1] & middle[:-2, 1:-1] & middle[1:-1, 2:] & middle[1:-1, :-2]
+        )
+        if int(inside.sum()) > _AREA_SHARE * int(middle.sum()) + _STRAY_PIXELS:
+            return path
+    return None
 
 
 def _numbered_objects(survey: Survey, read: Read) -> str:
@@ -209,8 +238,8 @@ def _colours(survey: Survey) -> MaskEncoding:
     if survey.lossy or thin.any() or len(labelled) > _MOST_LABELS:
         raise refusal(
             survey,
-            "The colours are blurred, or too many to be labels. Name those that count; each pixel then takes the "
-            "nearest of them or black.",
+            "The colours are blurred, or too many to be labels. Name those that count; each pixel then "
+            "takes the nearest of them or black.",
             example,
         )
     if 0 not in tally.values:

@@ -14,6 +14,8 @@ from delineate.image import LabelSet
 
 _ROWS = 12
 _INVERTED_SHARE = 0.9
+_CROWD_RADIUS = 12
+_CROWD_SHARE = 0.01
 
 
 def encode(
@@ -38,8 +40,8 @@ def encode(
     more: list[str] = []
     if background < 1 - _INVERTED_SHARE:
         more.append(
-            f"{100 * (1 - background):.0f} % of all pixels are labelled. If the masks are inverted, name the value "
-            'of the structure with --labels, for example "0=foreground"'
+            f"{100 * (1 - background):.0f} % of all pixels are labelled. If the masks are inverted, name the "
+            'value of the structure with --labels, for example "0=foreground"'
         )
     return MaskEncoding(
         kind, labels, rows, (*survey.notes, *notes, *more), ordered, survey.reading, survey.fractions
@@ -91,8 +93,23 @@ def option_for(survey: Survey, values: Sequence[int]) -> str:
 def peaks(survey: Survey) -> list[int]:
     """Values that fill areas, as those of labels do and those of blurred edges do not, in rising order."""
     tally = survey.tally
+    if survey.lossy and survey.reading != "colours":
+        return _crowded(survey)
     areas = (tally.interior >= 0.3 * tally.pixels) & (tally.pixels >= 0.002 * tally.pixels.sum())
     return [int(value) for value in tally.values[areas]]
+
+
+def _crowded(survey: Survey) -> list[int]:
+    """Values around which pixels crowd, in rising order: what compression leaves of a label's value."""
+    values, left = survey.tally.values, survey.tally.pixels.copy()
+    found: list[int] = []
+    while left.any():
+        value = int(values[left.argmax()])
+        if left[np.abs(values - value) <= _CROWD_RADIUS].sum() < _CROWD_SHARE * survey.tally.pixels.sum():
+            break
+        found.append(value)
+        left[np.abs(values - value) <= 3 * _CROWD_RADIUS] = 0
+    return sorted(found)
 
 
 def option_by_ranges(survey: Survey) -> str:

@@ -141,8 +141,8 @@ def _nearest_colours(survey: Survey, option: LabelOption) -> MaskEncoding:
         distinct = [int(v) for v in survey.tally.values[np.argsort(-survey.tally.pixels)][:8] if v]
         raise refusal(
             survey,
-            f"{100 * far:.1f} % of the pixels are far from every colour that --labels names. Name the others too, "
-            "if only as background:",
+            f"{100 * far:.1f} % of the pixels are far from every colour that --labels names. Name the "
+            "others too, if only as background:",
             option_for(survey, distinct),
         )
     nearest = distances.argmin(axis=1)
