@@ -1,0 +1,399 @@
+"""The check: every fault is found, all at once, and said so that a user can act on it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image as Picture
+
+from delineate import formats
+from delineate.dataset import inspection
+from delineate.dataset.cases import load_image
+from delineate.dataset.check import CheckReport, check
+from delineate.errors import UsageError
+from delineate.formats import StoredMask
+from delineate.image import Image
+
+NEAR_COPIES = {  # looked at by eye: each pair is the same scene or cell
+    "wbc": ["157 158", "166 171"],
+    "kvasir": ["train_300 train_667", "train_459 train_620", "train_460 train_532", "train_510 train_593"],
+}
+Array = npt.NDArray[np.generic]
+
+
+def image(seed: int, size: int = 48, channels: int = 1) -> npt.NDArray[np.uint8]:
+    """Blocks of random brightness, unlike those of any other seed."""
+    shape = (8, 8) if channels == 1 else (8, 8, channels)
+    blocks = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    return blocks.repeat(size // 8, axis=0).repeat(size // 8, axis=1)
+
+
+def mask(seed: int = 0, size: int = 48, value: int = 255) -> npt.NDArray[np.uint8]:
+    drawn = np.zeros((size, size), np.uint8)
+    drawn[8 : 20 + seed % 8, 8:24] = value
+    return drawn
+
+
+def folder(root: Path, count: int = 6, channels: int = 1) -> Path:
+    for number in range(count):
+        put(root, str(number), image(number, channels=channels), mask(number))
+    return root
+
+
+def put(root: Path, name: str, pixels: Array | None = None, drawn: Array | None = None) -> None:
+    for role, values in (("images", pixels), ("masks", drawn)):
+        (root / role).mkdir(parents=True, exist_ok=True)
+        if values is not None:
+            Picture.fromarray(values).save(root / role / f"{name}.png")
+
+
+def found(report: CheckReport, level: str = "error") -> list[str]:
+    return [problem.code for problem in report.problems if problem.level == level]
+
+
+def said(report: CheckReport, code: str) -> str:
+    (message,) = [problem.message for problem in report.problems if problem.code == code]
+    return message
+
+
+def test_a_sound_set_has_no_problem(tmp_path: Path) -> None:
+    report = check(folder(tmp_path))
+    assert (report.ok, report.problems, report.colour, report.channels) == (True, (), "grey", 1)
+    assert [case.name for case in report.cases] == list("012345")
+    assert report.sizes is not None
+    assert vars(report.sizes) == {
+        "smallest": (48, 48),
+        "median": (48, 48),
+        "largest": (48, 48),
+        "distinct": 1,
+    }
+    assert report.case_groups() == {name: name for name in "012345"}
+    assert set(report.labels_by_case.values()) == {("foreground",)}
+    assert [(row.value, row.label, row.cases) for row in report.label_rows] == [
+        ("0", None, 6),
+        ("255", "foreground", 6),
+    ]
+    pixels = np.stack([image(n) for n in range(6)])
+    (grey,) = report.intensities
+    assert (grey.name, grey.minimum, grey.maximum) == ("grey", pixels.min(), pixels.max())
+    assert grey.mean == pytest.approx(pixels.mean(), rel=1e-12)
+    assert grey.standard_deviation == pytest.approx(pixels.std(), rel=1e-9)
+
+
+def test_all_broken_files_and_sizes_are_told_at_once(tmp_path: Path) -> None:
+    folder(tmp_path)
+    (tmp_path / "images" / "0.png").write_text("no picture at all")
+    whole = (tmp_path / "masks" / "1.png").read_bytes()
+    (tmp_path / "masks" / "1.png").write_bytes(whole[: len(whole) // 2])
+    put(tmp_path, "2", None, mask(size=32))
+    (tmp_path / "images" / "3.png").write_bytes(b"")
+    report = check(tmp_path)
+    assert found(report) == ["unreadable-file", "unreadable-file", "unreadable-file", "size-mismatch"]
+    assert [problem.paths[0].relative_to(tmp_path).as_posix() for problem in report.problems[:3]] == [
+        "images/0.png", "masks/1.png", "images/3.png"
+    ]  # fmt: skip
+    assert report.problems[0].message.startswith("images/0.png: ")
+    assert "images/2.png is 48 × 48 px, masks/2.png is 32 × 32 px" in said(report, "size-mismatch")
+    assert [case.name for case in report.cases] == ["4", "5"]
+
+
+def test_empty_masks_warn_and_all_empty_is_an_error(tmp_path: Path) -> None:
+    folder(tmp_path)
+    put(tmp_path, "1", None, mask() * 0)
+    report = check(tmp_path)
+    assert found(report, "warning") == ["empty-mask"]
+    assert said(report, "empty-mask").startswith("1 of 6 masks are empty: 1.")
+    assert report.ok
+    for number in range(6):
+        put(tmp_path, str(number), None, mask() * 0)
+    report = check(tmp_path)
+    assert not report.ok
+    assert "empty" in report.problems[0].message
+
+
+def test_constant_images_and_outliers_warn(tmp_path: Path) -> None:
+    folder(tmp_path, 14)
+    put(tmp_path, "3", np.full((48, 48), 9, np.uint8))
+    put(tmp_path, "4", image(4) // 20)
+    report = check(tmp_path)
+    assert found(report, "warning") == ["constant-image", "intensity-outlier"]
+    assert "throughout, showing nothing: 3." in said(report, "constant-image")
+    assert "in brightness or contrast: 4." in said(report, "intensity-outlier")
+
+
+def test_two_kinds_of_brightness_are_a_note_and_no_outliers(tmp_path: Path) -> None:
+    folder(tmp_path, 14)
+    for number in (1, 2, 3):
+        put(tmp_path, str(number), image(number) // 20)
+    report = check(tmp_path)
+    assert (found(report, "warning"), found(report, "note")) == ([], ["mixed-brightness"])
+
+
+def test_duplicates_are_grouped_and_their_masks_compared(tmp_path: Path) -> None:
+    folder(tmp_path)
+    put(tmp_path, "3", image(0), mask(0))
+    put(tmp_path, "4", image(1), mask(4))
+    noisy = image(2).astype(int) + np.random.default_rng(0).integers(-3, 4, (48, 48))
+    put(tmp_path, "5", noisy.clip(0, 255).astype(np.uint8))
+    report = check(tmp_path)
+    assert report.duplicate_groups == (("0", "3"), ("1", "4"))
+    assert report.near_duplicate_groups == (("2", "5"),)
+    assert found(report, "warning") == ["duplicate", "near-duplicate", "same-image-different-masks"]
+    assert "different masks: 1 = 4." in said(report, "same-image-different-masks")
+    assert report.case_groups() == {"0": "0", "1": "1", "2": "2", "3": "0", "4": "1", "5": "2"}
+
+
+def test_near_duplicates_that_are_most_of_the_set_are_not_kept_together(tmp_path: Path) -> None:
+    folder(tmp_path, 2)
+    for number in range(2, 7):
+        put(tmp_path, str(number), image(0) // 2 + np.uint8(number), mask(number))
+    report = check(tmp_path)
+    assert report.near_duplicate_groups == (("0", "2", "3", "4", "5", "6"),)
+    assert "More than half of the set is one such group" in said(report, "near-duplicate")
+    assert (report.ok, len(set(report.case_groups().values()))) == (True, 7)
+
+
+def test_parts_that_copies_or_groups_straddle(tmp_path: Path) -> None:
+    folder(tmp_path)
+    put(tmp_path, "1", image(0), mask(0))
+    put(tmp_path, "3", image(2) // 2 + 5)
+    rows = ["0,p0,train", "1,p1,test", "2,p2,train", "3,p3,test", "4,p4,train", "5,p4,test"]
+    lines = [f"images/{r.split(',')[0]}.png,masks/{r.split(',')[0]}.png,{r.split(',', 1)[1]}" for r in rows]
+    (tmp_path / "cases.csv").write_text("\n".join(["image,mask,group,split", *lines]))
+    report = check(tmp_path)
+    assert found(report) == ["duplicate-across-split", "group-across-split"]
+    assert "0 (train) = 1 (test)" in said(report, "duplicate-across-split")
+    assert "4 (train) = 5 (test)" in said(report, "group-across-split")
+    assert "2 (train) = 3 (test)" in said(report, "near-duplicate-across-split")
+    assert "near-duplicate-across-split" in found(report, "warning")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "colour", "channels", "codes"),
+    [
+        (["L", "L"], "grey", 1, []),
+        (["grey RGB", "grey RGB"], "grey", 1, [("note", "grey-as-rgb")]),
+        (["grey RGB", "L"], "grey", 1, [("note", "grey-as-rgb")]),
+        (["RGB", "RGB"], "rgb", 3, []),
+        (["RGB", "grey RGB"], "rgb", 3, [("note", "mixed-colour")]),
+        (["RGB", "L"], "rgb", 3, [("warning", "mixed-colour")]),
+    ],
+)
+def test_colour_of_the_set(
+    tmp_path: Path, kinds: Sequence[str], colour: str, channels: int, codes: list[tuple[str, str]]
+) -> None:
+    for number, kind in enumerate((*kinds, kinds[0])):
+        pixels = image(number, channels=3 if kind == "RGB" else 1)
+        put(tmp_path, str(number), np.stack([pixels] * 3, -1) if kind == "grey RGB" else pixels, mask(number))
+    report = check(tmp_path)
+    assert (report.colour, report.channels) == (colour, channels)
+    assert [(p.level, p.code) for p in report.problems if p.code != "reader"] == codes
+    assert [i.name for i in report.intensities] == {1: ["grey"], 3: ["red", "green", "blue"]}[channels]
+
+
+def test_channel_files_are_channels_and_never_rgb(tmp_path: Path) -> None:
+    for role in ("imagesTr", "labelsTr"):
+        (tmp_path / role).mkdir()
+    for case in range(3):
+        for channel in range(3):
+            Picture.fromarray(image(9 * case + channel)).save(
+                tmp_path / "imagesTr" / f"{case}_{channel:04d}.png"
+            )
+        Picture.fromarray(mask(case)).save(tmp_path / "labelsTr" / f"{case}.png")
+    description = {
+        "channel_names": {"0": "T1", "1": "T2", "2": "FLAIR"},
+        "labels": {"background": 0, "tumour": 255},
+    }
+    (tmp_path / "dataset.json").write_text(json.dumps(description))
+    report = check(tmp_path)
+    assert (report.colour, report.channels, report.ok) == ("channels", 3, True)
+    assert [channel.name for channel in report.intensities] == ["T1", "T2", "FLAIR"]
+    assert report.labels_by_case["0"] == ("tumour",)
+
+
+def test_different_numbers_of_channels_are_an_error(tmp_path: Path) -> None:
+    for role in ("imagesTr", "labelsTr"):
+        (tmp_path / role).mkdir()
+    for case in range(3):
+        Picture.fromarray(image(case)).save(tmp_path / "imagesTr" / f"{case}_0000.png")
+        pixels = image(9 + case, channels=3 if case == 1 else 1)
+        Picture.fromarray(pixels).save(tmp_path / "imagesTr" / f"{case}_0001.png")
+        Picture.fromarray(mask(case)).save(tmp_path / "labelsTr" / f"{case}.png")
+    report = check(tmp_path)
+    assert (found(report), report.channels) == (["mixed-channels"], 2)
+    assert "2 in most, but 4 in imagesTr/1_0000.png" in said(report, "mixed-channels")
+
+
+def test_mixed_ranges_warn(tmp_path: Path) -> None:
+    folder(tmp_path)
+    put(tmp_path, "5", image(5).astype(np.uint16) * 200)
+    assert "5 8-bit, 1 16-bit" in said(check(tmp_path), "mixed-pixel-types")
+
+
+def test_reader_notes_are_one_line_with_a_count(tmp_path: Path) -> None:
+    folder(tmp_path, channels=3)
+    for number in range(4):
+        pixels = np.dstack([image(number, channels=3), np.full((48, 48), 255, np.uint8)])
+        put(tmp_path, str(number), pixels)
+    assert said(check(tmp_path), "reader") == "In 4 of 6 images: a constant alpha channel was dropped."
+
+
+def test_rare_labels_warn(tmp_path: Path) -> None:
+    folder(tmp_path)
+    for number in range(6):
+        put(
+            tmp_path,
+            str(number),
+            None,
+            mask(number, value=1) + mask(number, value=1)[::-1] * (2 if number < 2 else 0),
+        )
+    report = check(tmp_path, labels="1=cell,2=nucleus")
+    assert said(report, "rare-label").startswith("1 label in fewer than 3 cases: nucleus (2).")
+    assert report.labels_by_case["0"] == ("cell", "nucleus")
+    assert report.labels_by_case["5"] == ("cell",)
+
+
+def test_one_pair_is_too_few(tmp_path: Path) -> None:
+    report = check(folder(tmp_path, 1))
+    assert found(report) == ["too-few-cases"]
+    assert "At least 2 are needed" in said(report, "too-few-cases")
+
+
+def test_one_group_or_nothing_to_train_on(tmp_path: Path) -> None:
+    report = check(folder(tmp_path / "a", 4), group_regex="^")
+    assert found(report) == ["no-group"]
+    put(tmp_path / "b", "p_1", image(1), mask())
+    put(tmp_path / "b", "p_2", image(2), mask())
+    assert found(check(tmp_path / "b", group_regex="^(.)_")) == ["one-group"]
+    for role in ("images", "masks"):
+        (tmp_path / "c" / "test").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "b" / role).rename(tmp_path / "c" / "test" / role)
+    assert found(check(tmp_path / "c")) == ["no-training-cases"]
+
+
+def test_group_regex(tmp_path: Path) -> None:
+    for seed, name in enumerate(("p1_a", "p1_b", "p2_a", "q")):
+        put(tmp_path, name, image(seed), mask())
+    report = check(tmp_path, group_regex=r"^(p\d)_")
+    assert found(report) == ["no-group"]
+    assert "finds no group in 1 of 4 names: q." in said(report, "no-group")
+    assert check(tmp_path, group_regex=r"^[pq]\d?").case_groups() == {
+        "p1_a": "p1", "p1_b": "p1", "p2_a": "p2", "q": "q"
+    }  # fmt: skip
+    with pytest.raises(UsageError, match="is no regular expression"):
+        check(tmp_path, group_regex="(")
+
+
+def test_undecided_mask_values_are_an_error_with_the_option(tmp_path: Path) -> None:
+    folder(tmp_path, 4)
+    for number in range(4):
+        put(
+            tmp_path,
+            str(number),
+            None,
+            np.random.default_rng(number).integers(0, 250, (48, 48), dtype=np.uint8),
+        )
+    report = check(tmp_path.absolute())
+    assert found(report) == ["mask-values"]
+    assert "--labels" in report.problems[0].message
+    assert report.encoding is None
+    with pytest.raises(UsageError):
+        check(tmp_path, labels="nonsense")
+
+
+def test_report_as_json_tells_no_path(tmp_path: Path) -> None:
+    folder(tmp_path / "secret")
+    (tmp_path / "secret" / "images" / "0.png").write_text("x")
+    put(tmp_path / "secret", "1", None, mask(size=32))
+    put(tmp_path / "secret", "alone", image(77))
+    text = json.dumps(check(tmp_path / "secret").to_json())
+    assert str(tmp_path) not in text
+    assert "images/0.png" in text
+    (tmp_path / "secret" / "nothing").mkdir()
+    assert str(tmp_path) not in json.dumps(check(tmp_path / "secret" / "nothing").to_json())
+
+
+def test_progress_counts_up_to_the_total(tmp_path: Path) -> None:
+    calls: list[tuple[str, int, int]] = []
+    check(folder(tmp_path), progress=lambda stage, done, total: calls.append((stage, done, total)))
+    assert [call[1:] for call in calls if call[0] == "reading images and masks"] == [
+        (n, 6) for n in range(1, 7)
+    ]
+    assert all(done <= total for _, done, total in calls)
+
+
+def test_each_mask_is_read_once_and_few_images_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder(tmp_path, 12)
+    reads: list[Path] = []
+    held: list[int] = []
+    lock = threading.Lock()
+    inside = 0
+
+    def counted(path: Path) -> StoredMask:
+        reads.append(path)
+        return formats.read_mask(path)
+
+    def watched(files: tuple[Path, ...]) -> Image:
+        nonlocal inside
+        with lock:
+            inside += 1
+            held.append(inside)
+        try:
+            return load_image(files)
+        finally:
+            with lock:
+                inside -= 1
+
+    monkeypatch.setattr(inspection, "formats", SimpleNamespace(read_mask=counted))
+    monkeypatch.setattr(inspection, "load_image", watched)
+    assert check(tmp_path).ok
+    assert sorted(reads) == sorted(set(reads))
+    assert (len(reads), len(held)) == (12, 12)
+    assert max(held) <= inspection.THREADS
+
+
+def test_a_full_shelf_reads_again_and_says_the_same(tmp_path: Path) -> None:
+    folder(tmp_path, 2)
+    path = tmp_path / "masks" / "0.png"
+    kept, full = inspection.MaskShelf(), inspection.MaskShelf(0)
+    for shelf in (kept, full):
+        assert (shelf.read(path).values == mask(0)).all()
+    put(tmp_path, "0", None, mask(3))
+    assert (kept.read(path).values == mask(0)).all()
+    assert (full.read(path).values == mask(3)).all()
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "cases", "colour", "codes", "labels", "groups"),
+    [
+        ("wbc", 300, "rgb", ["duplicate", "near-duplicate", "same-image-different-masks"], 2, 297),
+        ("drive", 20, "rgb", ["unused-folder"], 1, 20),
+        ("jsrt", 124, "grey", [], 3, 124),
+        ("isbi2012_em", 24, "grey", ["sequence"], 1, 24),
+        ("dsb2018", 160, "rgb", ["mask-encoding", "mixed-colour", "mixed-brightness", "reader"], 1, 160),
+        ("kvasir", 900, "rgb", ["near-duplicate", "mask-encoding"], 1, 896),
+    ],
+)
+def test_real_sets(
+    data_root: Path, *, name: str, cases: int, colour: str, codes: list[str], labels: int, groups: int
+) -> None:
+    report = check(data_root / name)
+    assert report.ok
+    assert (len(report.cases), report.colour) == (cases, colour)
+    assert [problem.code for problem in report.problems] == codes
+    assert report.encoding is not None
+    assert len(report.encoding.labels) == labels
+    assert len(set(report.case_groups().values())) == groups
+    assert report.duplicate_groups == ((("112", "139"),) if name == "wbc" else ())
+    assert [" ".join(group) for group in report.near_duplicate_groups] == NEAR_COPIES.get(name, [])
+    assert str(data_root) not in json.dumps(report.to_json())
