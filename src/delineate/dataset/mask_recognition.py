@@ -18,7 +18,7 @@ from delineate.dataset.mask_survey import Survey, read_levels
 from delineate.dataset.mask_table import encode, option_by_ranges, option_for, peaks, refusal
 from delineate.errors import MaskError
 from delineate.formats import StoredMask
-from delineate.image import LabelSet
+from delineate.image import MAXIMUM_LABELS, LabelSet
 
 _FOREGROUND = LabelSet.of("foreground")
 _SMALL_NUMBERS = 32  # values below are label numbers, never shades of grey
@@ -81,7 +81,7 @@ def recognise(survey: Survey, read: Read) -> MaskEncoding:
             survey,
             "These values may number the objects of each mask, or be labels that the masks share.",
             ">0=foreground · if they number objects",
-            option_for(survey, [int(v) for v in labelled[:_MOST_LABELS]]) + " · if they are labels",
+            *_named_one_by_one(survey),
         )
     return _several_labels(survey)
 
@@ -203,8 +203,7 @@ def _several_labels(survey: Survey) -> MaskEncoding:
         raise refusal(
             survey,
             "No pixel is 0, so that one of the other values may be the background.",
-            f"{labelled[0]}=background,{option_for(survey, labelled[1:])}",
-            option_for(survey, labelled) + " · if every pixel is labelled",
+            *_one_is_background(survey, labelled),
         )
     thin = (tally.interior < _AREA_SHARE * tally.pixels) & (tally.values >= _SMALL_NUMBERS)
     if thin.any() or len(labelled) > _MOST_LABELS:
@@ -212,11 +211,22 @@ def _several_labels(survey: Survey) -> MaskEncoding:
             survey,
             "Some values lie only on edges, or there are too many: labels, or shades of blurred edges?",
             option_by_ranges(survey) + " · if edges are blurred",
-            option_for(survey, labelled[:_MOST_LABELS]) + " · if they are labels",
+            *_named_one_by_one(survey),
         )
     names = LabelSet.of(*(f"label {value}" for value in labelled))
     ranges = [(value, value, labelled.index(value) + 1 if value else 0) for value in [0, *labelled]]
     return encode(survey, "values", names, ranges, _possible_objects(survey, labelled))
+
+
+def _named_one_by_one(survey: Survey) -> list[str]:
+    """The option that makes every value a label, if so many can be; many may also be shades of one."""
+    labelled = [int(value) for value in survey.tally.values if value]
+    options = (
+        [option_for(survey, labelled) + " · if they are labels"] if len(labelled) <= MAXIMUM_LABELS else []
+    )
+    if len(labelled) > _MOST_LABELS:
+        options.append(f">{_middle(survey)}=foreground · if they are shades of one label")
+    return options
 
 
 def _possible_objects(survey: Survey, labelled: list[int]) -> list[str]:
@@ -226,6 +236,14 @@ def _possible_objects(survey: Survey, labelled: list[int]) -> list[str]:
     if dense and len(labelled) < _FEW_OBJECTS and len({len(ids) for ids in found}) > 1:
         return ['values run 1, 2, … in every mask. If they number objects, give --labels ">0=foreground"']
     return []
+
+
+def _one_is_background(survey: Survey, labelled: list[int]) -> list[str]:
+    """Options that make the most frequent value background, or none."""
+    most = int(survey.tally.values[survey.tally.pixels.argmax()])
+    others = option_for(survey, [value for value in labelled if value != most])
+    options = [f"{value_text(most, survey.reading)}=background,{others}"] if others else []
+    return [*options, option_for(survey, labelled) + " · if every pixel is labelled"]
 
 
 def _colours(survey: Survey) -> MaskEncoding:
@@ -246,7 +264,7 @@ def _colours(survey: Survey) -> MaskEncoding:
         raise refusal(
             survey,
             "No pixel is black, so that one of the colours may be the background.",
-            f"{value_text(labelled[0], 'colours')}=background,{option_for(survey, labelled[1:]) or '…=…'}",
+            *_one_is_background(survey, labelled),
         )
     names = LabelSet.of(*(value_text(value, "colours") for value in labelled))
     ranges = [(value, value, at) for at, value in enumerate([0, *labelled])]

@@ -7,13 +7,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from delineate.dataset.mask_encoding import ANY, Kind, MaskEncoding, ValueRow, value_text
+from delineate.dataset.mask_encoding import (
+    ANY,
+    Kind,
+    MaskEncoding,
+    ValueRow,
+    colour_distances,
+    value_text,
+)
 from delineate.dataset.mask_survey import Survey
 from delineate.errors import MaskError
 from delineate.image import LabelSet
 
 _ROWS = 12
 _INVERTED_SHARE = 0.9
+_AREA = 0.3
+_AREA_SHARE = 0.002
 _CROWD_RADIUS = 12
 _CROWD_SHARE = 0.01
 
@@ -91,24 +100,26 @@ def option_for(survey: Survey, values: Sequence[int]) -> str:
 
 
 def peaks(survey: Survey) -> list[int]:
-    """Values that fill areas, as those of labels do and those of blurred edges do not, in rising order."""
+    """Values that fill areas, as those of labels do and those of blurred edges do not, in rising order.
+
+    In lossy masks a label has no exact value: there, those around which pixels crowd.
+    """
     tally = survey.tally
-    if survey.lossy and survey.reading != "colours":
-        return _crowded(survey)
-    areas = (tally.interior >= 0.3 * tally.pixels) & (tally.pixels >= 0.002 * tally.pixels.sum())
-    return [int(value) for value in tally.values[areas]]
-
-
-def _crowded(survey: Survey) -> list[int]:
-    """Values around which pixels crowd, in rising order: what compression leaves of a label's value."""
-    values, left = survey.tally.values, survey.tally.pixels.copy()
+    if not survey.lossy:
+        areas = (tally.interior >= _AREA * tally.pixels) & (tally.pixels >= _AREA_SHARE * tally.pixels.sum())
+        return [int(value) for value in tally.values[areas]]
+    left = tally.pixels.copy()
     found: list[int] = []
     while left.any():
-        value = int(values[left.argmax()])
-        if left[np.abs(values - value) <= _CROWD_RADIUS].sum() < _CROWD_SHARE * survey.tally.pixels.sum():
+        value = int(tally.values[left.argmax()])
+        if survey.reading == "colours":
+            distances = colour_distances(tally.values, np.array([value]))[:, 0] / 2
+        else:
+            distances = np.abs(tally.values - value).astype(np.float64)
+        if left[distances <= _CROWD_RADIUS].sum() < _CROWD_SHARE * tally.pixels.sum():
             break
         found.append(value)
-        left[np.abs(values - value) <= 3 * _CROWD_RADIUS] = 0
+        left[distances <= 3 * _CROWD_RADIUS] = 0
     return sorted(found)
 
 
