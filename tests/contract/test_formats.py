@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
@@ -245,6 +245,7 @@ def test_every_cut_is_refused_or_harmless(form: str, tmp_path: Path) -> None:
 
 
 @each_form
+@settings(max_examples=15)
 @given(data=st.data())
 def test_flipped_bits_never_escape(
     form: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -137,9 +137,9 @@ def test_the_limit_is_a_parameter(tmp_path: Path) -> None:
 
 
 def test_bombs_stay_small_in_memory(tmp_path: Path) -> None:
-    """Text that unpacks to gigabytes, and TIFF parts that do, under a memory limit."""
+    """Text that unpacks to twice the limit, and TIFF parts that do, under a memory limit."""
     packer = zlib.compressobj(9)
-    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1500)) + packer.flush()
+    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(300)) + packer.flush()
     (tmp_path / "ztxt.png").write_bytes(png(8, 8, png_chunk(b"zTXt", b"Comment\0\0" + bomb)))
     (tmp_path / "itxt.png").write_bytes(png(8, 8, png_chunk(b"iTXt", b"Comment\0\1\0\0\0" + bomb)))
     tifffile.imwrite(
@@ -158,7 +158,7 @@ def test_bombs_stay_small_in_memory(tmp_path: Path) -> None:
         from delineate import formats
         from delineate.errors import ImageError
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20),) * 2)
+        resource.setrlimit(resource.RLIMIT_AS, (used + (150 << 20),) * 2)
         for name in sys.argv[1:]:
             try:
                 print(name[-8:], formats.read(Path(name)).pixels.max())
