@@ -10,6 +10,7 @@ from typing import Literal
 from delineate.dataset.naming import printable
 
 Split = Literal["train", "validation", "test"]
+Level = Literal["error", "warning", "note"]
 SPLIT_WORDS: Mapping[str, Split] = {
     **dict.fromkeys(("train", "training", "tr"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
@@ -47,7 +48,7 @@ class Problem:
         paths: All files it is about; the message may name only the first of many.
     """
 
-    level: Literal["error", "warning", "note"]
+    level: Level
     code: str
     message: str
     paths: tuple[Path, ...] = ()
@@ -72,10 +73,6 @@ class Discovery:
     problems: tuple[Problem, ...]
     label_names: Mapping[int, str] | None = None
     channel_names: tuple[str, ...] | None = None
-
-    def shown(self, path: Path) -> str:
-        """`path` as seen from the data's folder, for a message; its name alone where it lies elsewhere."""
-        return shown(path, self.root)
 
 
 def shown(path: Path, root: Path) -> str:

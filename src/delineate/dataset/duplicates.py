@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ OWN_CORRELATION = 0.93
 LEAST_FOR_MEAN = 8
 LEAST_FOR_ORDER = 12
 STEPS_APART = 16
-_BLOCK = 64
 _BITS_SET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.uint8)
 
 
@@ -58,12 +57,14 @@ def near_duplicates(facts: Mapping[str, ImageFacts]) -> Groups:
     pictures = np.stack([_centred(facts[name].thumbnail) for name in names])
     own = _own(pictures) if len(names) >= LEAST_FOR_MEAN else np.zeros_like(pictures)
     hashes = np.array([list(facts[name].perceptual_hash) for name in names], dtype=np.uint8)
-    pairs = [
-        (names[i], names[j])
-        for i, j in _alike(hashes)
-        if pictures[i] @ pictures[j] > CORRELATION or own[i] @ own[j] > OWN_CORRELATION
-    ]
-    return _ordered(list(group) for group in joined(pairs))
+    links = []
+    for first, others in _alike(hashes):
+        same = (pictures[others] @ pictures[first] > CORRELATION) | (
+            own[others] @ own[first] > OWN_CORRELATION
+        )
+        if same.any():
+            links.append([names[index] for index in (first, *others[same])])
+    return _ordered([list(group) for group in joined(links)])
 
 
 def alike_in_order(facts: Mapping[str, ImageFacts]) -> float:
@@ -102,15 +103,13 @@ def _centred(thumbnail: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return values / max(float(np.linalg.norm(values)), 1e-6)
 
 
-def _alike(hashes: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Index pairs of `(n, 8)` hashes that differ in few bits, found block by block."""
-    found = []
-    for start in range(0, len(hashes), _BLOCK):
-        differing = _BITS_SET[hashes[start : start + _BLOCK, None] ^ hashes[None]].sum(2, dtype=np.uint8)
-        for row, column in np.argwhere(differing <= HASH_BITS):
-            if column > start + row:
-                found.append((int(start + row), int(column)))
-    return found
+def _alike(hashes: npt.NDArray[np.uint8]) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+    """Of `(n, 8)` hashes each index with the later ones whose hashes differ in few bits, if there are any."""
+    for first in range(len(hashes) - 1):
+        differing = _BITS_SET[hashes[first + 1 :] ^ hashes[first]].sum(1, dtype=np.uint8)
+        others = np.flatnonzero(differing <= HASH_BITS) + first + 1
+        if len(others):
+            yield first, others
 
 
 def _ordered(groups: Iterable[Sequence[str]]) -> Groups:

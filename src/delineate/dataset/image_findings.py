@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,16 +22,19 @@ KIND_SHARE = 0.1
 
 
 def unreadable(inspected: Sequence[Inspected], root: Path) -> list[Problem]:
-    """Files that cannot be read: one error each, since each has its own reason."""
+    """Files that cannot be read: one error a reason."""
+    by_reason: dict[str, list[Path]] = defaultdict(list)
+    for item in inspected:
+        for error in item.errors:
+            by_reason[error.reason.rstrip(".")].append(error.path)
     return [
         Problem(
             "error",
             "unreadable-file",
-            f"{shown(error.path, root)}: {error.reason.rstrip('.')}.",
-            (error.path,),
+            f"{listed(shown(path, root) for path in paths)}: {reason}.",
+            tuple(paths),
         )
-        for item in inspected
-        for error in item.errors
+        for reason, paths in by_reason.items()
     ]
 
 

@@ -32,8 +32,9 @@ def prediction_inputs(inputs: Sequence[Path], channels: int) -> PredictionInputs
 
     Args:
         inputs: Files, taken whatever their suffix, and folders, not entered further down.
-        channels: What the model takes. With several, grey files named as nnU-Net names channels
-            (`c_0000.png`, `c_0001.png`) are one image.
+        channels: Of how many files an image may be made: the model's channels where its colour is "channels",
+            else 1. With several, grey files named as nnU-Net names channels (`c_0000.png`, `c_0001.png`) are
+            one image.
 
     Returns:
         The images in the order given, those of a folder in natural order, and the problems.

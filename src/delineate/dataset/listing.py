@@ -6,10 +6,9 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from delineate.dataset.case_files import Problem, shown
-from delineate.dataset.naming import counted, listed, natural_key, path_key
+from delineate.dataset.case_files import Level, Problem, shown
+from delineate.dataset.naming import listed, natural_key, path_key
 from delineate.errors import UsageError
 
 MAXIMUM_FILES = 500_000
@@ -41,29 +40,23 @@ class Listing:
 
     def problems(self) -> tuple[Problem, ...]:
         """What was not taken, one line a kind."""
-        kinds: tuple[tuple[Literal["error", "note"], str, list[Path], str], ...] = (
-            (
-                "error",
-                "closed-folder",
-                self.closed,
-                "that cannot be opened: make readable or take out of the data",
-            ),
-            ("error", "broken-link", self.broken, "that leads nowhere or in a circle: mend or remove"),
-            ("note", "hidden-files", self.skipped, "hidden or of the system, left aside"),
-            ("note", "special-files", self.special, "of a special kind (pipe, device), left aside"),
-            ("note", "outside-links", self.outward, "outside of the folder by a link, read like the rest"),
-        )
-        return tuple(
-            Problem(
-                level,
-                code,
-                f"{counted(len(paths), 'entry', 'entries')} {what}: "
-                f"{listed(shown(path, self.root) for path in paths)}.",
-                tuple(paths),
-            )
-            for level, code, paths, what in kinds
-            if paths
-        )
+        kinds: tuple[tuple[Level, str, list[Path], str, str, str], ...] = (
+            ("error", "closed-folder", self.closed, "folder", "cannot be opened",
+             " Make it readable (chmod u+rx) or take it out of the data."),
+            ("error", "broken-link", self.broken, "link", "leads nowhere or in a circle", " Remove it."),
+            ("note", "hidden-files", self.skipped, "hidden or system file", "left aside", ""),
+            ("note", "special-files", self.special, "pipe, device or socket", "left aside", ""),
+            ("note", "outside-links", self.outward, "link out of the folder", "read like the rest", ""),
+        )  # fmt: skip
+        found = []
+        for level, code, paths, what, why, todo in kinds:
+            if paths:
+                names = listed(shown(path, self.root) for path in paths)
+                message = f"{what.capitalize()} {why}: {names}.{todo}"
+                if len(paths) > 1:
+                    message = f"{len(paths)} times: {message[0].lower()}{message[1:]}"
+                found.append(Problem(level, code, message, tuple(paths)))
+        return tuple(found)
 
 
 def list_files(root: Path, *, recursive: bool = True) -> Listing:

@@ -49,6 +49,11 @@ def pair(images: Places, masks: Places, root: Path) -> tuple[list[tuple[Path, Pa
         "image": _not_doubled(pool["image"], images, "image", doubled["mask"]),
         "mask": [p for p in _not_doubled(pool["mask"], masks, "mask", doubled["image"]) if p not in several],
     }
+    waiting = {path for paths in pool.values() for path in paths} - {*left["image"], *left["mask"], *several}
+    if waiting:
+        names = listed(shown(path, root) for path in sorted(waiting, key=path_key))
+        message = f"{counted(len(waiting), 'file')} left out until the doubled names are settled: {names}."
+        problems.append(Problem("note", "partner-of-doubled", message, tuple(sorted(waiting, key=path_key))))
     contested = _contested(loose, left, images, masks)
     for group in contested:
         problems.append(_ambiguous(sorted(group, key=path_key), images, root))
@@ -128,7 +133,8 @@ def _without_doubles(places: Places, role: Role, root: Path) -> tuple[list[Path]
         todo = "Keep one of them, or say which belongs to which in a CSV table with the columns image,mask."
         problems.append(Problem("error", f"doubled-{role}", f"{why}: {names}. {todo}", tuple(paths)))
     alone = [paths[0] for paths in found.values() if len(paths) == 1]
-    return alone, {key for key, paths in found.items() if len(paths) > 1}, problems
+    doubled = [path for paths in found.values() if len(paths) > 1 for path in paths]
+    return alone, {_keys(places, role, b)(path) for path in doubled for b in (False, True)}, problems
 
 
 def _not_doubled(paths: Sequence[Path], places: Places, role: Role, keys: set[Key]) -> list[Path]:

@@ -101,7 +101,7 @@ def label_problems(labels_by_case: Mapping[str, Sequence[str]], names: Sequence[
     problems = []
     if empty:
         message = (
-            f"{len(empty)} of {len(labels_by_case)} masks are empty: {listed(empty)}. They count as images "
+            f"Empty masks, {len(empty)} of {len(labels_by_case)}: {listed(empty)}. They count as images "
             "that show nothing "
             "of what is sought; take them out if they were merely not drawn."
         )

@@ -109,7 +109,7 @@ def test_empty_masks_warn_and_all_empty_is_an_error(tmp_path: Path) -> None:
     put(tmp_path, "1", None, mask() * 0)
     report = check(tmp_path)
     assert found(report, "warning") == ["empty-mask"]
-    assert said(report, "empty-mask").startswith("1 of 6 masks are empty: 1.")
+    assert said(report, "empty-mask").startswith("Empty masks, 1 of 6: 1.")
     assert report.ok
     for number in range(6):
         put(tmp_path, str(number), None, mask() * 0)

@@ -6,12 +6,14 @@ import json
 import os
 import unicodedata
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from delineate.dataset import listing
+from delineate.dataset.case_files import shown
 from delineate.dataset.discover import Discovery, discover
 from delineate.dataset.naming import listed, natural_key, printable, safe_name, unique_names
 from delineate.errors import UsageError
@@ -28,7 +30,9 @@ def tree(root: Path, *names: str) -> Path:
 
 def pairs(found: Discovery) -> dict[str, tuple[str, str]]:
     return {
-        case.name: (found.shown(case.image[0]), found.shown(case.mask)) for case in found.cases if case.mask
+        case.name: (shown(case.image[0], found.root), shown(case.mask, found.root))
+        for case in found.cases
+        if case.mask
     }
 
 
@@ -154,7 +158,8 @@ def test_missing_partners_are_all_listed_and_left_out(tmp_path: Path) -> None:
 def test_doubled_and_ambiguous_files_are_errors(tmp_path: Path, names: tuple[str, ...], code: str) -> None:
     tree(tmp_path, *names, "images/good.png", "masks/good.png") if "/" in names[0] else tree(tmp_path, *names)
     found = discover(tmp_path)
-    assert [(p.level, p.code) for p in found.problems] == [("error", code)]
+    assert [p.code for p in found.problems if p.level == "error"] == [code]
+    assert {p.code for p in found.problems if p.level != "error"} <= {"partner-of-doubled"}
     assert all(case.name in ("good", "a") for case in found.cases)
     for name in names[1:]:
         if "_1" in name or "images" in name:
@@ -347,6 +352,38 @@ def test_odd_names_pair_and_come_out_safe(tmp_path_factory: pytest.TempPathFacto
     assert all(case.mask is not None and case.mask.stem == case.image[0].stem for case in found.cases)
     assert len({case.name.casefold() for case in found.cases}) == len(found.cases)
     assert all(case.name == safe_name(case.name) for case in found.cases)
+
+
+STEMS = st.sampled_from(
+    ["a", "A", "b", "1", "image_1", "mask_1", "a_mask", "a_mask_1", "b_label", "\u00e9", "e\u0301"]
+)
+FILES = st.tuples(st.sampled_from(["images", "masks", "img", ""]), STEMS, st.sampled_from([".png", ".tif"]))
+
+
+@given(st.lists(FILES, min_size=1, max_size=10, unique=True), st.randoms(use_true_random=False))
+def test_every_file_is_in_one_case_or_in_a_problem(
+    tmp_path_factory: pytest.TempPathFactory, files: list[tuple[str, str, str]], random: Random
+) -> None:
+    names = [f"{folder}/{stem}{suffix}".lstrip("/") for folder, stem, suffix in files]
+    results = []
+    for _ in range(2):
+        root = tmp_path_factory.mktemp("tree")
+        random.shuffle(names)
+        found = discover(tree(root, *names))
+        used = [path for case in found.cases for path in (*case.image, case.mask) if path]
+        told = [path for problem in found.problems for path in problem.paths]
+        aside = {
+            path for problem in found.problems if problem.code == "unused-folder" for path in problem.paths
+        }
+        assert len(set(used)) == len(used)
+        assert not set(used) & set(told)
+        if found.cases:
+            every = {root / name for name in names}
+            assert {path for path in every if path.parent not in aside} <= {*used, *told}
+        else:
+            assert found.problems[0].level == "error"
+        results.append((pairs(found), [(p.code, p.message.replace(str(root), "")) for p in found.problems]))
+    assert results[0] == results[1]
 
 
 @given(st.lists(st.text(max_size=300), min_size=1, max_size=8))

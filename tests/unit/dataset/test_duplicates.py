@@ -91,7 +91,7 @@ def test_constant_images_are_not_near_each_other() -> None:
     assert near_duplicates(facts(np.zeros((9, 9), np.uint8), np.full((9, 9), 7, np.uint8))) == ()
 
 
-def test_many_images_are_compared_across_blocks() -> None:
+def test_the_one_copy_among_many_images_is_found() -> None:
     pictures = [picture(seed, 96) for seed in range(150)]
     found = facts(*pictures, pictures[3] // 2 + 9)
     assert near_duplicates(found) == (("3", "150"),)
