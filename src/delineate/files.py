@@ -32,7 +32,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".part", delete=False
         ) as stream:
             temporary = Path(stream.name)
-            yield stream  # type: ignore[misc]  # NamedTemporaryFile's wrapper is an IO[bytes] in all but name
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~_umask())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import numpy.typing as npt
 BACKGROUND = 0
 MAXIMUM_LABELS = 254  # masks are stored as uint8; 255 is kept for "not scored"
 IGNORED = 255
+Colour = Literal["grey", "rgb", "channels"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,13 @@ class Image:
     pixels: npt.NDArray[np.generic]
     geometry: Geometry = Geometry()
     notes: tuple[str, ...] = ()
+
+    def units(self) -> npt.NDArray[np.float32]:
+        """The pixels as `(C, …)` float32: integers as shares of their type's range, floats as they are."""
+        pixels = self.pixels.astype(np.float32)
+        if np.issubdtype(self.pixels.dtype, np.integer):
+            pixels /= _greatest(self.pixels.dtype)
+        return pixels
 
     @property
     def channels(self) -> int:
@@ -84,7 +93,7 @@ class LabelSet:
 
     @classmethod
     def of(cls, *names: str) -> LabelSet:
-        """A label set of these names with values 1, 2, …"""
+        """A label set of these names, with values from 1."""
         return cls(tuple(Label(name, value) for value, name in enumerate(names, start=1)))
 
     @property
@@ -112,3 +121,37 @@ class Mask:
     values: npt.NDArray[np.uint8]
     labels: LabelSet
     geometry: Geometry = Geometry()
+
+
+def _greatest(dtype: np.dtype[np.generic]) -> int:
+    return {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}[dtype]
+
+
+def as_colour(image: Image, colour: Colour) -> Image:
+    """The image with the channels a net expects.
+
+    Args:
+        image: `(C, H, W)`.
+        colour: "grey" takes one channel as it is, equal channels once, and of unequal three their luminance
+            (ITU-R BT.601); "rgb" repeats a single channel; "channels" takes them as they are.
+
+    Returns:
+        An image with one channel for "grey", three for "rgb".
+
+    Raises:
+        ValueError: The number of channels does not allow it.
+    """
+    pixels = image.pixels
+    if colour == "grey" and image.channels == 3:
+        if (pixels[0] == pixels[1]).all() and (pixels[0] == pixels[2]).all():
+            return replace(image, pixels=pixels[:1])
+        luminance = np.tensordot(np.array([0.299, 0.587, 0.114]), pixels.astype(np.float64), axes=1)
+        if np.issubdtype(pixels.dtype, np.integer):
+            luminance = luminance.round()
+        return replace(image, pixels=luminance[None].astype(pixels.dtype))
+    if colour == "rgb" and image.channels == 1:
+        return replace(image, pixels=np.repeat(pixels, 3, axis=0))
+    expected = {"grey": 1, "rgb": 3}.get(colour, image.channels)
+    if image.channels != expected:
+        raise ValueError(f"it has {image.channels} channels, but {expected} are expected")
+    return image

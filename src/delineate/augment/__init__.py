@@ -1,0 +1,1 @@
+"""Paired augmentation of whole batches, on the device the batch is on."""

@@ -1,0 +1,136 @@
+"""What a data set is like, measured once over its training cases: all the planner knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from delineate.image import BACKGROUND, Colour, Image, LabelSet, Mask, as_colour
+
+SCALES = (1.0, 0.75, 0.625, 0.5, 0.375, 0.25, 0.1875, 0.125)
+PIXELS_SAMPLED = 4096  # an image, for intensities
+CASES_RESCALED = 48  # for the scale ceilings, spread evenly over the set
+
+
+class Fingerprint(BaseModel):
+    """What a data set is like.
+
+    Attributes:
+        cases: Number of training cases.
+        colour: "grey" where all channels of every image are equal, "rgb", or "channels" for anything else.
+        channels: Channels the net will see: 1 for grey, 3 for rgb.
+        smallest: Least height and least width over the cases.
+        median: Median height and median width.
+        largest: Greatest height and greatest width.
+        aspect: Smallest and largest height / width.
+        pixels: "float" where any image is, else "integer".
+        mean: A channel, over all images, in shares of the integer range, or the units of float files.
+        standard_deviation: Likewise.
+        labels: Names in the order of their values.
+        label_share: Share of the pixels of each label.
+        label_cases: Number of cases in which each label occurs.
+        scale_ceiling: For each scale, the mean Dice of the masks with themselves after being scaled down and
+            back: no net that works at that scale can do better.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cases: int
+    colour: Colour
+    channels: int
+    smallest: tuple[int, int]
+    median: tuple[int, int]
+    largest: tuple[int, int]
+    aspect: tuple[float, float]
+    pixels: Literal["integer", "float"]
+    mean: tuple[float, ...]
+    standard_deviation: tuple[float, ...]
+    labels: tuple[str, ...]
+    label_share: tuple[float, ...]
+    label_cases: tuple[int, ...]
+    scale_ceiling: dict[float, float]
+
+
+def measure(cases: Iterable[tuple[Image, Mask]], labels: LabelSet, colour: Colour) -> Fingerprint:
+    """Measure a data set, one case in memory at a time.
+
+    Args:
+        cases: Images and their masks, of the training part alone.
+        labels: What the mask values mean.
+        colour: How the channels are to be read, from the check.
+
+    Returns:
+        The fingerprint.
+
+    Raises:
+        ValueError: There is no case.
+    """
+    sizes: list[tuple[int, int]] = []
+    samples: list[npt.NDArray[np.float64]] = []
+    pixels_by_value = np.zeros(len(labels) + 1)
+    cases_by_value = np.zeros(len(labels) + 1, dtype=int)
+    integer = True
+    ceilings: list[list[float]] = []
+    for position, (image, mask) in enumerate(cases):
+        sizes.append((image.size[0], image.size[1]))
+        samples.append(_sample(image, colour))
+        counts = np.bincount(mask.values.ravel(), minlength=len(labels) + 1)[: len(labels) + 1]
+        pixels_by_value += counts
+        cases_by_value += counts > 0
+        integer = integer and np.issubdtype(image.pixels.dtype, np.integer)
+        if len(ceilings) < CASES_RESCALED and (position < 24 or position % 8 == 0):
+            ceilings.append([_ceiling(mask.values, scale) for scale in SCALES])
+    if not sizes:
+        raise ValueError("a fingerprint needs at least one case")
+    heights, widths = np.array(sizes).T
+    values = np.concatenate(samples, axis=1)
+    share = pixels_by_value / pixels_by_value.sum()
+    return Fingerprint(
+        cases=len(sizes),
+        colour=colour,
+        channels=values.shape[0],
+        smallest=(int(heights.min()), int(widths.min())),
+        median=(int(np.median(heights)), int(np.median(widths))),
+        largest=(int(heights.max()), int(widths.max())),
+        aspect=(float((heights / widths).min()), float((heights / widths).max())),
+        pixels="integer" if integer else "float",
+        mean=tuple(float(v) for v in values.mean(1)),
+        standard_deviation=tuple(float(v) for v in np.maximum(values.std(1), 1e-6)),
+        labels=labels.names,
+        label_share=tuple(float(s) for s in share[1:]),
+        label_cases=tuple(int(n) for n in cases_by_value[1:]),
+        scale_ceiling={
+            scale: float(np.nanmean(column))
+            for scale, column in zip(SCALES, np.array(ceilings).T, strict=True)
+        },
+    )
+
+
+def _sample(image: Image, colour: Colour) -> npt.NDArray[np.float64]:
+    """Up to `PIXELS_SAMPLED` pixels on an even grid: `(C, n)`."""
+    pixels = as_colour(image, colour).units()
+    flat = pixels.reshape(pixels.shape[0], -1)
+    return flat[:, :: max(1, flat.shape[1] // PIXELS_SAMPLED)].astype(np.float64)
+
+
+def _ceiling(mask: npt.NDArray[np.uint8], scale: float) -> float:
+    """Mean Dice over the labels in `mask` with itself after scaling down and back; NaN for an empty mask."""
+    if scale == 1:
+        return 1.0 if mask.any() else float("nan")
+    from PIL import Image as Picture  # noqa: PLC0415  kept out of the import of this module
+
+    dice = []
+    small = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
+    for value in np.unique(mask[mask != BACKGROUND]):
+        reference = mask == value
+        picture = Picture.fromarray(reference.astype(np.float32))
+        back = picture.resize(small, Picture.Resampling.BOX).resize(
+            (mask.shape[1], mask.shape[0]), Picture.Resampling.BILINEAR
+        )
+        found = np.asarray(back) > 0.5
+        dice.append(2 * np.count_nonzero(found & reference) / (found.sum() + reference.sum()))
+    return float(np.mean(dice)) if dice else float("nan")

@@ -1,0 +1,185 @@
+"""A loaded model: the object people predict with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from delineate import formats
+from delineate.errors import DataError, ImageError, ModelFileError
+from delineate.image import Image, LabelSet, Mask
+from delineate.inference.hardware import has_fast_bf16
+from delineate.inference.predict import decide, probabilities
+from delineate.model_file import ModelCard, load_model
+from delineate.networks.unet import UNet
+from delineate.plan import Plan
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+MODEL_NAME = "model.safetensors"
+
+
+class Model:
+    """A trained segmentation model.
+
+    Args:
+        card: What it says about itself.
+        weights: As the plan's network names them.
+
+    Attributes:
+        card: What the model is, was trained on, and scored.
+        network: The net, in evaluation mode.
+    """
+
+    def __init__(self, card: ModelCard, weights: dict[str, torch.Tensor]) -> None:
+        self.card = card
+        network = UNet(card.plan.network)
+        network.load_state_dict(weights)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
+        self._bf16 = card.training.precision == "bf16" and has_fast_bf16()
+
+    @property
+    def plan(self) -> Plan:
+        """The plan it was trained by."""
+        return self.card.plan
+
+    @property
+    def labels(self) -> LabelSet:
+        """Its labels and their values in the masks it makes."""
+        return self.card.plan.data.label_set
+
+    def predict(self, image: Image | Picture | npt.ArrayLike | str | Path) -> npt.NDArray[np.uint8]:
+        """Segment one image.
+
+        Args:
+            image: A path; a PIL image; or an array `(H, W)` or `(H, W, C)`, uint8, uint16, bool, or float
+                (in [0, 1] if the model was trained on integer images).
+
+        Returns:
+            `(H, W)` uint8 on the image's own grid: 0 background, 1…n the labels.
+
+        Raises:
+            ImageError: The file cannot be read.
+            DataError: Its channels or values do not fit the model.
+        """
+        return self.predict_mask(as_image(image)).values
+
+    def predict_mask(self, image: Image) -> Mask:
+        """Segment one image.
+
+        Raises:
+            DataError: Its channels or values do not fit the model.
+        """
+        found = probabilities(self.network, self.plan, image, bf16=self._bf16)
+        return Mask(decide(found, self.plan), self.labels, image.geometry)
+
+    def probabilities(self, image: Image | Picture | npt.ArrayLike | str | Path) -> npt.NDArray[np.float32]:
+        """The probability of each label at each pixel.
+
+        Args:
+            image: As for `predict`.
+
+        Returns:
+            `(n, H, W)` float32 in [0, 1], the labels in the order of their values.
+
+        Raises:
+            ImageError: The file cannot be read.
+            DataError: Its channels or values do not fit the model.
+        """
+        return label_probabilities(self.predict_both(as_image(image))[1])
+
+    def predict_both(self, image: Image) -> tuple[Mask, torch.Tensor]:
+        """The mask and the probabilities `(K, H, W)` it was decided from, in one pass.
+
+        Raises:
+            DataError: Its channels or values do not fit the model.
+        """
+        found = probabilities(self.network, self.plan, image, bf16=self._bf16)
+        return Mask(decide(found, self.plan), self.labels, image.geometry), found
+
+
+def label_probabilities(found: torch.Tensor) -> npt.NDArray[np.float32]:
+    """The labels' part `(n, H, W)` of the probabilities `(K, H, W)`: all but the background's."""
+    part = found if found.shape[0] == 1 else found[1:]
+    values: npt.NDArray[np.float32] = part.numpy()
+    return values
+
+
+def load(path: str | Path) -> Model:
+    """Load a model.
+
+    Args:
+        path: The model file, or the run folder that holds it.
+
+    Returns:
+        The model, ready to predict.
+
+    Raises:
+        ModelFileError: There is none, it is damaged, or is no model file of ours.
+    """
+    return Model(*load_model(model_path(Path(path))))
+
+
+def model_path(path: Path) -> Path:
+    """The model file that `path`, a file or a run folder, stands for.
+
+    Raises:
+        ModelFileError: There is none.
+    """
+    if path.is_dir():
+        inside = path / MODEL_NAME
+        if not inside.is_file():
+            unfinished = (path / "plan.yaml").is_file()
+            hint = f" Its training is not finished: delineate train --resume {path}" if unfinished else ""
+            raise ModelFileError(f"{path} holds no {MODEL_NAME}.{hint}")
+        return inside
+    if not path.exists():
+        raise ModelFileError(f"There is no model at {path}. Give a model file or a run folder.")
+    return path
+
+
+def as_image(image: Image | Picture | npt.ArrayLike | str | Path) -> Image:
+    """An `Image` of whatever people hold in their hands.
+
+    Raises:
+        ImageError: The file cannot be read.
+        DataError: An array's shape or type has no clear meaning.
+    """
+    if isinstance(image, Image):
+        return image
+    if isinstance(image, (str, Path)):
+        return formats.read(Path(image))
+    from PIL.Image import Image as Picture  # noqa: PLC0415  kept out of the import of this module
+
+    if isinstance(image, Picture):
+        return formats.from_picture(image)
+    return _from_array(np.asarray(image))
+
+
+def _from_array(array: npt.NDArray[np.generic]) -> Image:
+    if array.ndim == 3 and array.shape[2] > 64 >= array.shape[0]:
+        raise DataError(
+            f"an array of shape {array.shape} has its channels first; give (H, W, C), for example "
+            "array.transpose(1, 2, 0)"
+        )
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise DataError(f"an image is an array (H, W) or (H, W, C), not one of shape {array.shape}")
+    channels_first = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    if array.dtype == np.bool_:
+        channels_first = channels_first.astype(np.uint8) * np.uint8(255)
+    elif np.issubdtype(array.dtype, np.floating):
+        channels_first = channels_first.astype(np.float32)
+        if not np.isfinite(channels_first).all():
+            raise DataError("the image has pixels that are not numbers (NaN or infinite)")
+    elif array.dtype not in (np.uint8, np.uint16):
+        raise DataError(f"pixels of type {array.dtype} have no known range; give uint8, uint16 or floats")
+    return Image(np.ascontiguousarray(channels_first))
+
+
+__all__ = ["MODEL_NAME", "ImageError", "Model", "as_image", "label_probabilities", "load", "model_path"]

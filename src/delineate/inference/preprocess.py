@@ -1,0 +1,147 @@
+"""From an image to what the net sees, the same in training and in prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from delineate.errors import DataError
+from delineate.image import IGNORED, Image, as_colour
+from delineate.plan import Plan, PreprocessingPlan
+
+
+@dataclass(frozen=True)
+class WorkingImage:
+    """An image at the size the net works at.
+
+    Attributes:
+        pixels: `(C, h, w)` float32, integers as shares of their range; not yet normalized.
+        gain: `(C,)` float32; normalized pixels are `pixels · gain + offset`.
+        offset: `(C,)` float32.
+    """
+
+    pixels: Tensor
+    gain: Tensor
+    offset: Tensor
+
+    def normalized(self) -> Tensor:
+        """`(C, h, w)` float32 as the net takes them."""
+        return self.pixels * self.gain[:, None, None] + self.offset[:, None, None]
+
+
+def to_working(image: Image, plan: Plan) -> WorkingImage:
+    """Bring an image to its working size.
+
+    Args:
+        image: `(C, H, W)`.
+        plan: Says which channels, which size and which normalization.
+
+    Returns:
+        The image at `working_size(image.size, plan.preprocessing)`, without padding.
+
+    Raises:
+        DataError: It has other channels than the plan, or float pixels outside [0, 1] where the plan has
+            integer ones.
+    """
+    try:
+        pixels = torch.from_numpy(as_colour(image, plan.data.colour).units())
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    if pixels.shape[0] != plan.data.channels:
+        raise DataError(f"it has {pixels.shape[0]} channels, but {plan.data.channels} are expected")
+    if plan.data.pixels == "integer" and not np.issubdtype(image.pixels.dtype, np.integer):
+        low, high = float(pixels.min()), float(pixels.max())
+        if low < 0 or high > 1:
+            raise DataError(
+                f"it has float pixels from {low:.4g} to {high:.4g}, but the model was trained on integer "
+                "images: scale floats to 0…1, or save the image as 8 or 16 bit"
+            )
+    size = working_size((image.size[0], image.size[1]), plan.preprocessing)
+    pixels = resize(pixels, size)
+    gain, offset = _normalization(pixels, plan.preprocessing)
+    return WorkingImage(pixels, gain, offset)
+
+
+def working_size(size: tuple[int, int], preprocessing: PreprocessingPlan) -> tuple[int, int]:
+    """The size an image of `size` (H, W) is brought to."""
+    if preprocessing.mode == "whole":
+        if preprocessing.fit == "stretch":
+            return preprocessing.size
+        scale = min(side / own for side, own in zip(preprocessing.size, size, strict=True))
+    else:
+        scale = preprocessing.scale
+    height, width = (max(1, round(own * scale)) for own in size)
+    if preprocessing.mode == "whole":
+        height, width = min(height, preprocessing.size[0]), min(width, preprocessing.size[1])
+    return height, width
+
+
+def resize(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize bilinearly, averaging when making smaller.
+
+    Args:
+        pixels: `(C, H, W)` float32.
+        size: `(h, w)`.
+
+    Returns:
+        `(C, h, w)` float32; the same tensor where nothing changes.
+    """
+    if tuple(pixels.shape[1:]) == size:
+        return pixels
+    return functional.interpolate(
+        pixels[None], size=size, mode="bilinear", align_corners=False, antialias=True
+    )[0]
+
+
+def resize_mask(mask: Tensor, size: tuple[int, int], labels: int) -> Tensor:
+    """Resize a label map: each pixel takes the label that covers most of it.
+
+    Args:
+        mask: `(H, W)` uint8.
+        size: `(h, w)`.
+        labels: Number of labels n; values are 0…n.
+
+    Returns:
+        `(h, w)` uint8; the same tensor where nothing changes.
+    """
+    if tuple(mask.shape) == size:
+        return mask
+    covered = torch.stack([resize((mask == value).float()[None], size)[0] for value in range(labels + 1)])
+    return covered.argmax(0).to(torch.uint8)
+
+
+def pad_to(pixels: Tensor, mask: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Fill up to at least `size` at the bottom and right: edge pixels, and mask pixels that are not scored.
+
+    Args:
+        pixels: `(C, h, w)`.
+        mask: `(h, w)` uint8.
+        size: The least `(height, width)`.
+
+    Returns:
+        Both, filled up.
+    """
+    below, right = (max(0, side - own) for side, own in zip(size, mask.shape, strict=True))
+    if not below and not right:
+        return pixels, mask
+    return (
+        functional.pad(pixels[None].float(), (0, right, 0, below), mode="replicate")[0].to(pixels.dtype),
+        functional.pad(mask, (0, right, 0, below), value=IGNORED),
+    )
+
+
+def _normalization(pixels: Tensor, preprocessing: PreprocessingPlan) -> tuple[Tensor, Tensor]:
+    channels = pixels.shape[0]
+    if preprocessing.normalization == "unit":
+        return torch.ones(channels), torch.zeros(channels)
+    if preprocessing.normalization == "dataset":
+        mean = torch.tensor(preprocessing.mean)
+        deviation = torch.tensor(preprocessing.standard_deviation)
+    else:
+        mean = pixels.mean((1, 2))
+        deviation = pixels.std((1, 2), correction=0).clamp(min=1e-6)
+    return 1 / deviation, -mean / deviation

@@ -1,0 +1,100 @@
+"""What training makes small: cross-entropy, and one minus the soft Dice overlap.
+
+Masks are `(N, H, W)` uint8: 0 background, 1…n the labels, `IGNORED` where nothing is scored. Logits are
+`(N, 1, H, W)` for one label (sigmoid) or `(N, n + 1, H, W)` for several (softmax). All sums run in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
+
+from delineate.image import IGNORED
+
+
+class LossSettings(BaseModel):
+    """Weights of the loss's parts.
+
+    Attributes:
+        cross_entropy: Weight of the mean cross-entropy a pixel (binary for one label).
+        dice: Weight of one minus soft Dice.
+        dice_per_image: Dice of each image, then their mean (as images are scored), or one Dice of the batch.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cross_entropy: Annotated[float, Field(ge=0, le=100)] = 1.0
+    dice: Annotated[float, Field(ge=0, le=100)] = 1.0
+    dice_per_image: bool = False
+
+
+def segmentation_loss(logits: Tensor, mask: Tensor, settings: LossSettings) -> Tensor:
+    """The weighted sum of both losses.
+
+    Args:
+        logits: `(N, 1, H, W)` or `(N, n + 1, H, W)`, any float type.
+        mask: `(N, H, W)` uint8.
+        settings: The weights.
+
+    Returns:
+        A scalar, float32; 0 where every pixel is ignored.
+    """
+    logits = logits.float()
+    scored = mask != IGNORED
+    loss = logits.new_zeros(())
+    if settings.cross_entropy:
+        loss = loss + settings.cross_entropy * cross_entropy(logits, mask, scored)
+    if settings.dice:
+        loss = loss + settings.dice * (1 - soft_dice(logits, mask, scored, per_image=settings.dice_per_image))
+    return loss
+
+
+def cross_entropy(logits: Tensor, mask: Tensor, scored: Tensor) -> Tensor:
+    """Mean cross-entropy of the scored pixels.
+
+    Args:
+        logits: `(N, K, H, W)` float32.
+        mask: `(N, H, W)` uint8.
+        scored: `(N, H, W)` bool.
+
+    Returns:
+        A scalar in nats.
+    """
+    if logits.shape[1] == 1:
+        target = (mask == 1).to(logits.dtype)
+        pixelwise = functional.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none")
+    else:
+        pixelwise = functional.cross_entropy(logits, mask.masked_fill(~scored, 0).long(), reduction="none")
+    return (pixelwise * scored).sum() / scored.sum().clamp(min=1)
+
+
+def soft_dice(
+    logits: Tensor, mask: Tensor, scored: Tensor, *, per_image: bool, smooth: float = 1.0
+) -> Tensor:
+    """Mean soft Dice over the labels (background apart), with probabilities in place of decisions.
+
+    Args:
+        logits: `(N, K, H, W)` float32.
+        mask: `(N, H, W)` uint8.
+        scored: `(N, H, W)` bool.
+        per_image: Whether sums run over one image or over the batch.
+        smooth: Pixels added above and below, so that an empty reference met by an empty prediction scores 1.
+
+    Returns:
+        A scalar in [0, 1].
+
+    Source:
+        Milletari, Navab, Ahmadi: V-Net, 3DV 2016 (with the sums of Drozdzal et al. 2016, unsquared).
+    """
+    probability = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)[:, 1:]
+    values = torch.arange(1, probability.shape[1] + 1, device=mask.device, dtype=mask.dtype)
+    target = (mask[:, None] == values[:, None, None]).to(probability.dtype)
+    probability = probability * scored[:, None]
+    over = (2, 3) if per_image else (0, 2, 3)
+    overlap = (probability * target).sum(over)
+    total = probability.sum(over) + target.sum(over)
+    return ((2 * overlap + smooth) / (total + smooth)).mean()

@@ -1,0 +1,218 @@
+"""The one-file model: weights and everything needed to use and judge them, in one `.safetensors` file.
+
+The file's header carries one entry, `delineate`, a JSON text that `ModelCard` describes. Nothing in it can
+run: a file from a stranger is checked against its own plan before any memory is taken for its weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from delineate.errors import ModelFileError
+from delineate.files import write_with
+from delineate.fingerprint import Fingerprint
+from delineate.networks.settings import UNetSettings
+from delineate.plan import Plan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT_VERSION = 1
+ENTRY = "delineate"
+MAXIMUM_HEADER_BYTES = 16 << 20
+Metric = Literal["dice", "iou", "precision", "recall", "accuracy", "hd95_px", "nsd"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Estimate(_Part):
+    """A mean over cases, with its 95 % interval where there are groups enough for one."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+class LabelScores(_Part):
+    """One label's means over the scored cases; None where no case had a value."""
+
+    name: str
+    metrics: dict[Metric, Estimate | None]
+    cases_scored: int
+    cases_empty: int
+    cases_missed: int
+    cases_false_alarm: int
+
+
+class Scores(_Part):
+    """What the evaluation after training found.
+
+    Attributes:
+        part: Which cases were scored: "validation" or "test".
+        used_to_choose: A sentence: whether they were used to choose anything.
+        cases: Number of scored cases.
+        groups: Number of groups (patients) among them.
+        dice: Mean Dice over cases within a label, then over the labels.
+        pixel_accuracy: Mean share of pixels with the right label.
+        labels: One entry a label.
+    """
+
+    part: str
+    used_to_choose: str
+    cases: int
+    groups: int
+    dice: Estimate | None
+    pixel_accuracy: Estimate | None
+    labels: tuple[LabelScores, ...]
+
+
+class TrainingFacts(_Part):
+    """How the weights came about."""
+
+    cases: int
+    steps: int
+    seconds: float
+    precision: Literal["bf16", "fp32"]
+    seed: int
+
+
+class ModelCard(_Part):
+    """All a model file says about itself; no path, no name of a case.
+
+    Attributes:
+        format_version: Of the file.
+        weights_sha256: Of the weights' names, shapes and bytes.
+        plan: What is needed to preprocess, build the net and decide.
+        fingerprint: What the training data were like.
+        training: How the weights came about.
+        scores: What the evaluation found; None before it.
+        software: Versions of what it was made with.
+    """
+
+    format_version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
+    weights_sha256: str
+    plan: Plan
+    fingerprint: Fingerprint
+    training: TrainingFacts
+    scores: Scores | None = None
+    software: dict[str, str]
+
+
+def weights_sha256(weights: dict[str, Tensor]) -> str:
+    """A hash of names, types, shapes and values, independent of the order."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_model(path: Path, card: ModelCard, weights: dict[str, Tensor]) -> None:
+    """Write a model file, whole or not at all; the same card and weights give the same bytes.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    from safetensors.torch import save  # noqa: PLC0415  heavy
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    content = save(tensors, metadata={ENTRY: card.model_dump_json()})
+    write_with(path, lambda stream: stream.write(content))
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read what a model file says about itself, without its weights.
+
+    Raises:
+        ModelFileError: It cannot be read, is no model file of ours, or its parts contradict each other.
+    """
+    return _read_header(path)[0]
+
+
+def load_model(path: Path) -> tuple[ModelCard, dict[str, Tensor]]:
+    """Read a model file.
+
+    Returns:
+        The card, and the weights as the plan's network names them.
+
+    Raises:
+        ModelFileError: It cannot be read, is no model file of ours, is damaged, or holds weights that are
+            not numbers.
+    """
+    card, entries = _read_header(path)
+    _check_shapes(path, card.plan.network, entries)
+    import torch  # noqa: PLC0415  heavy
+    from safetensors import SafetensorError  # noqa: PLC0415  heavy
+    from safetensors.torch import load_file  # noqa: PLC0415  heavy
+
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path} is damaged: {error}. Copy it again, or train anew.") from error
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
+        raise ModelFileError(f"{path} holds weights that are not numbers; it cannot predict anything.")
+    if weights_sha256(weights) != card.weights_sha256:
+        raise ModelFileError(
+            f"{path} is damaged: its weights are not those it was saved with. Copy it again."
+        )
+    return card, weights
+
+
+def _read_header(path: Path) -> tuple[ModelCard, dict[str, Any]]:
+    """The card and the tensors' entries (name → dtype, shape, data_offsets), checked."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            start = stream.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            if not 2 <= length <= min(MAXIMUM_HEADER_BYTES, size - 8):
+                raise ModelFileError(f"{path} is not a Delineate model file, or is cut off.")
+            text = stream.read(length)
+    except OSError as error:
+        raise ModelFileError(f"The model {path} cannot be read: {error.strerror or error}.") from error
+    try:
+        header = json.loads(text)
+        described = json.loads(header.pop("__metadata__")[ENTRY])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelFileError(f"{path} is not a Delineate model file.") from error
+    version = described.get("format_version") if isinstance(described, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path} was made by a newer Delineate: its format is {version}, this one's {FORMAT_VERSION}. "
+            "Update with: pip install --upgrade delineate"
+        )
+    try:
+        return ModelCard.model_validate_json(json.dumps(described)), header
+    except (ValidationError, ValueError) as error:
+        detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise ModelFileError(f"{path} has a description that cannot be used: {detail}.") from error
+
+
+def _check_shapes(path: Path, settings: UNetSettings, entries: dict[str, Any]) -> None:
+    """Compare the tensors' entries with the network of the plan, built without memory for its weights."""
+    import torch  # noqa: PLC0415  heavy
+
+    from delineate.networks.unet import UNet, most_parameters  # noqa: PLC0415  imports torch
+    from delineate.plan import MAXIMUM_PARAMETERS  # noqa: PLC0415  with the above
+
+    if most_parameters(settings) > MAXIMUM_PARAMETERS:
+        raise ModelFileError(f"{path} describes a network of more than {MAXIMUM_PARAMETERS:,} parameters.")
+    with torch.device("meta"):
+        expected = {name: tuple(tensor.shape) for name, tensor in UNet(settings).state_dict().items()}
+    try:
+        found = {name: tuple(entry["shape"]) for name, entry in entries.items()}
+        claimed = sum(int(math.prod(shape)) for shape in found.values())
+    except (KeyError, TypeError) as error:
+        raise ModelFileError(f"{path} is damaged: its table of weights cannot be read.") from error
+    if found != expected or claimed > path.stat().st_size:
+        raise ModelFileError(f"{path} is damaged: its weights do not fit the network it describes.")

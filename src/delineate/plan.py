@@ -1,0 +1,264 @@
+"""The plan: every choice the trainer and the predictor use, readable and editable.
+
+Sizes are `(height, width)` in pixels, times in seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from delineate.augment.settings import AugmentationSettings
+from delineate.errors import PlanError
+from delineate.files import write_text
+from delineate.image import Colour, LabelSet
+from delineate.losses import LossSettings
+from delineate.networks.settings import UNetSettings
+
+MAXIMUM_PARAMETERS = 500_000_000
+Side = Annotated[int, Field(ge=16, le=8192)]
+Size = tuple[Side, Side]
+Steps = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataPlan(_Section):
+    """What goes in and what comes out.
+
+    Attributes:
+        colour: How an image's channels are read.
+        channels: Channels the net sees.
+        pixels: "integer" images are read as shares of their type's range, 0 to 1, so that 8-bit and 16-bit
+            files of one picture are alike; "float" images are read as they are.
+        labels: Names of the labels in the order of their values 1, 2, ….
+    """
+
+    colour: Colour
+    channels: Annotated[int, Field(ge=1, le=64)]
+    pixels: Literal["integer", "float"] = "integer"
+    labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=254)]
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The labels with their values."""
+        return LabelSet.of(*self.labels)
+
+
+class PreprocessingPlan(_Section):
+    """From a file's pixels to what the net sees.
+
+    Attributes:
+        mode: "whole": every image is brought to `size` and seen at once; "patch": images are scaled by
+            `scale`, and the net sees cut-outs of `size`, in prediction overlapping windows of it.
+        size: What the net sees.
+        fit: In mode "whole": "stretch" each image to `size`, or keep its aspect and "pad" what is left.
+        scale: In mode "patch": magnification of the images, 1 for their own pixels.
+        normalization: "unit" leaves [0, 1]; "dataset" subtracts `mean` and divides by `standard_deviation`;
+            "image" does so with each image's own.
+        mean: A channel, in shares of the integer range, or the units of float files.
+        standard_deviation: Likewise.
+    """
+
+    mode: Literal["whole", "patch"]
+    size: Size
+    fit: Literal["stretch", "pad"] = "stretch"
+    scale: Annotated[float, Field(gt=0.01, le=8)] = 1.0
+    normalization: Literal["unit", "dataset", "image"] = "dataset"
+    mean: tuple[float, ...] = ()
+    standard_deviation: tuple[Annotated[float, Field(gt=0)], ...] = ()
+
+
+class TrainingPlan(_Section):
+    """How the net is trained.
+
+    Attributes:
+        steps: Optimizer steps; None until measured from `budget_s`.
+        budget_s: Wall-clock time the steps were, or shall be, chosen for.
+        batch_size: Images, or patches, a step.
+        optimizer: "adam" (Kingma 2015), or "muon" (Jordan 2024) for the convolutions' weights with AdamW
+            (Loshchilov 2019) for the rest.
+        learning_rate: The highest.
+        schedule: "constant", or "one-cycle": a linear rise over `warmup`, then half a cosine to zero.
+        warmup: Share of the steps.
+        weight_decay: Of the convolutions' weights, with "muon".
+        foreground_share: In mode "patch": share of the patches that are centred on a labelled pixel.
+        evaluations: How many times the validation part is looked at on the way, for the learning curve.
+        precision: "auto" takes bf16 where the processor has fast arithmetic for it; "bf16" or "fp32" set it.
+        seed: Of the weights, the order of the images and the augmentation.
+    """
+
+    steps: Steps | None = None
+    budget_s: Annotated[float, Field(gt=0, le=3_000_000)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=4096)]
+    optimizer: Literal["adam", "muon"] = "muon"
+    learning_rate: Annotated[float, Field(gt=0, le=10)]
+    schedule: Literal["constant", "one-cycle"] = "one-cycle"
+    warmup: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    foreground_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    evaluations: Annotated[int, Field(ge=1, le=1000)] = 10
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> Self:
+        if self.steps is None and self.budget_s is None:
+            raise ValueError("give steps, or budget_s to have them measured")
+        return self
+
+
+class PredictionPlan(_Section):
+    """From the net's probabilities to a mask.
+
+    Attributes:
+        threshold: With one label: the least probability that is foreground; of several the likeliest wins.
+        overlap: In mode "patch": share by which neighbouring windows overlap.
+        mirror: Whether predictions of the mirrored image are averaged in.
+    """
+
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25
+    mirror: bool = False
+
+
+class Plan(_Section):
+    """All of it. See the sections."""
+
+    format: Literal[1] = 1
+    preset: Literal["auto", "classic"]
+    data: DataPlan
+    preprocessing: PreprocessingPlan
+    network: UNetSettings
+    augmentation: AugmentationSettings
+    loss: LossSettings
+    training: TrainingPlan
+    prediction: PredictionPlan
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.network.input_channels != self.data.channels:
+            raise ValueError(
+                f"network.input_channels is {self.network.input_channels}, data.channels {self.data.channels}"
+            )
+        outputs = output_channels(len(self.data.labels))
+        if self.network.output_channels != outputs:
+            raise ValueError(
+                f"network.output_channels must be {outputs} for {len(self.data.labels)} label(s), "
+                f"not {self.network.output_channels}"
+            )
+        sides, stride = self.preprocessing.size, self.network.stride
+        if any(side % stride for side in sides):
+            raise ValueError(
+                f"preprocessing.size {list(sides)} must be a multiple of {stride}, the network's stride"
+            )
+        if self.preprocessing.normalization == "dataset":
+            given = (len(self.preprocessing.mean), len(self.preprocessing.standard_deviation))
+            if given != (self.data.channels, self.data.channels):
+                raise ValueError("preprocessing.mean and standard_deviation need one number a channel")
+        if len(set(self.data.labels)) != len(self.data.labels):
+            raise ValueError("data.labels must be distinct")
+        return self
+
+    def with_steps(self, steps: int) -> Plan:
+        """This plan with its number of steps settled."""
+        return self.model_copy(update={"training": self.training.model_copy(update={"steps": steps})})
+
+    def sha256(self) -> str:
+        """A hash of every choice, for files that must belong to this plan."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def output_channels(labels: int) -> int:
+    """Logits a pixel: one with a sigmoid for one label, else one each and one for the background."""
+    return 1 if labels == 1 else labels + 1
+
+
+def to_yaml(plan: Plan, reasons: Mapping[str, str] | None = None) -> str:
+    """The plan as a person reads it: one choice a line, the reason behind it as a comment.
+
+    Args:
+        plan: The plan.
+        reasons: Why, by dotted name ("training.batch_size").
+
+    Returns:
+        YAML that `from_yaml` reads back to an equal plan.
+    """
+    reasons = reasons or {}
+    lines = ["# Every choice of this run. Edit a copy and train with it: delineate train DATA --plan COPY"]
+    for name, value in plan.model_dump(mode="json").items():
+        if not isinstance(value, dict):
+            lines += _yaml_line(name, value, reasons.get(name), indent="")
+            continue
+        lines.append("")
+        if name in reasons:
+            lines.append(f"# {reasons[name]}")
+        lines.append(f"{name}:")
+        for field, choice in value.items():
+            lines += _yaml_line(field, choice, reasons.get(f"{name}.{field}"), indent="  ")
+    return "\n".join(lines) + "\n"
+
+
+def _yaml_line(name: str, value: object, reason: str | None, *, indent: str) -> list[str]:
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6).strip()
+    text = text.removesuffix("\n...").strip()
+    line = f"{indent}{name}: {text}"
+    if reason is None:
+        return [line]
+    return [f"{line}  # {reason}"] if len(line) + len(reason) < 108 else [f"{indent}# {reason}", line]
+
+
+def from_yaml(text: str, source: str = "the plan") -> Plan:
+    """Read a plan.
+
+    Args:
+        text: YAML.
+        source: Where it came from, for messages.
+
+    Returns:
+        The plan.
+
+    Raises:
+        PlanError: It is no YAML, or a field is unknown, missing or out of its range; all are listed.
+    """
+    try:
+        values: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PlanError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise PlanError(f"{source} holds no plan: expected sections such as data, network and training.")
+    try:
+        return Plan.model_validate(values)
+    except ValidationError as error:
+        listed = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'plan'}: {e['msg']}" for e in error.errors())
+        raise PlanError(f"{source} cannot be used: {listed}.") from error
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan file.
+
+    Raises:
+        PlanError: It cannot be read, or is no plan.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise PlanError(f"The plan {path} cannot be read: {reason}.") from error
+    return from_yaml(text, str(path))
+
+
+def write_plan(path: Path, plan: Plan, reasons: Mapping[str, str] | None = None) -> None:
+    """Write a plan file, whole or not at all.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    write_text(path, to_yaml(plan, reasons))

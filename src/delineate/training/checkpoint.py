@@ -1,0 +1,92 @@
+"""The whole state of a training, in one `.safetensors` file: to go on from it is to never have stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from delineate.errors import ModelFileError
+from delineate.files import write_with
+
+ENTRY = "delineate-checkpoint"
+NAME = "last.safetensors"
+
+
+def save_checkpoint(
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    facts: dict[str, Any],
+) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Args:
+        path: The file.
+        network: The net.
+        optimizer: With its moments.
+        facts: JSON values: the step, the history, the plan's hash.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    for position, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{position}.{name}": tensor for name, tensor in moments.items()}
+    content = save(
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
+        metadata={ENTRY: json.dumps(facts)},
+    )
+    write_with(path, lambda stream: stream.write(content))
+
+
+def load_checkpoint(
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    plan_sha256: str,
+) -> dict[str, Any]:
+    """Go on from a checkpoint: put its state into the given objects.
+
+    Args:
+        path: The file.
+        network: Built from the same plan.
+        optimizer: Of that network.
+        plan_sha256: The plan's hash; the checkpoint must have been made by this plan.
+
+    Returns:
+        The facts.
+
+    Raises:
+        ModelFileError: It cannot be read, is damaged, or belongs to another plan.
+    """
+    try:
+        with safe_open(path, framework="pt") as stream:
+            facts: dict[str, Any] = json.loads((stream.metadata() or {})[ENTRY])
+            tensors: dict[str, Tensor] = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  no dict
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise ModelFileError(
+            f"The checkpoint {path} cannot be read: {error}. Start the training anew in another folder."
+        ) from error
+    if facts.get("plan_sha256") != plan_sha256:
+        raise ModelFileError(
+            f"The checkpoint {path} was made by another plan than the plan.yaml beside it. Put that plan "
+            "back, or train with the changed one in a new folder: delineate train DATA --plan plan.yaml"
+        )
+    network.load_state_dict(_part(tensors, "network."))
+    state = optimizer.state_dict()
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _part(tensors, "optimizer.").items():
+        position, key = name.split(".", 1)
+        moments.setdefault(int(position), {})[key] = tensor
+    optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
+    return facts
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,44 @@
+"""Random numbers as a function of seed and place, so that nothing need be remembered to go on exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+ORDER, BATCH = 1, 2
+
+
+def generator_at(seed: int, purpose: int, position: int) -> torch.Generator:
+    """A generator for one place of a run.
+
+    Args:
+        seed: Of the run.
+        purpose: `ORDER` for an epoch's order, `BATCH` for a step's batch.
+        position: Which epoch or step.
+
+    Returns:
+        On the CPU; the same for the same arguments, independent of any other.
+    """
+    state = np.random.SeedSequence([seed, purpose, position]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def indices_at(seed: int, step: int, batch_size: int, cases: int) -> list[int]:
+    """The cases of a step: epochs in shuffled order run on without a break, batches always full.
+
+    Args:
+        seed: Of the run.
+        step: From 0.
+        batch_size: Indices wanted.
+        cases: Number of cases.
+
+    Returns:
+        `batch_size` indices in [0, cases).
+    """
+    indices: list[int] = []
+    position = step * batch_size
+    while len(indices) < batch_size:
+        epoch, offset = divmod(position + len(indices), cases)
+        order = torch.randperm(cases, generator=generator_at(seed, ORDER, epoch)).tolist()
+        indices += order[offset : offset + batch_size - len(indices)]
+    return indices
