@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Literal
 
@@ -11,9 +12,11 @@ from pydantic import BaseModel, ConfigDict
 
 from delineate.image import BACKGROUND, Colour, Image, LabelSet, Mask, as_colour
 
-SCALES = (1.0, 0.75, 0.625, 0.5, 0.375, 0.25, 0.1875, 0.125)
+SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
+SIDES = (64, 96, 128, 160, 192, 256)
 PIXELS_SAMPLED = 4096  # an image, for intensities
-CASES_RESCALED = 48  # for the scale ceilings, spread evenly over the set
+CASES_RESCALED = 48  # for the scale ceilings
+ATLAS_SIDE = 32
 
 
 class Fingerprint(BaseModel):
@@ -35,6 +38,11 @@ class Fingerprint(BaseModel):
         label_cases: Number of cases in which each label occurs.
         scale_ceiling: For each scale, the mean Dice of the masks with themselves after being scaled down and
             back: no net that works at that scale can do better.
+        side_ceiling: Likewise with every case brought to the area of a square of this side, none enlarged.
+        mirrored_horizontally: How like the places of the labels in one half of the cases are to those in the
+            other half mirrored left to right, as a share of how like they are unmirrored: 1 where mirroring
+            changes nothing, near 0 where left and right have different labels.
+        mirrored_vertically: Likewise top to bottom.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +61,9 @@ class Fingerprint(BaseModel):
     label_share: tuple[float, ...]
     label_cases: tuple[int, ...]
     scale_ceiling: dict[float, float]
+    side_ceiling: dict[int, float]
+    mirrored_horizontally: float
+    mirrored_vertically: float
 
 
 def measure(cases: Iterable[tuple[Image, Mask]], labels: LabelSet, colour: Colour) -> Fingerprint:
@@ -75,20 +86,24 @@ def measure(cases: Iterable[tuple[Image, Mask]], labels: LabelSet, colour: Colou
     cases_by_value = np.zeros(len(labels) + 1, dtype=int)
     integer = True
     ceilings: list[list[float]] = []
+    atlases = np.zeros((2, len(labels), ATLAS_SIDE, ATLAS_SIDE))
     for position, (image, mask) in enumerate(cases):
         sizes.append((image.size[0], image.size[1]))
         samples.append(_sample(image, colour))
         counts = np.bincount(mask.values.ravel(), minlength=len(labels) + 1)[: len(labels) + 1]
         pixels_by_value += counts
         cases_by_value += counts > 0
+        atlases[position % 2] += _atlas(mask.values, len(labels))
         integer = integer and np.issubdtype(image.pixels.dtype, np.integer)
         if len(ceilings) < CASES_RESCALED and (position < 24 or position % 8 == 0):
-            ceilings.append([_ceiling(mask.values, scale) for scale in SCALES])
+            shares = [min(1.0, side / math.sqrt(mask.values.size)) for side in SIDES]
+            ceilings.append([_ceiling(mask.values, scale) for scale in (*SCALES, *shares)])
     if not sizes:
         raise ValueError("a fingerprint needs at least one case")
     heights, widths = np.array(sizes).T
     values = np.concatenate(samples, axis=1)
     share = pixels_by_value / pixels_by_value.sum()
+    ceiling = [float(value) for value in _means(np.array(ceilings))]
     return Fingerprint(
         cases=len(sizes),
         colour=colour,
@@ -103,10 +118,10 @@ def measure(cases: Iterable[tuple[Image, Mask]], labels: LabelSet, colour: Colou
         labels=labels.names,
         label_share=tuple(float(s) for s in share[1:]),
         label_cases=tuple(int(n) for n in cases_by_value[1:]),
-        scale_ceiling={
-            scale: float(np.nanmean(column))
-            for scale, column in zip(SCALES, np.array(ceilings).T, strict=True)
-        },
+        scale_ceiling=dict(zip(SCALES, ceiling[: len(SCALES)], strict=True)),
+        side_ceiling=dict(zip(SIDES, ceiling[len(SCALES) :], strict=True)),
+        mirrored_horizontally=_likeness(atlases, axis=-1),
+        mirrored_vertically=_likeness(atlases, axis=-2),
     )
 
 
@@ -115,6 +130,33 @@ def _sample(image: Image, colour: Colour) -> npt.NDArray[np.float64]:
     pixels = as_colour(image, colour).units()
     flat = pixels.reshape(pixels.shape[0], -1)
     return flat[:, :: max(1, flat.shape[1] // PIXELS_SAMPLED)].astype(np.float64)
+
+
+def _means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Means of the columns over the rows that are numbers; 1 where none is (every mask is empty)."""
+    known = np.isfinite(values)
+    counts = known.sum(0)
+    sums = np.where(known, values, 0).sum(0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), 1.0)
+
+
+def _atlas(mask: npt.NDArray[np.uint8], labels: int) -> npt.NDArray[np.float64]:
+    """Where each label lies, at pixels on an even grid: `(labels, ATLAS_SIDE, ATLAS_SIDE)`, 0 or 1."""
+    rows, columns = (
+        np.arange(ATLAS_SIDE) * side // ATLAS_SIDE + side // (2 * ATLAS_SIDE) for side in mask.shape
+    )
+    sampled = mask[np.ix_(rows, columns)]
+    values = np.arange(1, labels + 1, dtype=np.uint8)[:, None, None]
+    return np.equal(sampled, values).astype(np.float64)
+
+
+def _likeness(atlases: npt.NDArray[np.float64], axis: int) -> float:
+    """How like the first atlas is to the second one mirrored, over how like it is to it as it stands."""
+    first, second = (
+        atlas / np.maximum(np.linalg.norm(atlas, axis=(1, 2), keepdims=True), 1e-9) for atlas in atlases
+    )
+    plain = float((first * second).sum())
+    return float((first * np.flip(second, axis)).sum()) / plain if plain > 0 else 1.0
 
 
 def _ceiling(mask: npt.NDArray[np.uint8], scale: float) -> float:
