@@ -1,0 +1,208 @@
+"""How fast is a training step of the classic net, ours beside Keras's, and what holds ours back?
+
+    python -m benchmarks.classic_step
+
+Batch 32 of 128 × 128 × 1. Ours is the whole step as a user's training takes it: batch, augmentation,
+forward, backward, Adam, Dice. Keras's is `train_on_batch` alone, on a batch ready in memory; what its
+generator takes for one is measured apart. The sides take turns, so that a busier machine slows both; medians
+are compared.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Literal
+
+import numpy as np
+import torch
+from benchmarks.classic_profile import profile_steps
+from benchmarks.keras_side import Conversation, add_keras_option, require_keras
+from benchmarks.reporting import Record, argument_parser, machine, print_table, write_record
+from torch.utils.flop_counter import FlopCounterMode
+
+from delineate.fingerprint import Fingerprint
+from delineate.networks.unet import parameter_count
+from delineate.planner import Length, make_plan
+from delineate.training.cache import CachedCase
+from delineate.training.loop import Trainer
+
+SIDE, CASES = 128, 80
+WARMUP_STEPS = 3
+PRODUCT_SIDE = 4096
+AT_LEAST = 1.6
+OURS: tuple[Literal["bf16", "fp32"], ...] = ("bf16", "fp32")
+KERAS = ("fp32", "fp32-jit", "bf16", "generator")
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argument_parser("classic_step", "Training steps of the classic net, ours beside Keras's.")
+    add_keras_option(parser)
+    parser.add_argument("--rounds", type=int, default=6, help="times each side has its turn (%(default)s)")
+    parser.add_argument("--steps", type=int, default=3, help="steps a turn (%(default)s)")
+    chosen = parser.parse_args()
+    python = require_keras(chosen.keras_python)
+    trainers = {precision: _trainer(precision) for precision in OURS}
+    products: dict[str, list[float]] = {"bf16": [], "fp32": []}
+    seconds: dict[str, list[float]] = {}
+    with Conversation([python, "-m", "benchmarks.keras_step"]) as keras:
+        for precision, trainer in trainers.items():
+            _steps(trainer, WARMUP_STEPS)
+            _product_rate(precision)
+        for variant in KERAS:
+            answer = keras.ask(f"{variant} {WARMUP_STEPS}")
+        for number in range(chosen.rounds):
+            for precision, trainer in trainers.items():
+                seconds.setdefault(f"Delineate {precision}", []).extend(_steps(trainer, chosen.steps))
+                products[precision].append(_product_rate(precision))
+            for variant in KERAS:
+                answer = keras.ask(f"{variant} {chosen.steps}")
+                seconds.setdefault(f"Keras {variant}", []).extend(answer["seconds"])
+            print(f"round {number + 1} of {chosen.rounds}", flush=True)
+    record = _record(trainers["bf16"], seconds, products)
+    record |= {"rounds": chosen.rounds, "steps_a_turn": chosen.steps}
+    record["machine"]["versions"] |= answer["versions"]
+    parts, convolutions = profile_steps(trainers["bf16"], 3)
+    record["profile_ms"] = {name: round(1000 * value, 1) for name, value in parts.items()}
+    record["convolutions"] = [
+        vars(each) | {"seconds": round(each.seconds, 4), "gflop_per_s": round(each.gflop_per_s, 1)}
+        for each in convolutions
+    ]
+    _print(record)
+    write_record(chosen.out, record)
+
+
+def _trainer(precision: Literal["bf16", "fp32"]) -> Trainer:
+    """A training on noise images, by the plan of the classic preset."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (CASES, SIDE, SIDE), dtype=np.uint8)
+    cases = [
+        CachedCase(
+            name=f"image_{number}",
+            pixels=torch.from_numpy(image[None]),
+            mask=torch.from_numpy((image > 128).astype(np.uint8)),
+            gain=torch.tensor([1 / 255]),
+            offset=torch.zeros(1),
+        )
+        for number, image in enumerate(images)
+    ]
+    fingerprint = Fingerprint(
+        cases=CASES,
+        colour="grey",
+        channels=1,
+        smallest=(SIDE, SIDE),
+        median=(SIDE, SIDE),
+        largest=(SIDE, SIDE),
+        aspect=(1.0, 1.0),
+        pixels="integer",
+        mean=(0.5,),
+        standard_deviation=(0.29,),
+        labels=("bright",),
+        label_share=(0.5,),
+        label_cases=(CASES,),
+        scale_ceiling={1.0: 1.0},
+        side_ceiling={SIDE: 1.0},
+        mirrored_horizontally=1.0,
+        mirrored_vertically=1.0,
+    )
+    plan = make_plan(fingerprint, Length(epochs=1), preset="classic", precision=precision).plan
+    return Trainer(plan, cases, steps=1000)
+
+
+def _steps(trainer: Trainer, count: int) -> list[float]:
+    """Seconds of each of `count` steps."""
+    seconds = []
+    for _ in range(count):
+        start = time.perf_counter()
+        trainer.take_step()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def _product_rate(precision: Literal["bf16", "fp32"]) -> float:
+    """GFLOP/s of one large matrix product: what the processor gives to the best-fed code."""
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    left, right = (torch.randn(PRODUCT_SIDE, PRODUCT_SIDE, dtype=kind) for _ in range(2))
+    out = torch.empty(PRODUCT_SIDE, PRODUCT_SIDE, dtype=kind)
+    torch.mm(left, right, out=out)
+    start = time.perf_counter()
+    torch.mm(left, right, out=out)
+    return 2e-9 * PRODUCT_SIDE**3 / (time.perf_counter() - start)
+
+
+def _record(trainer: Trainer, seconds: dict[str, list[float]], products: dict[str, list[float]]) -> Record:
+    with FlopCounterMode(display=False) as counter:
+        trainer.take_step()
+    batch = trainer.plan.training.batch_size
+    gflop = counter.get_total_flops() / 1e9
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    rate = {name: round(statistics.median(values), 1) for name, values in products.items()}
+    return {
+        "benchmark": "classic_step",
+        "machine": machine(),
+        "threads": torch.get_num_threads(),
+        "parameters": parameter_count(trainer.state.network),
+        "batch_size": batch,
+        "gflop_a_step": round(gflop, 1),
+        "matrix_product_gflop_per_s": rate,
+        "sides": {
+            name: {
+                "seconds": round(value, 4),
+                "quartiles": [round(q, 4) for q in statistics.quantiles(seconds[name], n=4)[::2]],
+                "images_per_second": round(batch / value, 2),
+                "gflop_per_s": None if name == "Keras generator" else round(gflop / value, 1),
+            }
+            for name, value in median.items()
+        },
+        "ratio_to_keras_fp32": {
+            name: round(median["Keras fp32"] / value, 3) for name, value in median.items()
+        },
+        "at_least": AT_LEAST,
+        "reached": median["Keras fp32"] / median["Delineate bf16"] >= AT_LEAST,
+        "share_of_bf16_product": round(gflop / median["Delineate bf16"] / rate["bf16"], 3),
+        "share_of_fp32_product": round(gflop / median["Delineate fp32"] / rate["fp32"], 3),
+    }
+
+
+def _print(record: Record) -> None:
+    print_table(
+        f"Classic net, one training step, batch {record['batch_size']}, {record['gflop_a_step']} GFLOP",
+        ("side", "s", "images/s", "GFLOP/s", "× Keras fp32"),
+        [
+            (name, f"{side['seconds']:.3f}", side["images_per_second"], side["gflop_per_s"] or "–", ratio)
+            for (name, side), ratio in zip(
+                record["sides"].items(), record["ratio_to_keras_fp32"].values(), strict=True
+            )
+        ],
+    )
+    print(
+        f"\nMatrix product {PRODUCT_SIDE}³: {record['matrix_product_gflop_per_s']} GFLOP/s. The whole step "
+        f"reaches {record['share_of_bf16_product']:.0%} of it in bf16, "
+        f"{record['share_of_fp32_product']:.0%} in fp32."
+    )
+    total = sum(record["profile_ms"].values())
+    print_table(
+        "Where our bf16 step's time goes (profiled, which itself takes a little)",
+        ("part", "ms", "share"),
+        [(name, f"{ms:.1f}", f"{ms / total:.1%}") for name, ms in record["profile_ms"].items()],
+    )
+    print_table(
+        "The convolutions furthest from the matrix product's rate",
+        ("convolution", "direction", "ms", "GFLOP/s", "oneDNN"),
+        [
+            (
+                each["shape"],
+                each["direction"],
+                round(1000 * each["seconds"], 1),
+                each["gflop_per_s"],
+                each["implementation"],
+            )
+            for each in record["convolutions"]
+            if each["seconds"] > 0.01
+        ][:8],
+    )
+
+
+if __name__ == "__main__":
+    main()
