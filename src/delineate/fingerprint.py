@@ -126,10 +126,18 @@ def measure(cases: Iterable[tuple[Image, Mask]], labels: LabelSet, colour: Colou
 
 
 def _sample(image: Image, colour: Colour) -> npt.NDArray[np.float64]:
-    """Up to `PIXELS_SAMPLED` pixels on an even grid: `(C, n)`."""
+    """Up to `PIXELS_SAMPLED` pixels on a grid that is even along both axes: `(C, n)`."""
     pixels = as_colour(image, colour).units()
-    flat = pixels.reshape(pixels.shape[0], -1)
-    return flat[:, :: max(1, flat.shape[1] // PIXELS_SAMPLED)].astype(np.float64)
+    height, width = pixels.shape[1:]
+    rows = min(height, PIXELS_SAMPLED, max(1, round(math.sqrt(PIXELS_SAMPLED * height / width))))
+    columns = min(width, PIXELS_SAMPLED // rows)
+    sampled = pixels[:, _places(height, rows)[:, None], _places(width, columns)]
+    return sampled.reshape(pixels.shape[0], -1).astype(np.float64)
+
+
+def _places(length: int, count: int) -> npt.NDArray[np.intp]:
+    """The middles of `count` equal parts of `length` pixels; every pixel where they are as many."""
+    return (2 * np.arange(count) + 1) * length // (2 * count)
 
 
 def _means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
