@@ -1,0 +1,81 @@
+"""Delineate: from a folder of images and hand-drawn masks to a segmentation model one can trust and use.
+
+```python
+import delineate
+
+run = delineate.train("data", budget="10m")  # images/ and masks/ → runs/data
+model = delineate.load(run.folder)
+mask = model.predict("new.png")  # (H, W) uint8 on the image's own grid
+```
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from delineate.dataset.check import check
+    from delineate.dataset.check_report import CheckReport
+    from delineate.errors import DelineateError
+    from delineate.inference.model import Model, load
+    from delineate.jobs.demonstration import demonstrate
+    from delineate.jobs.prediction import Prediction, predict
+    from delineate.jobs.reporter import Reporter
+    from delineate.jobs.scoring import Evaluation, evaluate
+    from delineate.jobs.training import Run, resume, train
+    from delineate.plan import Plan, read_plan
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "CheckReport": "delineate.dataset.check_report",
+    "DelineateError": "delineate.errors",
+    "Evaluation": "delineate.jobs.scoring",
+    "Model": "delineate.inference.model",
+    "Plan": "delineate.plan",
+    "Prediction": "delineate.jobs.prediction",
+    "Reporter": "delineate.jobs.reporter",
+    "Run": "delineate.jobs.training",
+    "check": "delineate.dataset.check",
+    "demonstrate": "delineate.jobs.demonstration",
+    "evaluate": "delineate.jobs.scoring",
+    "load": "delineate.inference.model",
+    "predict": "delineate.jobs.prediction",
+    "read_plan": "delineate.plan",
+    "resume": "delineate.jobs.training",
+    "train": "delineate.jobs.training",
+}
+
+__all__ = [
+    "CheckReport",
+    "DelineateError",
+    "Evaluation",
+    "Model",
+    "Plan",
+    "Prediction",
+    "Reporter",
+    "Run",
+    "__version__",
+    "check",
+    "demonstrate",
+    "evaluate",
+    "load",
+    "predict",
+    "read_plan",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used: `import delineate` itself stays quick."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'delineate' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

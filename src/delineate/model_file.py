@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 ENTRY = "delineate"
+MODEL_NAME = "model.safetensors"
 MAXIMUM_HEADER_BYTES = 16 << 20
 Metric = Literal["dice", "iou", "precision", "recall", "accuracy", "hd95_px", "nsd"]
 
@@ -76,13 +77,24 @@ class Scores(_Part):
 
 
 class TrainingFacts(_Part):
-    """How the weights came about."""
+    """How the weights came about.
+
+    Attributes:
+        cases: Number of training cases.
+        steps: Optimizer steps.
+        seconds: Training time.
+        precision: Of the net's computations.
+        seed: Of the training.
+        case_digests: Short hashes of the training images' pixels, so that an evaluation on any of them is
+            noticed; nothing else can be read from them.
+    """
 
     cases: int
     steps: int
     seconds: float
     precision: Literal["bf16", "fp32"]
     seed: int
+    case_digests: tuple[Annotated[str, Field(pattern="^[0-9a-f]{16}$")], ...] = ()
 
 
 class ModelCard(_Part):
@@ -105,6 +117,24 @@ class ModelCard(_Part):
     training: TrainingFacts
     scores: Scores | None = None
     software: dict[str, str]
+
+
+def model_path(path: Path) -> Path:
+    """The model file that `path`, a file or a run folder, stands for.
+
+    Raises:
+        ModelFileError: There is none.
+    """
+    if path.is_dir():
+        inside = path / MODEL_NAME
+        if not inside.is_file():
+            unfinished = (path / "plan.yaml").is_file()
+            hint = f" Its training is not finished: delineate train --resume {path}" if unfinished else ""
+            raise ModelFileError(f"{path} holds no {MODEL_NAME}.{hint}")
+        return inside
+    if not path.exists():
+        raise ModelFileError(f"There is no model at {path}. Give a model file or a run folder.")
+    return path
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:

@@ -6,7 +6,7 @@ Sizes are `(height, width)` in pixels, times in seconds.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -21,13 +21,14 @@ from delineate.losses import LossSettings
 from delineate.networks.settings import UNetSettings
 
 MAXIMUM_PARAMETERS = 500_000_000
-Side = Annotated[int, Field(ge=16, le=8192)]
+MAXIMUM_SIDE = 8192
+Side = Annotated[int, Field(ge=16, le=MAXIMUM_SIDE)]
 Size = tuple[Side, Side]
-Steps = Annotated[int, Field(ge=1, le=10_000_000)]
+Steps = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataPlan(_Section):
@@ -144,32 +145,53 @@ class Plan(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.network.input_channels != self.data.channels:
-            raise ValueError(
-                f"network.input_channels is {self.network.input_channels}, data.channels {self.data.channels}"
-            )
-        outputs = output_channels(len(self.data.labels))
-        if self.network.output_channels != outputs:
-            raise ValueError(
-                f"network.output_channels must be {outputs} for {len(self.data.labels)} label(s), "
-                f"not {self.network.output_channels}"
-            )
-        sides, stride = self.preprocessing.size, self.network.stride
-        if any(side % stride for side in sides):
-            raise ValueError(
-                f"preprocessing.size {list(sides)} must be a multiple of {stride}, the network's stride"
-            )
-        if self.preprocessing.normalization == "dataset":
-            given = (len(self.preprocessing.mean), len(self.preprocessing.standard_deviation))
-            if given != (self.data.channels, self.data.channels):
-                raise ValueError("preprocessing.mean and standard_deviation need one number a channel")
-        if len(set(self.data.labels)) != len(self.data.labels):
-            raise ValueError("data.labels must be distinct")
+        if misfits := list(self._misfits()):
+            raise ValueError("; ".join(misfits))
         return self
 
+    def _misfits(self) -> Iterator[str]:
+        """What cannot be together, each as a sentence that names the fields."""
+        from delineate.networks.unet import most_parameters  # noqa: PLC0415  heavy
+
+        data, preprocessing, network = self.data, self.preprocessing, self.network
+        try:
+            LabelSet.of(*data.labels)
+        except ValueError as error:
+            yield f"data.labels: {error}"
+        if network.input_channels != data.channels:
+            yield f"network.input_channels is {network.input_channels}, data.channels {data.channels}"
+        outputs = output_channels(len(data.labels))
+        if network.output_channels != outputs:
+            yield (
+                f"network.output_channels must be {outputs} for {len(data.labels)} label(s), "
+                f"not {network.output_channels}"
+            )
+        if any(side % network.stride for side in preprocessing.size):
+            yield (
+                f"preprocessing.size {list(preprocessing.size)} must be a multiple of {network.stride}, "
+                "the network's stride"
+            )
+        if preprocessing.normalization == "dataset":
+            for name in ("mean", "standard_deviation"):
+                given = len(getattr(preprocessing, name))
+                if given != data.channels:
+                    yield f"preprocessing.{name} needs one number a channel: {data.channels}, not {given}"
+        if most_parameters(network) > MAXIMUM_PARAMETERS:
+            yield f"network.widths make a net of more than {MAXIMUM_PARAMETERS:,} parameters"
+        if not self.loss.cross_entropy and not self.loss.dice:
+            yield "loss.cross_entropy and loss.dice are both 0, so that there is nothing to learn"
+
     def with_steps(self, steps: int) -> Plan:
-        """This plan with its number of steps settled."""
-        return self.model_copy(update={"training": self.training.model_copy(update={"steps": steps})})
+        """This plan with its number of steps settled.
+
+        Raises:
+            PlanError: The number is out of its range.
+        """
+        try:
+            training = TrainingPlan.model_validate({**self.training.model_dump(), "steps": steps})
+        except ValidationError as error:
+            raise plan_error("The plan", error, within="training") from error
+        return self.model_copy(update={"training": training})
 
     def sha256(self) -> str:
         """A hash of every choice, for files that must belong to this plan."""
@@ -199,7 +221,7 @@ def to_yaml(plan: Plan, reasons: Mapping[str, str] | None = None) -> str:
             continue
         lines.append("")
         if name in reasons:
-            lines.append(f"# {reasons[name]}")
+            lines.append(f"# {' '.join(reasons[name].split())}")
         lines.append(f"{name}:")
         for field, choice in value.items():
             lines += _yaml_line(field, choice, reasons.get(f"{name}.{field}"), indent="  ")
@@ -212,6 +234,7 @@ def _yaml_line(name: str, value: object, reason: str | None, *, indent: str) -> 
     line = f"{indent}{name}: {text}"
     if reason is None:
         return [line]
+    reason = " ".join(reason.split())
     return [f"{line}  # {reason}"] if len(line) + len(reason) < 108 else [f"{indent}# {reason}", line]
 
 
@@ -230,15 +253,30 @@ def from_yaml(text: str, source: str = "the plan") -> Plan:
     """
     try:
         values: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except Exception as error:  # PyYAML raises anything on values such as `!!int x` or 2001-99-99
         raise PlanError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise PlanError(f"{source} holds no plan: expected sections such as data, network and training.")
     try:
         return Plan.model_validate(values)
     except ValidationError as error:
-        listed = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'plan'}: {e['msg']}" for e in error.errors())
-        raise PlanError(f"{source} cannot be used: {listed}.") from error
+        raise plan_error(source, error) from error
+
+
+def plan_error(source: str, error: ValidationError, *, within: str = "") -> PlanError:
+    """All that is wrong with a plan, field by field.
+
+    Args:
+        source: What it is, to begin the message with.
+        error: What its validation found.
+        within: The section that was validated; "" for a whole plan.
+    """
+    faults = []
+    for found in error.errors(include_url=False, include_input=False):
+        place = ".".join(str(part) for part in (within, *found["loc"]) if part != "")
+        reason = found["msg"].removeprefix("Value error, ")
+        faults.append(f"{place}: {reason}" if place else reason)
+    return PlanError(f"{source} cannot be used: {'; '.join(faults)}.")
 
 
 def read_plan(path: Path) -> Plan:

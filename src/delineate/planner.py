@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pydantic import ValidationError
+
 from delineate.augment.settings import CLASSIC as CLASSIC_AUGMENTATION
 from delineate.augment.settings import AugmentationSettings
 from delineate.errors import PlanError
@@ -14,12 +16,14 @@ from delineate.losses import LossSettings
 from delineate.networks.settings import CLASSIC as CLASSIC_NETWORK
 from delineate.networks.settings import UNetSettings
 from delineate.plan import (
+    MAXIMUM_SIDE,
     DataPlan,
     Plan,
     PredictionPlan,
     PreprocessingPlan,
     TrainingPlan,
     output_channels,
+    plan_error,
 )
 
 Preset = Literal["auto", "classic"]
@@ -82,7 +86,8 @@ def make_plan(
         The plan; with a budget its steps are still to be measured.
 
     Raises:
-        PlanError: Both a budget and epochs are given, or one is out of its range.
+        PlanError: Both a budget and epochs are given, one of them or the seed is out of its range, or the
+            data have more channels than a net can take.
     """
     if length.budget_s is not None and length.epochs is not None:
         raise PlanError("Give either a budget or a number of epochs, not both.")
@@ -90,9 +95,12 @@ def make_plan(
         raise PlanError(f"A budget of {length.budget_s:g} s cannot be kept: give from 1s to 800h.")
     if length.epochs is not None and not 1 <= length.epochs <= 100_000:
         raise PlanError(f"{length.epochs} epochs are out of range: give from 1 to 100000.")
-    if preset == "classic":
-        return _classic(fingerprint, length, seed, precision)
-    return _auto(fingerprint, length, seed, precision)
+    try:
+        if preset == "classic":
+            return _classic(fingerprint, length, seed, precision)
+        return _auto(fingerprint, length, seed, precision)
+    except ValidationError as error:
+        raise plan_error("The plan for these data", error) from error
 
 
 def _auto(
@@ -313,7 +321,7 @@ def _with_aspect(side: int, aspect: float) -> tuple[int, int]:
     """Multiples of the stride with about the area of a square of this side, height / width near `aspect`."""
     root = math.sqrt(aspect)
     height, width = (
-        max(WHOLE_STRIDE, round(length / WHOLE_STRIDE) * WHOLE_STRIDE)
+        min(MAXIMUM_SIDE, max(WHOLE_STRIDE, round(length / WHOLE_STRIDE) * WHOLE_STRIDE))
         for length in (side * root, side / root)
     )
     return height, width

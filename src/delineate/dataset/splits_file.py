@@ -57,19 +57,20 @@ def write_splits(path: Path, splits: Splits) -> None:
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_splits(path: Path, groups: Mapping[str, str]) -> Splits:
+def read_splits(path: Path, groups: Mapping[str, str], *, held_out_elsewhere: bool = False) -> Splits:
     """Read `splits.json` for a data set.
 
     Args:
         path: The file.
         groups: For each case of the data what it must not be split from.
+        held_out_elsewhere: Whether another data set is there to be scored, so that none of this need be.
 
     Returns:
         The division; `left_out` names the cases that the file does not.
 
     Raises:
         DataError: The file is damaged, names a case that is not in the data or one in two parts, divides a
-            group, or leaves training or validation empty. All faults are named at once.
+            group, or leaves training, or what is to be held out, empty. All faults are named at once.
     """
     where = printable(path)
     content = _content(path)
@@ -79,7 +80,7 @@ def read_splits(path: Path, groups: Mapping[str, str]) -> Splits:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise DataError(f"{where}: {part!r} must be a list of case names.")
         parts[part] = tuple(names)
-    faults = _faults(parts, groups)
+    faults = _faults(parts, groups, held_out_elsewhere=held_out_elsewhere)
     if faults:
         raise DataError(f"{where} does not fit the data. {' '.join(faults)}")
     seed, how = content.get("seed", 0), content.get("how", "")
@@ -110,7 +111,9 @@ def _content(path: Path) -> Mapping[str, object]:
     return content
 
 
-def _faults(parts: Mapping[str, tuple[str, ...]], groups: Mapping[str, str]) -> list[str]:
+def _faults(
+    parts: Mapping[str, tuple[str, ...]], groups: Mapping[str, str], *, held_out_elsewhere: bool
+) -> list[str]:
     faults = []
     count = Counter(name for names in parts.values() for name in names)
     unknown = [name for name in count if name not in groups]
@@ -127,7 +130,7 @@ def _faults(parts: Mapping[str, tuple[str, ...]], groups: Mapping[str, str]) -> 
     divided = [group for group, where in across.items() if len(where) > 1]
     if divided and not twice:
         faults.append(f"Groups in more than one part: {listed(divided)}. Put all cases of a group into one.")
-    empty = [part for part in PARTS[:2] if not parts[part]]
+    empty = [part for part in PARTS[: 1 if held_out_elsewhere else 2] if not parts[part]]
     if empty:
         faults.append(f"No case for {' and '.join(empty)}. Name some.")
     return faults

@@ -10,18 +10,16 @@ import numpy.typing as npt
 import torch
 
 from delineate import formats
-from delineate.errors import DataError, ImageError, ModelFileError
+from delineate.errors import DataError, ImageError
 from delineate.image import Image, LabelSet, Mask
 from delineate.inference.hardware import has_fast_bf16
 from delineate.inference.predict import decide, probabilities
-from delineate.model_file import ModelCard, load_model
+from delineate.model_file import MODEL_NAME, ModelCard, load_model, model_path
 from delineate.networks.unet import UNet
 from delineate.plan import Plan
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
-
-MODEL_NAME = "model.safetensors"
 
 
 class Model:
@@ -124,24 +122,6 @@ def load(path: str | Path) -> Model:
         ModelFileError: There is none, it is damaged, or is no model file of ours.
     """
     return Model(*load_model(model_path(Path(path))))
-
-
-def model_path(path: Path) -> Path:
-    """The model file that `path`, a file or a run folder, stands for.
-
-    Raises:
-        ModelFileError: There is none.
-    """
-    if path.is_dir():
-        inside = path / MODEL_NAME
-        if not inside.is_file():
-            unfinished = (path / "plan.yaml").is_file()
-            hint = f" Its training is not finished: delineate train --resume {path}" if unfinished else ""
-            raise ModelFileError(f"{path} holds no {MODEL_NAME}.{hint}")
-        return inside
-    if not path.exists():
-        raise ModelFileError(f"There is no model at {path}. Give a model file or a run folder.")
-    return path
 
 
 def as_image(image: Image | Picture | npt.ArrayLike | str | Path) -> Image:

@@ -1,0 +1,50 @@
+"""`delineate` and its commands, one file each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from delineate import __version__
+from delineate.cli.check import check
+from delineate.cli.demo import demo
+from delineate.cli.evaluate import evaluate
+from delineate.cli.info import info
+from delineate.cli.phantom import phantom
+from delineate.cli.predict import predict
+from delineate.cli.train import train
+from delineate.cli.trouble import guarded
+
+app = typer.Typer(
+    name="delineate",
+    help="From a folder of medical images and hand-drawn masks to a model one can trust and use.",
+    epilog="Start with: delineate demo",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (demo, phantom, check, train, evaluate, predict, info):
+    app.command()(guarded(_command))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"delineate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,224 @@
+"""What the terminal shows: bars while it works, tables of what was found."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from delineate.jobs.duration import in_words
+from delineate.jobs.reporter import Reporter
+
+if TYPE_CHECKING:
+    from delineate.dataset.check_report import CheckReport
+    from delineate.evaluation.summary import Summary
+    from delineate.planner import Planned
+    from delineate.training.history import HistoryRow
+    from delineate.training.loop import Progress as TrainingProgress
+
+STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
+
+
+def results() -> Console:
+    """Where results go: standard output."""
+    return Console(highlight=False)
+
+
+def errors() -> Console:
+    """Where troubles and progress go: standard error."""
+    return Console(stderr=True, highlight=False)
+
+
+class ConsoleReporter(Reporter):
+    """Shows a job in the terminal: bars where it is one, lines where the output goes to a file."""
+
+    def __init__(self) -> None:
+        self._results, self._errors = results(), errors()
+        self._bar: Progress | None = None
+        self._stage: str | None = None
+        self._last_line = 0.0
+
+    def __enter__(self) -> ConsoleReporter:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal in order."""
+        self._clear()
+
+    def say(self, text: str) -> None:
+        """A sentence for the user."""
+        self._clear()
+        self._results.print(text, markup=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """A sentence the user should not miss."""
+        self._clear()
+        self._errors.print(Text("Warning: ", "bold yellow"), end="")
+        self._errors.print(text, markup=False, soft_wrap=True)
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """So much of a stage is done."""
+        if not self._errors.is_terminal:
+            return
+        if self._stage != name:
+            self._clear()
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=self._errors,
+                transient=True,
+            )
+            self._bar.add_task(name, total=total)
+            self._bar.start()
+            self._stage = name
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+        if done >= total:
+            self._clear()
+
+    def checked(self, report: CheckReport, data: Path) -> None:
+        """A data set was checked."""
+        self._clear()
+        show_check(self._results, report, data)
+
+    def planned(self, planned: Planned, run: Path) -> None:
+        """The plan stands."""
+        plan = planned.plan
+        self._clear()
+        seen = f"{plan.preprocessing.size[1]} × {plan.preprocessing.size[0]}"
+        seen = f"whole images at {seen}" if plan.preprocessing.mode == "whole" else f"patches of {seen}"
+        if plan.training.steps is None and plan.training.budget_s is not None:
+            length = in_words(plan.training.budget_s)
+        else:
+            length = f"{plan.training.steps} steps"
+        self._results.print(
+            f"Training for {length} on {seen}, batches of {plan.training.batch_size}. "
+            f"Every choice and its reason: {run / 'plan.yaml'}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+    def trained(self, progress: TrainingProgress, row: HistoryRow | None) -> None:
+        """A step was taken."""
+        dice = "–" if progress.validation_dice is None else f"{progress.validation_dice:.3f}"
+        if not self._errors.is_terminal:
+            if row is not None:
+                held_out = "" if row.validation_dice is None else f", validation Dice {dice}"
+                self._errors.print(
+                    f"step {row.step}/{progress.steps}  loss {row.train_loss:.3f}, Dice {row.train_dice:.3f}"
+                    f"{held_out}, {progress.images_per_second:.0f} images/s, "
+                    f"{in_words(progress.seconds_left)} left",
+                    markup=False,
+                    soft_wrap=True,
+                )
+            return
+        now = time.monotonic()
+        if self._stage != "training":
+            self._clear()
+            self._bar = Progress(
+                TextColumn("training"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.fields[numbers]}"),
+                console=self._errors,
+                transient=True,
+                auto_refresh=False,
+            )
+            self._bar.add_task("training", total=progress.steps, numbers="")
+            self._bar.start()
+            self._stage = "training"
+        if self._bar is not None and (now - self._last_line > 0.2 or row is not None):
+            self._last_line = now
+            numbers = (
+                f"loss {progress.loss:.3f} · Dice {progress.train_dice:.3f} · validation {dice} · "
+                f"{progress.images_per_second:.0f} images/s · {in_words(progress.seconds_left)} left"
+            )
+            self._bar.update(self._bar.task_ids[0], completed=progress.step, numbers=numbers, refresh=True)
+        if progress.step >= progress.steps:
+            self._clear()
+
+    def _clear(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar, self._stage = None, None
+
+
+def show_check(console: Console, report: CheckReport, data: Path) -> None:
+    """What a check found, what it means, and what is wrong."""
+    console.print(Text(str(data), "bold"), soft_wrap=True)
+    console.print(f"  {report.discovery.layout}", markup=False, soft_wrap=True)
+    sizes = report.sizes
+    facts = [f"{len(report.cases)} cases"]
+    if sizes is not None:
+        (low_h, low_w), (high_h, high_w) = sizes.smallest, sizes.largest
+        same = sizes.smallest == sizes.largest
+        facts.append(f"{low_w} × {low_h} px" if same else f"{low_w} × {low_h} to {high_w} × {high_h} px")
+        facts.append({"grey": "grey", "rgb": "colour"}.get(report.colour, f"{report.channels} channels"))
+    groups = len(set(report.case_groups().values()))
+    if groups != len(report.cases):
+        facts.append(f"{groups} groups")
+    console.print(f"  {', '.join(facts)}", markup=False, soft_wrap=True)
+    if report.label_rows:
+        table = Table(box=None, padding=(0, 2), header_style="dim")
+        for heading, justify in (
+            ("value", "right"),
+            ("label", "left"),
+            ("pixels", "right"),
+            ("masks", "right"),
+        ):
+            table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # one of Rich's literals
+        for row in report.label_rows:
+            table.add_row(row.value, Text(row.label or "background"), f"{row.share:.2%}", str(row.cases))
+        console.print(table)
+    for problem in report.problems:
+        console.print(Text(f"  {problem.level}: ", STYLES[problem.level]), end="")
+        console.print(problem.message, markup=False, soft_wrap=True)
+
+
+def show_summary(console: Console, summary: Summary) -> None:
+    """The scores: a line a label, then the headline."""
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    table.add_column("label")
+    for heading in (
+        "Dice",
+        "95 % interval",
+        "IoU",
+        "precision",
+        "recall",
+        "HD95 px",
+        "NSD",
+        "missed",
+        "alarms",
+    ):
+        table.add_column(heading, justify="right")
+    for label in summary.labels:
+        cells = []
+        for metric in ("dice", "iou", "precision", "recall", "hd95_px", "nsd"):
+            found = label.metrics[metric]
+            cells.append(
+                "–" if found is None else f"{found.mean:.1f}" if metric == "hd95_px" else f"{found.mean:.3f}"
+            )
+        dice = label.metrics["dice"]
+        interval = "–" if dice is None or dice.low is None else f"{dice.low:.3f} – {dice.high:.3f}"
+        table.add_row(
+            Text(label.name), cells[0], interval, *cells[1:], str(label.missed), str(label.false_alarms)
+        )
+    console.print(table)
+    headline, accuracy = summary.mean_dice, summary.pixel_accuracy
+    parts = [f"mean Dice {headline.mean:.3f}" if headline else "no Dice: there was nothing to find"]
+    if headline and headline.low is not None:
+        parts[0] += f" (95 % interval {headline.low:.3f} – {headline.high:.3f})"
+    if accuracy is not None:
+        parts.append(f"pixel accuracy {accuracy.mean:.4f}")
+    console.print(Text(f"  {', '.join(parts)}, on {summary.cases} cases", "bold"))

@@ -1,0 +1,47 @@
+"""`delineate evaluate`."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from delineate.cli.train import GroupOption, LabelsOption
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Model file or run folder.", show_default=False)],
+    data: Annotated[
+        Path, typer.Argument(help="Folder of images and masks, or a CSV table.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="New folder for scores and report.", show_default="evaluations/NAME")
+    ] = None,
+    labels: LabelsOption = None,
+    group_regex: GroupOption = None,
+) -> None:
+    """Score MODEL on DATA: per case and label, with intervals, as tables and a report.
+
+    Example:
+
+      delineate evaluate runs/data other-hospital --out scores
+    """
+    from delineate.cli.console import ConsoleReporter, results, show_summary  # noqa: PLC0415  quick --help
+    from delineate.jobs import scoring  # noqa: PLC0415  likewise
+
+    with ConsoleReporter() as reporter:
+        found = scoring.evaluate(
+            model, data, out=out or _free(data), labels=labels, group_regex=group_regex, reporter=reporter
+        )
+    console = results()
+    show_summary(console, found.summary)
+    console.print(f"Report: {found.report}", markup=False, soft_wrap=True)
+
+
+def _free(data: Path) -> Path:
+    """The next free folder below `evaluations` that is named after the data."""
+    name = data.absolute().stem or "data"
+    candidates = (Path("evaluations") / (name if n == 1 else f"{name}-{n}") for n in itertools.count(1))
+    return next(path for path in candidates if not path.exists())

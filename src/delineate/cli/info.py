@@ -1,0 +1,86 @@
+"""`delineate info`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from delineate.model_file import Estimate, ModelCard
+
+
+def info(
+    model: Annotated[Path, typer.Argument(help="Model file or run folder.", show_default=False)],
+) -> None:
+    """Say what MODEL is, what it was trained on, and how it scored.
+
+    Example:
+
+      delineate info runs/data
+    """
+    from delineate.cli.console import results  # noqa: PLC0415  quick --help
+    from delineate.model_file import model_path, read_card  # noqa: PLC0415  likewise
+
+    path = model_path(model)
+    show_card(results(), read_card(path), path)
+
+
+def show_card(console: Console, card: ModelCard, path: Path) -> None:
+    """All a model file says about itself."""
+    from rich.table import Table  # noqa: PLC0415  quick --help
+    from rich.text import Text  # noqa: PLC0415  likewise
+
+    from delineate.jobs.duration import in_words  # noqa: PLC0415  likewise
+
+    plan, data, training, scores = card.plan, card.fingerprint, card.training, card.scores
+    pre = plan.preprocessing
+    size = f"{pre.size[1]} × {pre.size[0]} px"
+    facts = {
+        "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
+        "labels": ", ".join(f"{label.value} {label.name}" for label in plan.data.label_set),
+        "images": {"grey": "grey", "rgb": "colour"}.get(plan.data.colour, f"{plan.data.channels} channels"),
+        "works on": f"whole images brought to {size}"
+        if pre.mode == "whole"
+        else f"overlapping windows of {size}",
+        "network": f"U-Net, {' – '.join(map(str, plan.network.widths))} channels",
+        "trained on": f"{training.cases} cases, median {data.median[1]} × {data.median[0]} px",
+        "trained for": f"{training.steps} steps in {in_words(training.seconds)}, {training.precision}, "
+        f"seed {training.seed}, preset {plan.preset}",
+        "made with": ", ".join(f"{name} {version}" for name, version in card.software.items()),
+        "weights": f"SHA-256 {card.weights_sha256}",
+    }
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name, Text(value))
+    console.print(table)
+    if scores is None:
+        console.print("\nIt was not scored: its run was stopped before the evaluation.")
+        return
+    console.print(
+        Text(f"\nScored on the {scores.part} part: {scores.cases} cases, {scores.groups} groups", "bold")
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("label")
+    for heading in ("Dice", "IoU", "HD95 px", "NSD", "missed", "alarms"):
+        table.add_column(heading, justify="right")
+    for label in scores.labels:
+        cells = [_cell(label.metrics.get(metric), metric) for metric in ("dice", "iou", "hd95_px", "nsd")]
+        table.add_row(Text(label.name), *cells, str(label.cases_missed), str(label.cases_false_alarm))
+    console.print(table)
+    if scores.dice is not None:
+        console.print(f"mean Dice {_cell(scores.dice, 'dice')}; intervals of 95 %", markup=False)
+    console.print(scores.used_to_choose, markup=False, soft_wrap=True)
+
+
+def _cell(found: Estimate | None, metric: str) -> str:
+    if found is None:
+        return "–"
+    digits = 1 if metric == "hd95_px" else 3
+    text = f"{found.mean:.{digits}f}"
+    return text if found.low is None else f"{text} ({found.low:.{digits}f} – {found.high:.{digits}f})"

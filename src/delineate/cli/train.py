@@ -1,0 +1,118 @@
+"""`delineate train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from delineate.errors import UsageError
+
+Preset = Literal["auto", "classic"]
+Precision = Literal["auto", "bf16", "fp32"]
+Log = Literal["tensorboard"]
+LabelsOption = Annotated[
+    str | None,
+    typer.Option(help="What the mask values mean, for example '1=liver,2=tumour'.", metavar="VALUE=NAME,…"),
+]
+GroupOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Finds in a case's name what must not be split, such as the patient: '^([^_]+)'.",
+        metavar="REGEX",
+    ),
+]
+
+
+def train(
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of images and masks, or a CSV table.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New folder for the run.", show_default="runs/NAME")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Time to train: 90s, 10m, 1h30m.", show_default="10m", metavar="TIME")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="How often each image is seen, instead of a budget.")
+    ] = None,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(
+            help="'auto' fits the data, 'classic' is the old Keras script's net.", show_default="auto"
+        ),
+    ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(help="Another data set to be scored; all of DATA is then trained on.", metavar="DATA"),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of weights, order and augmentation.", show_default="0")
+    ] = None,
+    plan: Annotated[Path | None, typer.Option(help="A plan.yaml to train by.", metavar="plan.yaml")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with a run that was stopped.", metavar="RUN")
+    ] = None,
+    splits: Annotated[
+        Path | None, typer.Option(help="A splits.json: which case is in which part.", metavar="splits.json")
+    ] = None,
+    labels: LabelsOption = None,
+    group_regex: GroupOption = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Of the computations.", show_default="what is fast here")
+    ] = None,
+    log: Annotated[Log | None, typer.Option(help="Keep this log as well.")] = None,
+) -> None:
+    """Train a model on DATA and score it on a held-out part.
+
+    Examples:
+
+      delineate train data --budget 10m
+
+      delineate train data --test other-hospital --group-regex '^([^_]+)'
+
+      delineate train --resume runs/data
+    """
+    options = (out, budget, epochs, preset, test, seed, plan, splits, labels, group_regex, precision, log)
+    if resume is None and data is None:
+        raise UsageError(
+            "Give the data to train on (delineate train DATA) or a run to go on with (--resume RUN)."
+        )
+    if resume is not None and (data is not None or any(option is not None for option in options)):
+        raise UsageError("--resume goes on with a run as it was begun; give the run's folder alone.")
+    from delineate.cli.console import ConsoleReporter, results, show_summary  # noqa: PLC0415  quick --help
+    from delineate.jobs import training  # noqa: PLC0415  likewise
+
+    with ConsoleReporter() as reporter:
+        if resume is not None:
+            run = training.resume(resume, reporter=reporter)
+        else:
+            assert data is not None  # noqa: S101  checked above
+            run = training.train(
+                data,
+                out=out,
+                budget=budget,
+                epochs=epochs,
+                preset=preset,
+                test=test,
+                seed=seed,
+                plan=plan,
+                splits=splits,
+                labels=labels,
+                group_regex=group_regex,
+                precision=precision,
+                log=log,
+                reporter=reporter,
+            )
+    console = results()
+    show_summary(console, run.evaluation.summary)
+    console.print(f"Report: {run.evaluation.report}", markup=False, soft_wrap=True)
+    console.print(f"Model:  {run.model_path}", markup=False, soft_wrap=True)
+    console.print(
+        f"Masks for new images: delineate predict {run.folder} IMAGES --out MASKS",
+        markup=False,
+        soft_wrap=True,
+    )

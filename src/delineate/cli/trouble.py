@@ -1,0 +1,81 @@
+"""What the user sees when something goes wrong: one paragraph and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import ParamSpec, TypeVar
+
+import typer
+
+from delineate.errors import DelineateError, Interrupted
+
+P = ParamSpec("P")
+R = TypeVar("R")
+INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
+TRACEBACK = "DELINEATE_TRACEBACK"
+
+
+def guarded(command: Callable[P, R]) -> Callable[P, R]:
+    """The command with its troubles told to the user, and its exit code set."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        signal.signal(signal.SIGTERM, _terminated)
+        warnings.showwarning = _show_warning
+        try:
+            return command(*args, **kwargs)
+        except DelineateError as error:
+            _tell(str(error))
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as stop:
+            _tell("Stopped.")
+            raise typer.Exit(128 + signal.SIGINT) from stop
+        except BrokenPipeError as stop:  # the reader has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(128 + signal.SIGPIPE) from stop
+        except MemoryError as error:
+            _tell("The memory of this machine does not suffice. Close other programs, or use smaller images.")
+            raise typer.Exit(1) from error
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            _tell(
+                f"Delineate has a fault here: {type(error).__name__}: {error}\nPlease report it, with what "
+                f"is printed when the command is run again with {TRACEBACK}=1 set."
+            )
+            raise typer.Exit(INTERNAL_ERROR) from error
+
+    return wrapped
+
+
+def _tell(message: str) -> None:
+    from delineate.cli.console import errors  # noqa: PLC0415  Rich is imported where it is used
+
+    console = errors()
+    console.print("[bold red]Error:[/] ", end="")
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def _terminated(number: int, _: FrameType | None) -> None:
+    raise Interrupted("Stopped by SIGTERM.", number)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    if issubclass(category, UserWarning) and category.__module__.startswith("delineate"):
+        _warn(str(message))
+
+
+def _warn(message: str) -> None:
+    from delineate.cli.console import errors  # noqa: PLC0415  likewise
+
+    console = errors()
+    console.print("[bold yellow]Warning:[/] ", end="")
+    console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""The main jobs from start to end: train, evaluate, predict, demo; the command line is a layer over them."""

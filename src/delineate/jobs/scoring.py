@@ -1,0 +1,291 @@
+"""Scoring a model on cases with references, and the folder that tells of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from delineate.dataset.check_report import CheckReport, without_root
+from delineate.dataset.naming import counted
+from delineate.errors import DataError
+from delineate.evaluation.figures import CurvePoint
+from delineate.evaluation.overlays import draw_overlay, encode_png
+from delineate.evaluation.report import Finding, Overlay, Report, Table, choose_cases, render_report
+from delineate.evaluation.scores import CaseScore, score_case
+from delineate.evaluation.summary import Summary, summarise
+from delineate.evaluation.tables import write_cases_csv, write_summary_json
+from delineate.files import new_folder, output_error, write_text, write_with
+from delineate.image import Mask
+from delineate.inference.model import Model, load
+from delineate.jobs.duration import in_words
+from delineate.jobs.environment import software_versions
+from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest
+from delineate.jobs.reporter import Reporter
+from delineate.plan import to_yaml
+
+OVERLAY_PX = 720
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        summary: Means, intervals, counts.
+        scores: One a case and label.
+        folder: Where `cases.csv`, `summary.json`, `report.html` and `overlays/` lie; None where not written.
+    """
+
+    summary: Summary
+    scores: tuple[CaseScore, ...]
+    folder: Path | None = None
+
+    @property
+    def dice(self) -> float | None:
+        """The headline: mean Dice over cases within each label, then over labels; None without any."""
+        return self.summary.mean_dice.mean if self.summary.mean_dice else None
+
+    @property
+    def report(self) -> Path | None:
+        """The page to look at."""
+        return self.folder / "report.html" if self.folder else None
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the report tells besides the scores.
+
+    Attributes:
+        title: The page's.
+        scored_part: To stand in a sentence: "the validation part of this run".
+        used_to_choose: A sentence.
+        curves: Of the training, if it is known.
+        plan_yaml: The plan as it lies in the run, with its comments; None to write it from the model.
+    """
+
+    title: str
+    scored_part: str
+    used_to_choose: str
+    curves: Sequence[CurvePoint] | None = None
+    plan_yaml: str | None = None
+
+
+def evaluate(
+    model: Model | str | Path,
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    labels: str | None = None,
+    group_regex: str | None = None,
+    reporter: Reporter | None = None,
+) -> Evaluation:
+    """Score a model on a data set.
+
+    Args:
+        model: A loaded model, a model file or a run folder.
+        data: A folder of images and masks, or a CSV table, as for training.
+        out: A new folder for the scores, the report and its pictures; None writes nothing.
+        labels: What the mask values mean, where that is to be decided by hand.
+        group_regex: Finds the group in a case's name.
+        reporter: Told how it goes.
+
+    Returns:
+        The scores.
+
+    Raises:
+        UsageError: There is no such data set, or the output folder is in use.
+        DataError: The data cannot be scored; all errors are named.
+        ModelFileError: The model cannot be used.
+    """
+    reporter = reporter or Reporter()
+    loaded = model if isinstance(model, Model) else load(model)
+    folder = new_folder(Path(out), "the evaluation") if out is not None else None
+    try:
+        part = checked_part(
+            Path(data),
+            labels=labels,
+            group_regex=group_regex,
+            reporter=reporter,
+            expected=loaded.labels,
+            forgiven=TO_SCORE,
+        )
+        learned = learned_from(loaded, part)
+        if learned:
+            reporter.warn(_seen(learned, part))
+        scores = score_part(loaded, part, reporter)
+        name = Path(data).absolute().name
+        story = Story(
+            title=f"Evaluation on {name}",
+            scored_part=f"the data set {name}",
+            used_to_choose=_seen(learned, part)
+            if learned
+            else "The model did not learn from any of these images (their pixels were compared), "
+            "and nothing was chosen by them.",
+        )
+        if folder is None:
+            return Evaluation(summarise(scores, loaded.labels), scores)
+        return write_evaluation(folder, loaded, part, scores, story)
+    except BaseException:
+        _remove_if_empty(folder)
+        raise
+
+
+def score_part(model: Model, part: Part, reporter: Reporter) -> tuple[CaseScore, ...]:
+    """Predict and score every case.
+
+    Raises:
+        DataError: A case does not fit the model; it is named.
+    """
+    scores: list[CaseScore] = []
+    for case in part.tell(reporter, "scoring"):
+        scores += score_case(case.name, case.group, case.mask, _predicted(model, case))
+    return tuple(scores)
+
+
+def write_evaluation(
+    folder: Path, model: Model, part: Part, scores: tuple[CaseScore, ...], story: Story
+) -> Evaluation:
+    """Write the tables, the pictures and the report.
+
+    Args:
+        folder: An existing one.
+        model: That was scored.
+        part: On these cases.
+        scores: With this result.
+        story: What else there is to tell.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    summary = summarise(scores, model.labels)
+    write_cases_csv(folder / "cases.csv", scores)
+    write_summary_json(folder / "summary.json", summary)
+    overlays = _draw(folder / "overlays", model, part, scores)
+    card = model.card
+    report = Report(
+        title=story.title,
+        summary=summary,
+        scores=scores,
+        scored_part=story.scored_part,
+        used_to_choose=story.used_to_choose,
+        overlays=overlays,
+        curves=story.curves,
+        findings=findings(part.report),
+        tables=tables(part.report),
+        plan_yaml=story.plan_yaml or to_yaml(card.plan),
+        software=software_versions(),
+        model={
+            "labels": ", ".join(model.labels.names),
+            "trained on": counted(card.training.cases, "case"),
+            "trained for": f"{card.training.steps} steps, {in_words(card.training.seconds)}, "
+            f"in {card.training.precision}",
+            "parameters": f"{sum(p.numel() for p in model.network.parameters()):,}",
+            "weights (SHA-256)": card.weights_sha256,
+        },
+    )
+    write_text(folder / "report.html", render_report(report))
+    return Evaluation(summary, scores, folder)
+
+
+def findings(report: CheckReport) -> list[Finding]:
+    """What a check noticed, without the path to the data."""
+    return [
+        Finding(problem.level, without_root(problem.message, report.discovery.root))
+        for problem in report.problems
+    ]
+
+
+def tables(report: CheckReport) -> list[Table]:
+    """What a check understood: the masks' values, the images' sizes and intensities."""
+    found = [
+        Table(
+            "What the mask values mean",
+            ("value", "label", "share of pixels", "masks"),
+            tuple(
+                (row.value, row.label or "background", f"{row.share:.2%}", str(row.cases))
+                for row in report.label_rows
+            ),
+        )
+    ]
+    sizes = report.sizes
+    if sizes is not None:
+        rows = tuple(
+            (name, f"{size[1]} × {size[0]} px")
+            for name, size in (
+                ("smallest", sizes.smallest),
+                ("median", sizes.median),
+                ("largest", sizes.largest),
+            )
+        )
+        found.append(Table(f"Image sizes ({sizes.distinct} different)", ("", "width × height"), rows))
+    found.append(
+        Table(
+            "Intensities",
+            ("channel", "minimum", "mean", "standard deviation", "maximum"),
+            tuple(
+                (
+                    channel.name,
+                    f"{channel.minimum:.4g}",
+                    f"{channel.mean:.4g}",
+                    f"{channel.standard_deviation:.4g}",
+                    f"{channel.maximum:.4g}",
+                )
+                for channel in report.intensities
+            ),
+        )
+    )
+    return found
+
+
+def learned_from(model: Model, part: Part) -> list[str]:
+    """The cases whose pixels are those of an image that the model was trained on."""
+    known = set(model.card.training.case_digests)
+    if not known:
+        return []
+    return [case.name for case in part if pixel_digest(case.image) in known]
+
+
+def _seen(learned: Sequence[str], part: Part) -> str:
+    return (
+        f"The model learned from {len(learned)} of these {counted(len(part), 'case')}: there its "
+        "scores are better than on new images, so this is no test of it."
+    )
+
+
+def _predicted(model: Model, case: LoadedCase) -> Mask:
+    try:
+        return model.predict_mask(case.image)
+    except DataError as error:
+        raise DataError(f"Case {case.name} does not fit the model: {error}.") from error
+
+
+def _draw(folder: Path, model: Model, part: Part, scores: Sequence[CaseScore]) -> list[Overlay]:
+    """The worst, median and best cases, drawn, written and kept for the report."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    chosen = choose_cases(scores)
+    ranks = {name: (dice, rank) for name, dice, rank in chosen}
+    drawn: dict[str, Overlay] = {}
+    for case in part.of([name for name, _, _ in chosen]):
+        dice, rank = ranks[case.name]
+        png = encode_png(draw_overlay(case.image, case.mask, _predicted(model, case)), longest_px=OVERLAY_PX)
+        write_with(folder / f"{case.name}.png", functools.partial(_write, content=png))
+        drawn[case.name] = Overlay(case.name, dice, rank, png)
+    return [drawn[name] for name, _, _ in chosen]
+
+
+def _write(stream: IO[bytes], content: bytes) -> None:
+    stream.write(content)
+
+
+def _remove_if_empty(folder: Path | None) -> None:
+    if folder is not None:
+        try:
+            folder.rmdir()
+        except OSError:
+            return

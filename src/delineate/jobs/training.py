@@ -1,0 +1,319 @@
+"""From a data set to a scored model in a run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from delineate.dataset.naming import counted
+from delineate.dataset.split import write_splits
+from delineate.errors import DataError, Interrupted, OutputError, UsageError
+from delineate.evaluation.figures import CurvePoint
+from delineate.evaluation.model_scores import model_scores
+from delineate.files import new_folder, output_error, probe_writable, write_text
+from delineate.inference.model import MODEL_NAME, Model, load
+from delineate.jobs.duration import parse_budget
+from delineate.jobs.environment import Environment, describe, read_environment, write_environment
+from delineate.jobs.parts import Part
+from delineate.jobs.reporter import Reporter
+from delineate.jobs.scoring import Evaluation, Story, score_part, write_evaluation
+from delineate.jobs.source import Facts, Log, Parts, Source, measured
+from delineate.jobs.watching import Watchers
+from delineate.jobs.wishes import Wishes, planned_for, refuse_contradictions
+from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
+from delineate.plan import Plan, read_plan, write_plan
+from delineate.planner import Length, Preset
+from delineate.training.cache import CachedCase, Store, build_cache
+from delineate.training.history import HistoryRow
+from delineate.training.loop import Trained, fit, precision_for
+from delineate.training.speed import measure_steps
+
+PLAN_NAME, SPLITS_NAME = "plan.yaml", "splits.json"
+NO_STEPS = "  steps: null"
+NOTHING_CHOSEN = (
+    "Nothing was chosen by it: the plan was made from the training part alone, the weights are those of the "
+    "last step, and the threshold was set beforehand."
+)
+PLAN_GIVEN = (
+    "Delineate chose nothing by it. The plan was given by hand; whether it was made by looking at this part "
+    "only its author can say."
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        folder: Where everything lies.
+        plan: By which it was trained.
+        evaluation: What its model scored on the held-out part.
+    """
+
+    folder: Path
+    plan: Plan
+    evaluation: Evaluation
+
+    @property
+    def model_path(self) -> Path:
+        """The model file."""
+        return self.folder / MODEL_NAME
+
+    @property
+    def dice(self) -> float | None:
+        """Mean Dice on the held-out part."""
+        return self.evaluation.dice
+
+    def load(self) -> Model:
+        """The model, ready to predict."""
+        return load(self.model_path)
+
+
+def train(
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    budget: str | float | None = None,
+    epochs: int | None = None,
+    preset: Preset | None = None,
+    test: str | Path | None = None,
+    seed: int | None = None,
+    plan: str | Path | None = None,
+    splits: str | Path | None = None,
+    labels: str | None = None,
+    group_regex: str | None = None,
+    precision: Literal["auto", "bf16", "fp32"] | None = None,
+    log: Log | None = None,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Train a model on a data set and score it on a held-out part.
+
+    Args:
+        data: A folder of images and masks, or a CSV table with columns image and mask.
+        out: A new folder for the run; by default one below `runs` named after the data.
+        budget: Wall-clock time to train: "10m", "1h30m", or seconds. By default ten minutes.
+        epochs: How often every training case is seen, instead of a budget.
+        preset: "auto" (the default) fits the data; "classic" is the widely copied Keras script's job.
+        test: Another data set to be scored; all of `data` is then trained on.
+        seed: Of weights, order and augmentation; 0 by default. The split has its own.
+        plan: A plan file to train by.
+        splits: A `splits.json` that says which case is in which part.
+        labels: What the mask values mean, where that is to be decided by hand.
+        group_regex: Finds what must not be split, such as the patient, in a case's name.
+        precision: "bf16" or "fp32"; by default what this machine is good at.
+        log: "tensorboard" keeps its log in the run as well.
+        reporter: Told how it goes.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UsageError: The options contradict each other, or a folder is missing or in use.
+        DataError: The data cannot be trained on; all errors are named.
+        PlanError: The plan cannot be used for these data.
+        TrainingError: The loss is not a number.
+        Interrupted: SIGINT or SIGTERM; go on with `resume`.
+    """
+    reporter = reporter or Reporter()
+    source = Source(Path(data), Path(test) if test is not None else None, labels, group_regex, log)
+    wishes = Wishes(
+        Length(parse_budget(budget) if budget is not None else None, epochs),
+        preset,
+        seed,
+        precision,
+        Path(plan) if plan is not None else None,
+    )
+    refuse_contradictions(wishes)
+    watchers = Watchers(source.log, reporter)
+    folder = _run_folder(Path(out) if out is not None else None, source.data)
+    try:
+        parts = Parts.read(source, Path(splits) if splits is not None else None, reporter)
+        facts = measured(parts.train, reporter)
+        planned, text = planned_for(wishes, facts.fingerprint)
+        reporter.planned(planned, folder)
+        write_splits(folder / SPLITS_NAME, parts.splits)
+        environment = describe(
+            source,
+            data_sha256=facts.sha256,
+            precision=precision_for(planned.plan),
+            plan_given=wishes.plan is not None,
+        )
+        write_environment(folder, environment)
+        write_text(folder / PLAN_NAME, text)
+        job = _Job(folder, parts, facts, environment, reporter, watchers)
+        return job.go(planned.plan)
+    except KeyboardInterrupt as stop:
+        raise _interrupted(folder) from stop
+    finally:
+        _remove_if_empty(folder)
+
+
+def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
+    """Go on with a run that was stopped, to the same result as if it had not been.
+
+    Args:
+        run: Its folder.
+        reporter: Told how it goes.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UsageError: There is no such folder.
+        DataError: It is no run, or its data are no longer what they were.
+        ModelFileError: Its checkpoint is damaged or belongs to another plan.
+        Interrupted: SIGINT or SIGTERM again.
+    """
+    reporter = reporter or Reporter()
+    folder = Path(run)
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no run folder. Give the folder that delineate train wrote.")
+    environment = read_environment(folder)
+    plan = read_plan(folder / PLAN_NAME)
+    probe_writable(folder)
+    source = environment.source()
+    watchers = Watchers(source.log, reporter)
+    threads = torch.get_num_threads()
+    if threads != environment.threads:
+        reporter.warn(
+            f"This run was begun with {environment.threads} threads, now there are {threads}: "
+            "its result may differ in the last digits."
+        )
+    try:
+        parts = Parts.read(source, folder / SPLITS_NAME, reporter)
+        facts = measured(parts.train, reporter)
+        if facts.sha256 != environment.data_sha256:
+            raise DataError(
+                f"The training images or masks in {source.data} are not those that this run was begun with. "
+                "Put them back, or train anew in another folder."
+            )
+        return _Job(folder, parts, facts, environment, reporter, watchers).go(plan, resumed=True)
+    except KeyboardInterrupt as stop:
+        raise _interrupted(folder) from stop
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One training, with everything about it at hand."""
+
+    folder: Path
+    parts: Parts
+    facts: Facts
+    environment: Environment
+    reporter: Reporter
+    watchers: Watchers
+
+    def go(self, plan: Plan, *, resumed: bool = False) -> Run:
+        """Train to the end, keep the model, score it."""
+        plan, trained = self._trained(plan, resumed=resumed)
+        card = self._card(plan, trained)
+        save_model(self.folder / MODEL_NAME, card, trained.weights)
+        evaluation, story = self._evaluated(Model(card, trained.weights), trained.history)
+        scores = model_scores(
+            evaluation.summary, part=self.parts.scored_kind, used_to_choose=story.used_to_choose
+        )
+        save_model(self.folder / MODEL_NAME, card.model_copy(update={"scores": scores}), trained.weights)
+        return Run(self.folder, plan, evaluation)
+
+    def _trained(self, plan: Plan, *, resumed: bool) -> tuple[Plan, Trained]:
+        store = Store(self.folder)
+        cases = self._cached(self.parts.train, plan, store, "preparing")
+        validation = self._cached(self.parts.validation, plan, store, "preparing the validation part")
+        if plan.training.steps is None:
+            plan = self._settled(plan, cases, validation)
+        with self.watchers.open(self.folder):
+            trained = fit(plan, cases, validation, self.folder, resume=resumed, watcher=self.watchers)
+        return plan, trained
+
+    def _cached(self, part: Part, plan: Plan, store: Store, stage: str) -> list[CachedCase]:
+        cases = ((case.name, case.image, case.mask) for case in part.tell(self.reporter, stage))
+        return build_cache(cases, plan, store)
+
+    def _settled(self, plan: Plan, cases: Sequence[CachedCase], validation: Sequence[CachedCase]) -> Plan:
+        """The plan with its steps measured and written into `plan.yaml`, comments kept."""
+        speed = measure_steps(plan, cases, validation)
+        self.reporter.say(
+            f"One step takes {speed.step_seconds:.3g} s here, so {speed.steps} of them fill the budget."
+        )
+        path = self.folder / PLAN_NAME
+        text = path.read_text(encoding="utf-8")
+        lines = [
+            f"  steps: {speed.steps}{line.removeprefix(NO_STEPS)}" if line.startswith(NO_STEPS) else line
+            for line in text.splitlines()
+        ]
+        write_text(path, "\n".join(lines) + "\n")
+        if read_plan(path) != plan.with_steps(speed.steps):  # a plan written by hand in another style
+            write_plan(path, plan.with_steps(speed.steps))
+        return plan.with_steps(speed.steps)
+
+    def _card(self, plan: Plan, trained: Trained) -> ModelCard:
+        return ModelCard(
+            weights_sha256=weights_sha256(trained.weights),
+            plan=plan,
+            fingerprint=self.facts.fingerprint,
+            training=TrainingFacts(
+                cases=len(self.parts.train),
+                steps=plan.training.steps or 0,
+                seconds=round(trained.seconds, 1),
+                precision=trained.precision,
+                seed=plan.training.seed,
+                case_digests=self.facts.digests,
+            ),
+            software=self.environment.software,
+        )
+
+    def _evaluated(self, model: Model, history: Sequence[HistoryRow]) -> tuple[Evaluation, Story]:
+        folder = self.folder / "evaluation"
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise output_error(folder, error) from error
+        scored = self.parts.scored
+        story = Story(
+            title=f"A model for {self.parts.train.report.discovery.root.absolute().name}",
+            scored_part=f"{self.parts.scored_name} of {counted(len(scored), 'case')}",
+            used_to_choose=PLAN_GIVEN if self.environment.plan_given else NOTHING_CHOSEN,
+            curves=[_point(row) for row in history],
+            plan_yaml=(self.folder / PLAN_NAME).read_text(encoding="utf-8"),
+        )
+        scores = score_part(model, scored, self.reporter)
+        return write_evaluation(folder, model, scored, scores, story), story
+
+
+def _point(row: HistoryRow) -> CurvePoint:
+    return CurvePoint(row.step, row.train_loss, row.train_dice, row.validation_dice, row.learning_rate)
+
+
+def _run_folder(out: Path | None, data: Path) -> Path:
+    """The folder for the run: the one asked for, or the next free one below `runs`."""
+    if out is None:
+        name = data.absolute().name or "data"
+        name = Path(name).stem if data.is_file() else name
+        candidates = (Path("runs") / (name if n == 1 else f"{name}-{n}") for n in itertools.count(1))
+        out = next(path for path in candidates if not path.exists())
+    if (out / PLAN_NAME).is_file():
+        raise OutputError(
+            f"{out} holds another run. Nothing was touched. Give a new folder with --out, or go on with that "
+            f"run: delineate train --resume {out}"
+        )
+    return new_folder(out, "the run")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _interrupted(folder: Path) -> Interrupted:
+    if (folder / PLAN_NAME).is_file():
+        message = f"Stopped. Go on with: delineate train --resume {folder}"
+    else:
+        message = "Stopped before the training began."
+    return Interrupted(message, signal.SIGINT)
