@@ -67,7 +67,7 @@ class Store:
         values = tensor.numpy()
         try:
             with tempfile.TemporaryFile(dir=self._folder, prefix=".cache.") as stream:
-                values.tofile(stream)
+                stream.write(values.data)  # unlike tofile, says why it fails
                 stream.flush()
                 mapped = np.memmap(stream, dtype=values.dtype, mode="r+", shape=values.shape)
         except OSError as error:
