@@ -162,15 +162,11 @@ class Plan(_Section):
             yield f"network.input_channels is {network.input_channels}, data.channels {data.channels}"
         outputs = output_channels(len(data.labels))
         if network.output_channels != outputs:
-            yield (
-                f"network.output_channels must be {outputs} for {len(data.labels)} label(s), "
-                f"not {network.output_channels}"
-            )
+            given, labels = network.output_channels, len(data.labels)
+            yield f"network.output_channels must be {outputs} for {labels} label(s), not {given}"
         if any(side % network.stride for side in preprocessing.size):
-            yield (
-                f"preprocessing.size {list(preprocessing.size)} must be a multiple of {network.stride}, "
-                "the network's stride"
-            )
+            sides = list(preprocessing.size)
+            yield f"preprocessing.size {sides} must be a multiple of {network.stride}, the network's stride"
         if preprocessing.normalization == "dataset":
             for name in ("mean", "standard_deviation"):
                 given = len(getattr(preprocessing, name))
@@ -229,8 +225,10 @@ def to_yaml(plan: Plan, reasons: Mapping[str, str] | None = None) -> str:
 
 
 def _yaml_line(name: str, value: object, reason: str | None, *, indent: str) -> list[str]:
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6).strip()
-    text = text.removesuffix("\n...").strip()
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
+    text = text.removesuffix("...\n").strip("\n")
+    if not text.isprintable():  # line breaks, even rare ones, would be folded into blanks: escape them
+        text = yaml.safe_dump(value, default_flow_style=True, default_style='"', width=10**6).strip()
     line = f"{indent}{name}: {text}"
     if reason is None:
         return [line]
