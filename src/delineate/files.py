@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -91,6 +92,12 @@ def new_folder(path: Path, what: str) -> Path:
         raise output_error(path, error) from error
     probe_writable(path)
     return path
+
+
+def free_folder(path: Path) -> Path:
+    """`path`, or where that is taken the first of `path-2`, `path-3`, … that is free."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(candidate for candidate in itertools.chain([path], numbered) if not candidate.exists())
 
 
 def probe_writable(folder: Path) -> None:

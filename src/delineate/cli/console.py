@@ -17,7 +17,7 @@ from delineate.jobs.reporter import Reporter
 
 if TYPE_CHECKING:
     from delineate.dataset.check_report import CheckReport
-    from delineate.evaluation.summary import Summary
+    from delineate.evaluation.summary import MeanOverLabels, Statistics, Summary
     from delineate.planner import Planned
     from delineate.training.history import HistoryRow
     from delineate.training.loop import Progress as TrainingProgress
@@ -187,38 +187,36 @@ def show_check(console: Console, report: CheckReport, data: Path) -> None:
 
 
 def show_summary(console: Console, summary: Summary) -> None:
-    """The scores: a line a label, then the headline."""
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    table.add_column("label")
-    for heading in (
-        "Dice",
-        "95 % interval",
-        "IoU",
-        "precision",
-        "recall",
-        "HD95 px",
-        "NSD",
-        "missed",
-        "alarms",
-    ):
-        table.add_column(heading, justify="right")
+    """The scores: a line a label, then the headline; the report has the rest."""
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    table.add_column("label", overflow="fold")
+    for heading in ("Dice (95 % interval)", "HD95 px", "NSD", "missed", "false alarms"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for label in summary.labels:
-        cells = []
-        for metric in ("dice", "iou", "precision", "recall", "hd95_px", "nsd"):
-            found = label.metrics[metric]
-            cells.append(
-                "–" if found is None else f"{found.mean:.1f}" if metric == "hd95_px" else f"{found.mean:.3f}"
-            )
-        dice = label.metrics["dice"]
-        interval = "–" if dice is None or dice.low is None else f"{dice.low:.3f} – {dice.high:.3f}"
+        dice, distance, surface = (label.metrics[metric] for metric in ("dice", "hd95_px", "nsd"))
         table.add_row(
-            Text(label.name), cells[0], interval, *cells[1:], str(label.missed), str(label.false_alarms)
+            Text(label.name),
+            _estimate(dice),
+            "–" if distance is None else f"{distance.mean:.1f}",
+            "–" if surface is None else f"{surface.mean:.3f}",
+            str(label.missed),
+            str(label.false_alarms),
         )
     console.print(table)
-    headline, accuracy = summary.mean_dice, summary.pixel_accuracy
-    parts = [f"mean Dice {headline.mean:.3f}" if headline else "no Dice: there was nothing to find"]
-    if headline and headline.low is not None:
-        parts[0] += f" (95 % interval {headline.low:.3f} – {headline.high:.3f})"
-    if accuracy is not None:
-        parts.append(f"pixel accuracy {accuracy.mean:.4f}")
-    console.print(Text(f"  {', '.join(parts)}, on {summary.cases} cases", "bold"))
+    accuracy = "" if summary.pixel_accuracy is None else f", pixel accuracy {summary.pixel_accuracy.mean:.4f}"
+    headline = summary.mean_dice
+    if headline is None:
+        console.print(f"There was nothing to find in {summary.cases} cases, so there is no Dice{accuracy}.")
+    else:
+        console.print(
+            Text(f"Mean Dice {_estimate(headline)}{accuracy}, on {summary.cases} cases", "bold"),
+            soft_wrap=True,
+        )
+    if summary.interval_note:
+        console.print(Text(summary.interval_note, "dim"), soft_wrap=True)
+
+
+def _estimate(found: Statistics | MeanOverLabels | None) -> str:
+    if found is None:
+        return "–"
+    return f"{found.mean:.3f}" + ("" if found.low is None else f" ({found.low:.3f} – {found.high:.3f})")

@@ -13,7 +13,9 @@ def demo(
         bool,
         typer.Option("--classic", help="The old Keras script's own job: noise images, its net, 50 epochs."),
     ] = False,
-    out: Annotated[Path, typer.Option(help="New folder for everything.")] = Path("delineate-demo"),
+    out: Annotated[
+        Path | None, typer.Option(help="New folder for everything.", show_default="delineate-demo")
+    ] = None,
 ) -> None:
     """Phantoms, check, training, scores, masks for new images and a report, in one go.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from delineate.cli.train import GroupOption, LabelsOption
+from delineate.files import free_folder
 
 
 def evaluate(
@@ -33,15 +33,13 @@ def evaluate(
 
     with ConsoleReporter() as reporter:
         found = scoring.evaluate(
-            model, data, out=out or _free(data), labels=labels, group_regex=group_regex, reporter=reporter
+            model,
+            data,
+            out=out or free_folder(Path("evaluations") / (data.absolute().stem or "data")),
+            labels=labels,
+            group_regex=group_regex,
+            reporter=reporter,
         )
     console = results()
     show_summary(console, found.summary)
     console.print(f"Report: {found.report}", markup=False, soft_wrap=True)
-
-
-def _free(data: Path) -> Path:
-    """The next free folder below `evaluations` that is named after the data."""
-    name = data.absolute().stem or "data"
-    candidates = (Path("evaluations") / (name if n == 1 else f"{name}-{n}") for n in itertools.count(1))
-    return next(path for path in candidates if not path.exists())

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from delineate import phantoms
-from delineate.files import new_folder
+from delineate.files import free_folder, new_folder
 from delineate.jobs.prediction import Prediction, predict
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.training import Run, train
 
+FOLDER = "delineate-demo"
 KIND, COUNT, NEW, SIZE = "ultrasound", 120, 4, (128, 128)
 BUDGET_S = 75.0
 CLASSIC_KIND, CLASSIC_COUNT, CLASSIC_EPOCHS = "noise", 100, 50
@@ -26,12 +27,13 @@ class Demonstration:
 
 
 def demonstrate(
-    out: str | Path = "delineate-demo", *, classic: bool = False, reporter: Reporter | None = None
+    out: str | Path | None = None, *, classic: bool = False, reporter: Reporter | None = None
 ) -> Demonstration:
     """Draw phantoms, train on them, score the model, and predict new ones.
 
     Args:
-        out: A new folder: `data/`, `new/` (images the training never saw), `run/`, `masks/`.
+        out: A new folder for `data/`, `new/` (images the training never sees), `run/` and `masks/`; by
+            default `delineate-demo`, or the next free one.
         classic: The widely copied Keras script's own job: noise images, its net, 50 epochs.
         reporter: Told how it goes.
 
@@ -43,7 +45,7 @@ def demonstrate(
         Interrupted: SIGINT or SIGTERM.
     """
     reporter = reporter or Reporter()
-    folder = new_folder(Path(out), "the demo")
+    folder = new_folder(Path(out) if out is not None else free_folder(Path(FOLDER)), "the demo")
     kind, count = (CLASSIC_KIND, CLASSIC_COUNT) if classic else (KIND, COUNT)
     size = None if classic else SIZE
     reporter.say(f"Drawing {count} {kind} phantoms into {folder / 'data'}, and {NEW} new ones to predict.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from delineate.dataset.split import write_splits
 from delineate.errors import DataError, Interrupted, OutputError, UsageError
 from delineate.evaluation.figures import CurvePoint
 from delineate.evaluation.model_scores import model_scores
-from delineate.files import new_folder, output_error, probe_writable, write_text
+from delineate.files import free_folder, new_folder, output_error, probe_writable, write_text
 from delineate.inference.model import MODEL_NAME, Model, load
 from delineate.jobs.duration import parse_budget
 from delineate.jobs.environment import Environment, describe, read_environment, write_environment
@@ -295,9 +294,7 @@ def _run_folder(out: Path | None, data: Path) -> Path:
     """The folder for the run: the one asked for, or the next free one below `runs`."""
     if out is None:
         name = data.absolute().name or "data"
-        name = Path(name).stem if data.is_file() else name
-        candidates = (Path("runs") / (name if n == 1 else f"{name}-{n}") for n in itertools.count(1))
-        out = next(path for path in candidates if not path.exists())
+        out = free_folder(Path("runs") / (Path(name).stem if data.is_file() else name))
     if (out / PLAN_NAME).is_file():
         raise OutputError(
             f"{out} holds another run. Nothing was touched. Give a new folder with --out, or go on with that "

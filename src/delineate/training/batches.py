@@ -86,13 +86,13 @@ def _patches(
 
 def _room(size: tuple[int, int], settings: AugmentationSettings) -> tuple[int, int]:
     """Source pixels that any movement of a patch can reach, parity kept so that centres fall together."""
-    smallest = settings.zoom[0] / math.sqrt(1 + settings.stretch)
+    smallest = settings.zoom[0] * math.sqrt(1 - settings.stretch)
+    reach = (float(size[0]), float(size[1]))
     if settings.rotation_degrees or settings.shear_degrees:
         side = math.hypot(*size) * (1 + math.tan(math.radians(settings.shear_degrees)))
         reach = (side, side)
-    else:
-        reach = (float(size[0]), float(size[1]))
-    rooms = [math.ceil(r / smallest + 2 * settings.shift * s) for r, s in zip(reach, size, strict=True)]
+    # shifts come last, so that in the source they too are turned and as much larger as the image is smaller
+    rooms = [math.ceil(r * (1 + 2 * settings.shift) / smallest) for r in reach]
     height, width = (room + (room - side) % 2 for room, side in zip(rooms, size, strict=True))
     return max(height, size[0]), max(width, size[1])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -114,6 +115,7 @@ class Trainer:
         self.plan, self.cases, self.steps = plan, cases, steps
         self.precision = precision_for(plan)
         keep_freed_memory()
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         self._fabric = Fabric(
             accelerator="auto",
             devices=1,
