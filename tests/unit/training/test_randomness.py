@@ -66,5 +66,5 @@ def test_generators_differ_by_each_argument_and_by_nothing_else() -> None:
     assert len(set(values)) == len(values)
     torch.manual_seed(7)
     assert [first(*place) for place in places] == values
-    # the streams are part of the promise that a plan repeats: they must not move between versions
+    # the first epoch's order is what this generator shuffles
     assert torch.randperm(8, generator=generator_at(0, ORDER, 0)).tolist() == indices_at(0, 0, 8, 8)
