@@ -1,4 +1,4 @@
-"""Ctrl-C and a scheduler's SIGTERM: the first stops cleanly after the step, the second at once."""
+"""Ctrl-C and a scheduler's SIGTERM: the first stops cleanly after the step, a second of either at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def stop_requests() -> Iterator[StopRequest]:
 
     def handle(number: int, _: FrameType | None) -> None:
         request.signal_number = number
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     if threading.current_thread() is not threading.main_thread():
         yield request

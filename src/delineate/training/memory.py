@@ -20,6 +20,7 @@ def keep_freed_memory() -> None:
     if platform.libc_ver()[0] != "glibc":
         return
     library = ctypes.CDLL(None)
-    library.mallopt(_MMAP_THRESHOLD, 1 << 30)
+    if not library.mallopt(_MMAP_THRESHOLD, 1 << 30):
+        library.mallopt(_MMAP_THRESHOLD, 32 << 20)  # the most that older versions take, see mallopt(3)
     library.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
     library.mallopt(_TOP_PAD, _KEPT_BYTES)
