@@ -4,12 +4,13 @@
 
 Batch 32 of 128 × 128 × 1. Ours is the whole step as a user's training takes it: batch, augmentation,
 forward, backward, Adam, Dice. Keras's is `train_on_batch` alone, on a batch ready in memory; what its
-generator takes for one is measured apart. The sides take turns, so that a busier machine slows both; medians
-are compared.
+generator takes for
 """
 
 from __future__ import annotations
 
+import functools
+import os
 import statistics
 import time
 from typing import Literal
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from benchmarks.classic_profile import profile_steps
 from benchmarks.keras_side import Conversation, add_keras_option, require_keras
+from benchmarks.quiet import Quiet
 from benchmarks.reporting import Record, argument_parser, machine, print_table, write_record
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -41,29 +43,35 @@ def main() -> None:
     add_keras_option(parser)
     parser.add_argument("--rounds", type=int, default=6, help="times each side has its turn (%(default)s)")
     parser.add_argument("--steps", type=int, default=3, help="steps a turn (%(default)s)")
+    parser.add_argument(
+        "--patience", type=float, default=20, metavar="MINUTES", help="to wait for others (%(default)s)"
+    )
     chosen = parser.parse_args()
     python = require_keras(chosen.keras_python)
     trainers = {precision: _trainer(precision) for precision in OURS}
     products: dict[str, list[float]] = {"bf16": [], "fp32": []}
     seconds: dict[str, list[float]] = {}
     with Conversation([python, "-m", "benchmarks.keras_step"]) as keras:
-        for precision, trainer in trainers.items():
+        for trainer in trainers.values():
             _steps(trainer, WARMUP_STEPS)
-            _product_rate(precision)
         for variant in KERAS:
-            answer = keras.ask(f"{variant} {WARMUP_STEPS}")
+            versions = keras.ask(f"{variant} {WARMUP_STEPS}")["versions"]
+        quiet = Quiet((os.getpid(), keras.process_id), 60 * chosen.patience)
         for number in range(chosen.rounds):
             for precision, trainer in trainers.items():
-                seconds.setdefault(f"Delineate {precision}", []).extend(_steps(trainer, chosen.steps))
-                products[precision].append(_product_rate(precision))
+                taken = quiet.measure(functools.partial(_steps, trainer, chosen.steps))
+                seconds.setdefault(f"Delineate {precision}", []).extend(taken)
+                products[precision].append(quiet.measure(functools.partial(_product_rate, precision)))
             for variant in KERAS:
-                answer = keras.ask(f"{variant} {chosen.steps}")
+                answer = quiet.measure(functools.partial(keras.ask, f"{variant} {chosen.steps}"))
                 seconds.setdefault(f"Keras {variant}", []).extend(answer["seconds"])
             print(f"round {number + 1} of {chosen.rounds}", flush=True)
+        profiled = functools.partial(profile_steps, trainers["bf16"], 3)
+        parts, convolutions = quiet.measure(profiled)
     record = _record(trainers["bf16"], seconds, products)
     record |= {"rounds": chosen.rounds, "steps_a_turn": chosen.steps}
-    record["machine"]["versions"] |= answer["versions"]
-    parts, convolutions = profile_steps(trainers["bf16"], 3)
+    record["turns"] = {"taken": quiet.taken, "repeated": quiet.repeated, "disturbed": quiet.disturbed}
+    record["machine"]["versions"] |= versions
     record["profile_ms"] = {name: round(1000 * value, 1) for name, value in parts.items()}
     record["convolutions"] = [
         vars(each) | {"seconds": round(each.seconds, 4), "gflop_per_s": round(each.gflop_per_s, 1)}
@@ -182,6 +190,8 @@ def _print(record: Record) -> None:
         f"{record['share_of_fp32_product']:.0%} in fp32."
     )
     total = sum(record["profile_ms"].values())
+    if record["turns"]["disturbed"]:
+        print(f"Others worked during {record['turns']['disturbed']} of {record['turns']['taken']} turns.")
     print_table(
         "Where our bf16 step's time goes (profiled, which itself takes a little)",
         ("part", "ms", "share"),

@@ -141,6 +141,11 @@ class Conversation:
             self._process.stdin.close()
         self._process.wait()
 
+    @property
+    def process_id(self) -> int:
+        """The system's number for it."""
+        return self._process.pid
+
     def ask(self, question: object) -> Record:
         """Send a line, and wait for the answer.
 

@@ -1,0 +1,75 @@
+"""Timings on a machine that others use too: what was measured while they worked is measured again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+Result = TypeVar("Result")
+ALLOWED_SHARE = 0.06  # of one core's time, by others
+PAUSE_SECONDS = 10.0
+
+
+@dataclass
+class Quiet:
+    """Repeats measurements until other processes have left the processor alone.
+
+    Which are repeated depends on what others did, never on the time that was measured. Where the system does
+    not tell what others do (no /proc), nothing is repeated.
+
+    Args:
+        processes: Whose work is the benchmark's own.
+        patience_s: How much time repetitions may take in all; after that everything is taken as it is.
+
+    Attributes:
+        taken: Measurements taken.
+        repeated: Measurements thrown away.
+        disturbed: Measurements taken although others worked.
+    """
+
+    processes: Sequence[int]
+    patience_s: float
+    taken: int = 0
+    repeated: int = 0
+    disturbed: int = 0
+
+    def measure(self, measurement: Callable[[], Result]) -> Result:
+        """The result of the first undisturbed call."""
+        while True:
+            start, before = time.monotonic(), self._by_others()
+            result = measurement()
+            elapsed = time.monotonic() - start
+            share = (self._by_others() - before) / elapsed
+            if share <= ALLOWED_SHARE:
+                self.taken += 1
+                return result
+            if self.patience_s <= 0:
+                self.taken += 1
+                self.disturbed += 1
+                return result
+            self.repeated += 1
+            time.sleep(PAUSE_SECONDS)
+            self.patience_s -= elapsed + PAUSE_SECONDS
+
+    def _by_others(self) -> float:
+        """Seconds of processor time that others, and the host's other guests, have had since the start."""
+        tick = os.sysconf("SC_CLK_TCK")
+        try:
+            totals = [
+                int(n) for n in Path("/proc/stat").read_text(encoding="utf-8").split("\n")[0].split()[1:9]
+            ]
+            idle = totals[3] + totals[4]
+            own = sum(_own_ticks(process) for process in self.processes)
+        except OSError:
+            return 0.0
+        return (sum(totals) - idle - own) / tick
+
+
+def _own_ticks(process: int) -> int:
+    """User and system ticks of a process with all its threads."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
