@@ -66,27 +66,55 @@ def load_checkpoint(
         ModelFileError: It cannot be read, is damaged, or belongs to another plan.
     """
     try:
-        with safe_open(path, framework="pt") as stream:
-            facts: dict[str, Any] = json.loads((stream.metadata() or {})[ENTRY])
-            tensors: dict[str, Tensor] = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  no dict
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise ModelFileError(
-            f"The checkpoint {path} cannot be read: {error}. Start the training anew in another folder."
-        ) from error
+        facts, tensors = _read(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _unusable(path, error) from error
     if facts.get("plan_sha256") != plan_sha256:
         raise ModelFileError(
             f"The checkpoint {path} was made by another plan than the plan.yaml beside it. Put that plan "
             "back, or train with the changed one in a new folder: delineate train DATA --plan plan.yaml"
         )
-    network.load_state_dict(_part(tensors, "network."))
-    state = optimizer.state_dict()
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _part(tensors, "optimizer.").items():
-        position, key = name.split(".", 1)
-        moments.setdefault(int(position), {})[key] = tensor
-    optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
+    try:
+        moments = _moments(_part(tensors, "optimizer."), optimizer)
+        network.load_state_dict(_part(tensors, "network."))
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise _unusable(path, "its tensors are not those of this network") from error
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     return facts
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    with safe_open(path, framework="pt") as stream:
+        metadata: dict[str, str] = stream.metadata() or {}
+        facts = json.loads(metadata.get(ENTRY, "null"))
+        if not isinstance(facts, dict):
+            raise ValueError("it is no checkpoint of ours")
+        return facts, {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  no dict
+
+
+def _moments(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
+    """The moments by the position of their parameter, each in its parameter's memory layout.
+
+    torch's fused Adam walks through memory without asking for strides: moments in another layout than their
+    parameter's would silently be those of other weights.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        position, key = name.split(".", 1)
+        parameter = parameters[int(position)]
+        moment = tensor if tensor.ndim == 0 else torch.empty_like(parameter, dtype=tensor.dtype)
+        if moment.shape != tensor.shape:
+            raise ValueError(f"{name} does not fit its parameter")
+        moments.setdefault(int(position), {})[key] = moment.copy_(tensor)
+    return moments
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _unusable(path: Path, reason: object) -> ModelFileError:
+    return ModelFileError(
+        f"The checkpoint {path} cannot be read: {reason}. Start the training anew in another folder."
+    )

@@ -162,4 +162,4 @@ def test_rates_rise_then_fall_and_are_never_zero(steps: int, warmup: float) -> N
     assert min(rates) > 0
     assert all(a < b for a, b in pairwise(rates[: top + 1]))
     assert all(a >= b for a, b in pairwise(rates[top:]))
-    assert top == max(1, round(warmup * steps)) - 1
+    assert rates[max(1, round(warmup * steps)) - 1] == pytest.approx(0.4)
