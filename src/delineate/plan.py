@@ -186,7 +186,7 @@ class Plan(_Section):
         try:
             training = TrainingPlan.model_validate({**self.training.model_dump(), "steps": steps})
         except ValidationError as error:
-            raise plan_error("The plan", error, within="training") from error
+            raise plan_error("The plan", error) from error
         return self.model_copy(update={"training": training})
 
     def sha256(self) -> str:
@@ -261,14 +261,15 @@ def from_yaml(text: str, source: str = "the plan") -> Plan:
         raise plan_error(source, error) from error
 
 
-def plan_error(source: str, error: ValidationError, *, within: str = "") -> PlanError:
+def plan_error(source: str, error: ValidationError) -> PlanError:
     """All that is wrong with a plan, field by field.
 
     Args:
         source: What it is, to begin the message with.
-        error: What its validation found.
-        within: The section that was validated; "" for a whole plan.
+        error: What the validation of a plan, or of one of its sections, found.
     """
+    sections = {getattr(field.annotation, "__name__", ""): name for name, field in Plan.model_fields.items()}
+    within = sections.get(error.title, "")
     faults = []
     for found in error.errors(include_url=False, include_input=False):
         place = ".".join(str(part) for part in (within, *found["loc"]) if part != "")

@@ -1,0 +1,359 @@
+"""The planner's rules, each by the fingerprint that calls for it; and that any data set gets a plan."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from delineate.augment.settings import AugmentationSettings
+from delineate.errors import PlanError
+from delineate.fingerprint import SCALES, SIDES, Fingerprint
+from delineate.image import Colour
+from delineate.losses import LossSettings
+from delineate.networks.settings import UNetSettings
+from delineate.networks.unet import UNet, parameter_count
+from delineate.plan import MAXIMUM_SIDE, Plan, PreprocessingPlan, TrainingPlan, from_yaml, to_yaml
+from delineate.planner import CLASSIC_EPOCHS, DEFAULT_BUDGET_S, Length, Preset, make_plan
+
+NOT_LOST = {"scale_ceiling": dict.fromkeys(SCALES, 1.0), "side_ceiling": dict.fromkeys(SIDES, 1.0)}
+THIN = {
+    "scale_ceiling": {1.0: 1.0, 0.75: 0.95, 0.5: 0.9, 0.375: 0.8, 0.25: 0.6},
+    "side_ceiling": {64: 0.2, 96: 0.4, 128: 0.6, 160: 0.7, 192: 0.8, 256: 0.9},
+}
+
+
+def fingerprint(**other: Any) -> Fingerprint:
+    """A data set of 100 grey 300 × 400 images with one large label, and what is other than that."""
+    size = other.get("median", (300, 400))
+    labels, channels = other.get("labels", ("lesion",)), other.get("channels", 1)
+    values: dict[str, Any] = {
+        "cases": 100,
+        "colour": "grey",
+        "channels": 1,
+        "smallest": size,
+        "median": size,
+        "largest": size,
+        "aspect": (size[0] / size[1], size[0] / size[1]),
+        "pixels": "integer",
+        "mean": (0.5,) * channels,
+        "standard_deviation": (0.25,) * channels,
+        "labels": labels,
+        "label_share": (0.1,) * len(labels),
+        "label_cases": (100,) * len(labels),
+        **NOT_LOST,
+        "mirrored_horizontally": 1.0,
+        "mirrored_vertically": 1.0,
+    }
+    return Fingerprint.model_validate(values | other)
+
+
+CHANNELS: list[tuple[Colour, int]] = [
+    ("grey", 1),
+    ("rgb", 3),
+    ("channels", 1),
+    ("channels", 2),
+    ("channels", 64),
+]
+shares = st.floats(0, 1)
+side = st.one_of(st.integers(1, 1000), st.integers(1, 100_000))
+
+
+@st.composite
+def fingerprints(draw: st.DrawFn) -> Fingerprint:
+    """Any data set that can be measured."""
+    colour, channels = draw(st.sampled_from(CHANNELS))
+    heights, widths = (sorted(draw(st.tuples(side, side, side))) for _ in range(2))
+    aspects = sorted((draw(st.floats(1e-5, 1e5)), heights[1] / widths[1]))
+    labels = tuple(f"label {n}" for n in range(draw(st.sampled_from([1, 2, 3, 254]))))
+    return Fingerprint(
+        cases=draw(st.integers(1, 100_000)),
+        colour=colour,
+        channels=channels,
+        smallest=(heights[0], widths[0]),
+        median=(heights[1], widths[1]),
+        largest=(heights[2], widths[2]),
+        aspect=(aspects[0], aspects[1]),
+        pixels=draw(st.sampled_from(["integer", "float"])),
+        mean=(draw(st.floats(-1e6, 1e6)),) * channels,
+        standard_deviation=(draw(st.floats(1e-6, 1e6)),) * channels,
+        labels=labels,
+        label_share=(draw(shares),) * len(labels),
+        label_cases=(1,) * len(labels),
+        scale_ceiling={scale: 1.0 if scale == 1 else draw(shares) for scale in SCALES},
+        side_ceiling={at: draw(shares) for at in SIDES},
+        mirrored_horizontally=draw(st.floats(0, 100)),
+        mirrored_vertically=draw(st.floats(0, 100)),
+    )
+
+
+lengths = st.one_of(
+    st.builds(Length),
+    st.builds(Length, budget_s=st.floats(0, 3_000_000, exclude_min=True)),
+    st.builds(Length, epochs=st.integers(1, 1000)),
+)
+
+
+def named(plan: Plan, path: str) -> object:
+    """The section or choice of a plan that a reason is given for."""
+    found: object = plan
+    for part in path.split("."):
+        assert isinstance(found, BaseModel)
+        assert part in type(found).model_fields, path
+        found = getattr(found, part)
+    return found
+
+
+@settings(max_examples=60)
+@given(fingerprints(), lengths, st.sampled_from(["auto", "classic"]), st.integers(0, 2**31 - 1))
+def test_any_data_set_gets_a_valid_plan_with_reasons(
+    data: Fingerprint, length: Length, preset: Preset, seed: int
+) -> None:
+    planned = make_plan(data, length, preset=preset, seed=seed)
+    plan = planned.plan
+    assert all(height % plan.network.stride == 0 for height in plan.preprocessing.size)
+    assert all(16 <= height <= MAXIMUM_SIDE for height in plan.preprocessing.size)
+    assert (plan.preset, plan.training.seed, plan.data.labels) == (preset, seed, data.labels)
+    assert plan.network.output_channels == (1 if len(data.labels) == 1 else len(data.labels) + 1)
+    text = to_yaml(plan, planned.reasons)
+    for path, reason in planned.reasons.items():
+        named(plan, path)
+        assert reason.strip() == reason != ""
+        assert f"# {reason}" in text
+    assert from_yaml(text) == plan
+    assert {"preprocessing", "preprocessing.mode"} & planned.reasons.keys()
+    assert {"training.steps", "training.optimizer", "loss"} <= planned.reasons.keys()
+    epochs = CLASSIC_EPOCHS if length == Length() and preset == "classic" else length.epochs
+    if epochs is None:
+        assert plan.training.steps is None
+        assert plan.training.budget_s == (length.budget_s or DEFAULT_BUDGET_S)
+    else:
+        assert plan.training.steps == math.ceil(epochs * data.cases / plan.training.batch_size)
+        assert plan.training.budget_s is None
+
+
+def test_whole_images_where_masks_outlive_it() -> None:
+    planned = make_plan(fingerprint(), Length())
+    # 128² pixels in the shape 300 × 400: 110.9 × 147.8, to the nearest multiples of 32
+    assert planned.plan.preprocessing == PreprocessingPlan(
+        mode="whole", size=(96, 160), fit="stretch", mean=(0.5,), standard_deviation=(0.25,)
+    )
+    assert planned.plan.network.stem == 2
+    assert planned.plan.training.foreground_share == 0
+    assert (
+        planned.reasons["preprocessing.mode"] == "masks keep 1.000 at this size, so it costs next to nothing"
+    )
+
+
+@pytest.mark.parametrize(
+    ("median", "size"),
+    [
+        ((128, 128), (128, 128)),
+        ((64, 64), (64, 64)),
+        ((65, 65), (96, 96)),  # not smaller than the images
+        ((1, 1), (32, 32)),
+        ((2000, 2000), (128, 128)),
+        ((500, 2000), (64, 256)),
+        ((2000, 500), (256, 64)),
+    ],
+)
+def test_working_size(median: tuple[int, int], size: tuple[int, int]) -> None:
+    assert make_plan(fingerprint(median=median), Length()).plan.preprocessing.size == size
+
+
+@pytest.mark.parametrize(("kept", "mode"), [(0.992, "whole"), (0.9919, "patch")])
+def test_where_whole_images_end(kept: float, mode: str) -> None:
+    ceiling = {64: 0.5, 96: 0.9, 128: kept, 160: 0.995, 192: 1.0, 256: 1.0}
+    assert make_plan(fingerprint(side_ceiling=ceiling), Length()).plan.preprocessing.mode == mode
+
+
+def test_small_images_are_judged_at_their_own_size() -> None:
+    ceiling = {64: 1.0, 96: 1.0, 128: 0.5, 160: 1.0, 192: 1.0, 256: 1.0}
+    assert (
+        make_plan(fingerprint(median=(60, 60), side_ceiling=ceiling), Length()).plan.preprocessing.mode
+        == "patch"
+    )
+    ceiling = {64: 0.5, 96: 0.5, 128: 1.0, 160: 1.0, 192: 1.0, 256: 1.0}
+    assert (
+        make_plan(fingerprint(median=(300, 300), side_ceiling=ceiling), Length()).plan.preprocessing.mode
+        == "whole"
+    )
+
+
+@pytest.mark.parametrize(
+    ("aspect", "fit"), [((1.0, 1.0), "stretch"), ((0.75, 1.5), "stretch"), ((0.5, 1.1), "pad")]
+)
+def test_unlike_shapes_are_padded(aspect: tuple[float, float], fit: str) -> None:
+    assert make_plan(fingerprint(aspect=aspect), Length()).plan.preprocessing.fit == fit
+
+
+def test_patches_for_thin_structures() -> None:
+    planned = make_plan(fingerprint(median=(584, 565), **THIN), Length())
+    preprocessing, training = planned.plan.preprocessing, planned.plan.training
+    assert (preprocessing.mode, preprocessing.size, preprocessing.scale) == ("patch", (128, 128), 1.0)
+    assert (training.foreground_share, training.batch_size) == (0.5, 8)
+    assert planned.plan.network.stem == 1
+    assert planned.reasons["preprocessing.mode"] == "at 128 × 128 masks would keep a Dice of only 0.600"
+    assert "preprocessing.scale" in planned.reasons
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "scale", "size"),
+    [
+        ({0.75: 0.9993, 0.5: 0.999, 0.375: 0.9, 0.25: 0.8}, 0.75, (75, 128)),
+        ({0.75: 0.9999, 0.5: 0.9995, 0.375: 0.9994, 0.25: 0.8}, 0.375, (38, 75)),
+        ({0.75: 0.9, 0.5: 0.8, 0.375: 0.7, 0.25: 0.6}, 1.0, (100, 128)),
+    ],
+)
+def test_patches_of_smaller_images_where_nothing_is_lost(
+    ceiling: dict[float, float], scale: float, size: tuple[int, int]
+) -> None:
+    data = fingerprint(median=(100, 200), **(THIN | {"scale_ceiling": {1.0: 1.0, **ceiling}}))
+    preprocessing = make_plan(data, Length()).plan.preprocessing
+    assert preprocessing.scale == scale
+    assert preprocessing.size == tuple(min(128, math.ceil(length / 8) * 8) for length in size)
+
+
+def test_patches_are_no_larger_than_small_images_need() -> None:
+    assert make_plan(fingerprint(median=(50, 9), **THIN), Length()).plan.preprocessing.size == (56, 16)
+
+
+@pytest.mark.parametrize("other", [NOT_LOST, THIN])
+@pytest.mark.parametrize(
+    ("horizontal", "vertical", "rotation"),
+    [(1, 1, 180), (0.8, 0.8, 180), (0.79, 1, 15), (1, 0, 15), (0, 0, 15)],
+)
+def test_no_mirroring_where_labels_have_their_sides(
+    horizontal: float, vertical: float, rotation: float, other: dict[str, Any]
+) -> None:
+    data = fingerprint(mirrored_horizontally=horizontal, mirrored_vertically=vertical, **other)
+    planned = make_plan(data, Length())
+    augmentation = planned.plan.augmentation
+    assert augmentation.flip_horizontal is (horizontal >= 0.8)
+    assert augmentation.flip_vertical is (vertical >= 0.8)
+    assert augmentation.rotation_degrees == rotation
+    assert planned.plan.prediction.mirror is (horizontal >= 0.8 or vertical >= 0.8)
+    assert f"{horizontal:.2f}" in planned.reasons["augmentation.flip_horizontal"]
+
+
+def test_grey_images_have_no_colours_to_change() -> None:
+    assert make_plan(fingerprint(), Length()).plan.augmentation.colour == 0
+    assert make_plan(fingerprint(colour="rgb", channels=3), Length()).plan.augmentation.colour > 0
+
+
+def test_the_data_are_described() -> None:
+    planned = make_plan(fingerprint(colour="rgb", channels=3, labels=("a", "b"), pixels="float"), Length())
+    plan = planned.plan
+    assert (plan.data.colour, plan.data.channels, plan.data.pixels) == ("rgb", 3, "float")
+    assert (plan.network.input_channels, plan.network.output_channels) == (3, 3)
+    assert planned.reasons["data"] == "100 training cases, 400 × 300 px"
+    assert planned.reasons["network.output_channels"] == "2 labels and the background: a softmax"
+    several = make_plan(fingerprint(smallest=(100, 100)), Length()).reasons["data"]
+    assert several == "100 training cases, median 400 × 300 px, of different sizes"
+
+
+def test_the_classic_preset_is_the_keras_script() -> None:
+    planned = make_plan(fingerprint(cases=80), Length(), preset="classic")
+    plan = planned.plan
+    assert plan.preprocessing == PreprocessingPlan(mode="whole", size=(128, 128), normalization="unit")
+    assert plan.network == UNetSettings(input_channels=1, output_channels=1, widths=(32, 64, 128, 256, 512))
+    assert parameter_count(UNet(plan.network)) == 7_759_521
+    assert plan.loss == LossSettings(cross_entropy=1, dice=0)
+    assert plan.augmentation == AugmentationSettings(
+        rotation_degrees=20,
+        shift=0.1,
+        shear_degrees=0.1,
+        zoom=(0.9, 1.1),
+        flip_horizontal=True,
+        fill="nearest",
+    )
+    assert plan.training == TrainingPlan(
+        steps=125,  # 50 · 80 / 32
+        batch_size=32,
+        optimizer="adam",
+        learning_rate=1e-3,
+        schedule="constant",
+        warmup=0,
+    )
+    assert (plan.prediction.threshold, plan.prediction.mirror) == (0.5, False)
+
+
+@pytest.mark.parametrize(("cases", "steps"), [(1, 2), (31, 49), (32, 50), (33, 52), (80, 125), (1000, 1563)])
+def test_classic_epochs_in_steps(cases: int, steps: int) -> None:
+    assert CLASSIC_EPOCHS == 50
+    for length in (Length(), Length(epochs=50)):
+        assert make_plan(fingerprint(cases=cases), length, preset="classic").plan.training.steps == steps
+
+
+@pytest.mark.parametrize(
+    ("colour", "channels", "read_as", "seen"), [("rgb", 3, "grey", 1), ("channels", 4, "channels", 4)]
+)
+def test_the_classic_net_sees_grey(colour: str, channels: int, read_as: str, seen: int) -> None:
+    data = fingerprint(colour=colour, channels=channels, labels=("a", "b", "c"))
+    plan = make_plan(data, Length(), preset="classic").plan
+    assert (plan.data.colour, plan.data.channels, plan.network.input_channels) == (read_as, seen, seen)
+    assert plan.network.output_channels == 4
+
+
+def test_the_classic_net_cannot_scale_floats_by_their_range() -> None:
+    planned = make_plan(fingerprint(pixels="float"), Length(), preset="classic")
+    assert planned.plan.preprocessing.normalization == "image"
+    assert "no range" in planned.reasons["preprocessing.normalization"]
+
+
+@pytest.mark.parametrize("preset", ["auto", "classic"])
+def test_length(preset: Preset) -> None:
+    data = fingerprint(cases=100)
+    timed = make_plan(data, Length(budget_s=90), preset=preset).plan.training
+    assert (timed.steps, timed.budget_s) == (None, 90)
+    counted = make_plan(data, Length(epochs=7), preset=preset).plan.training
+    assert (counted.steps, counted.budget_s) == ({"auto": 44, "classic": 22}[preset], None)
+
+
+def test_without_a_length() -> None:
+    assert DEFAULT_BUDGET_S == 600
+    training = make_plan(fingerprint(), Length()).plan.training
+    assert (training.steps, training.budget_s) == (None, 600)
+    timed = make_plan(fingerprint(), Length(budget_s=60), preset="classic").plan.training
+    assert (timed.steps, timed.budget_s) == (None, 60)
+
+
+@pytest.mark.parametrize("preset", ["auto", "classic"])
+@pytest.mark.parametrize(
+    ("length", "message"),
+    [
+        (Length(budget_s=60, epochs=5), "either a budget or a number of epochs, not both"),
+        (Length(budget_s=0), "budget of 0 s cannot be kept: give from 1s to 800h"),
+        (Length(budget_s=-5), "budget of -5 s"),
+        (Length(budget_s=3_000_001), r"budget of 3e\+06 s"),
+        (Length(budget_s=math.inf), "budget of inf s"),
+        (Length(budget_s=math.nan), "budget of nan s"),
+        (Length(epochs=0), "0 epochs are out of range: give from 1 to 100000"),
+        (Length(epochs=-1), "-1 epochs"),
+        (Length(epochs=100_001), "100001 epochs"),
+    ],
+)
+def test_lengths_that_cannot_be(length: Length, message: str, preset: Preset) -> None:
+    with pytest.raises(PlanError, match=message):
+        make_plan(fingerprint(), length, preset=preset)
+
+
+@pytest.mark.parametrize("preset", ["auto", "classic"])
+def test_what_no_plan_can_hold_is_named(preset: Preset) -> None:
+    with pytest.raises(PlanError, match=r"training\.seed"):
+        make_plan(fingerprint(), Length(), seed=-1, preset=preset)
+    with pytest.raises(PlanError, match=r"channels"):
+        make_plan(fingerprint(colour="channels", channels=65), Length(), preset=preset)
+    with pytest.raises(PlanError, match=r"training\.steps"):
+        make_plan(fingerprint(cases=10**7), Length(epochs=100_000), preset=preset)
+
+
+@pytest.mark.parametrize("precision", ["auto", "bf16", "fp32"])
+@pytest.mark.parametrize("preset", ["auto", "classic"])
+def test_precision_is_passed_on(precision: Literal["auto", "bf16", "fp32"], preset: Preset) -> None:
+    planned = make_plan(fingerprint(), Length(), precision=precision, preset=preset)
+    assert planned.plan.training.precision == precision
