@@ -19,6 +19,7 @@ from delineate.evaluation.model_scores import model_scores
 from delineate.files import free_folder, new_folder, output_error, probe_writable, write_text
 from delineate.inference.model import MODEL_NAME, Model, load
 from delineate.jobs.duration import parse_budget
+from delineate.jobs.environment import NAME as ENVIRONMENT_NAME
 from delineate.jobs.environment import Environment, describe, read_environment, write_environment
 from delineate.jobs.parts import Part
 from delineate.jobs.reporter import Reporter
@@ -133,6 +134,7 @@ def train(
     watchers = Watchers(source.log, reporter)
     folder = _run_folder(Path(out) if out is not None else None, source.data)
     try:
+        new_folder(folder, "the run")
         parts = Parts.read(source, Path(splits) if splits is not None else None, reporter)
         facts = measured(parts.train, reporter)
         planned, text = planned_for(wishes, facts.fingerprint)
@@ -151,7 +153,7 @@ def train(
     except KeyboardInterrupt as stop:
         raise _interrupted(folder) from stop
     finally:
-        _remove_if_empty(folder)
+        _remove_unbegun(folder)
 
 
 def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
@@ -291,7 +293,7 @@ def _point(row: HistoryRow) -> CurvePoint:
 
 
 def _run_folder(out: Path | None, data: Path) -> Path:
-    """The folder for the run: the one asked for, or the next free one below `runs`."""
+    """Where the run shall be: the folder asked for, or the next free one below `runs`."""
     if out is None:
         name = data.absolute().name or "data"
         out = free_folder(Path("runs") / (Path(name).stem if data.is_file() else name))
@@ -300,12 +302,16 @@ def _run_folder(out: Path | None, data: Path) -> Path:
             f"{out} holds another run. Nothing was touched. Give a new folder with --out, or go on with that "
             f"run: delineate train --resume {out}"
         )
-    return new_folder(out, "the run")
+    return out
 
 
-def _remove_if_empty(folder: Path) -> None:
+def _remove_unbegun(folder: Path) -> None:
+    """Remove the folder of a run that came to nothing before its plan was written."""
     with contextlib.suppress(OSError):
-        folder.rmdir()
+        if not any(path.name not in (SPLITS_NAME, ENVIRONMENT_NAME) for path in folder.iterdir()):
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
 
 
 def _interrupted(folder: Path) -> Interrupted:
