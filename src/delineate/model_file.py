@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -32,7 +31,7 @@ Metric = Literal["dice", "iou", "precision", "recall", "accuracy", "hd95_px", "n
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Estimate(_Part):
@@ -110,7 +109,7 @@ class ModelCard(_Part):
         software: Versions of what it was made with.
     """
 
-    format_version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
+    format_version: Annotated[int, Field(ge=1, le=FORMAT_VERSION)] = FORMAT_VERSION
     weights_sha256: str
     plan: Plan
     fingerprint: Fingerprint
@@ -212,7 +211,8 @@ def _read_header(path: Path) -> tuple[ModelCard, dict[str, Any]]:
         raise ModelFileError(f"The model {path} cannot be read: {error.strerror or error}.") from error
     try:
         header = json.loads(text)
-        described = json.loads(header.pop("__metadata__")[ENTRY])
+        description = header.pop("__metadata__")[ENTRY]
+        described = json.loads(description)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelFileError(f"{path} is not a Delineate model file.") from error
     version = described.get("format_version") if isinstance(described, dict) else None
@@ -222,27 +222,28 @@ def _read_header(path: Path) -> tuple[ModelCard, dict[str, Any]]:
             "Update with: pip install --upgrade delineate"
         )
     try:
-        return ModelCard.model_validate_json(json.dumps(described)), header
-    except (ValidationError, ValueError) as error:
-        detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise ModelFileError(f"{path} has a description that cannot be used: {detail}.") from error
+        return ModelCard.model_validate_json(description), header
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))[:100] or "all of it"
+        raise ModelFileError(
+            f"{path} has a description that cannot be used: {place}: {first['msg']}."
+        ) from error
 
 
 def _check_shapes(path: Path, settings: UNetSettings, entries: dict[str, Any]) -> None:
     """Compare the tensors' entries with the network of the plan, built without memory for its weights."""
     import torch  # noqa: PLC0415  heavy
 
-    from delineate.networks.unet import UNet, most_parameters  # noqa: PLC0415  imports torch
-    from delineate.plan import MAXIMUM_PARAMETERS  # noqa: PLC0415  with the above
+    from delineate.networks.unet import UNet  # noqa: PLC0415  imports torch
 
-    if most_parameters(settings) > MAXIMUM_PARAMETERS:
-        raise ModelFileError(f"{path} describes a network of more than {MAXIMUM_PARAMETERS:,} parameters.")
-    with torch.device("meta"):
-        expected = {name: tuple(tensor.shape) for name, tensor in UNet(settings).state_dict().items()}
+    types = {torch.float32: "F32", torch.int64: "I64"}
+    with torch.device("meta"):  # shapes alone; the plan has seen to it that there are not too many
+        network = UNet(settings).state_dict()
+    expected = {name: (types[tensor.dtype], tuple(tensor.shape)) for name, tensor in network.items()}
     try:
-        found = {name: tuple(entry["shape"]) for name, entry in entries.items()}
-        claimed = sum(int(math.prod(shape)) for shape in found.values())
+        found = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in entries.items()}
     except (KeyError, TypeError) as error:
         raise ModelFileError(f"{path} is damaged: its table of weights cannot be read.") from error
-    if found != expected or claimed > path.stat().st_size:
+    if found != expected:
         raise ModelFileError(f"{path} is damaged: its weights do not fit the network it describes.")
