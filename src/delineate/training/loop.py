@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from delineate.errors import Interrupted, TrainingError
+from delineate.files import output_error
 from delineate.image import IGNORED
 from delineate.inference.hardware import has_fast_bf16
 from delineate.inference.windows import predict_windows
@@ -139,7 +140,8 @@ class Trainer:
             The loss, and the Dice of the batch over foreground pixels.
 
         Raises:
-            TrainingError: The loss is not a number; step and cases are named, the weights not touched.
+            TrainingError: The loss or its gradient is not a number; step and cases are named, the weights
+                not touched.
         """
         state, training = self.state, self.plan.training
         batch = self.batch()
@@ -150,16 +152,21 @@ class Trainer:
         loss = segmentation_loss(logits, batch.masks, self.plan.loss)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise TrainingError(
-                f"The loss is {value} at step {state.step + 1}, on the batch of {', '.join(batch.names)}. "
-                "The last checkpoint is kept. Look at these images for extreme values, or lower "
-                "training.learning_rate in a copy of plan.yaml and train with --plan."
-            )
+            raise self._nonsense(f"The loss is {value}", batch)
         self._optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(loss)
+        if not _is_finite(state.network):
+            raise self._nonsense("The net's gradients or statistics overflow", batch)
         self._optimizer.step()
         state.step += 1
         return value, hard_dice(logits.detach(), batch.masks)
+
+    def _nonsense(self, what: str, batch: Batch) -> TrainingError:
+        return TrainingError(
+            f"{what} at step {self.state.step + 1}, on the batch of {', '.join(batch.names)}. "
+            "The last checkpoint is kept. Look at these images for extreme values, or lower "
+            "training.learning_rate in a copy of plan.yaml and train with --plan."
+        )
 
     def validation_dice(self, cases: Sequence[CachedCase]) -> float | None:
         """Mean Dice of the model-to-be at the working size; None where no case has a labelled pixel."""
@@ -183,6 +190,13 @@ class Trainer:
                     scores.append(hard_dice(logits, case.mask[None].to(logits.device)))
         network.train()
         return sum(scores) / len(scores) if scores else None
+
+
+def _is_finite(network: UNet) -> bool:
+    """Whether gradients, with their squares as the optimizers take them, and running statistics are numbers."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    statistics = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    return bool(torch.stack([tensor.norm() for tensor in gradients + statistics]).isfinite().all())
 
 
 def hard_dice(logits: Tensor, masks: Tensor) -> float:
@@ -238,10 +252,13 @@ def fit(
         OutputError: The folder cannot be written.
     """
     if plan.training.steps is None:
-        raise ValueError("the plan's steps are not settled; see training.speed.settle_steps")
+        raise ValueError("the plan's steps are not settled; see training.speed.measure_steps")
     trainer = Trainer(plan, cases, plan.training.steps)
     checkpoint = folder / "checkpoints" / NAME
-    checkpoint.parent.mkdir(exist_ok=True)
+    try:
+        checkpoint.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise output_error(checkpoint.parent, error) from error
     if resume and checkpoint.exists():
         facts = load_checkpoint(checkpoint, trainer.state.network, trainer.state.optimizer, plan.sha256())
         trainer.state.step, trainer.state.seconds = facts["step"], facts["seconds"]

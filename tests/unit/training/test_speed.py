@@ -1,0 +1,70 @@
+"""Steps from a budget: exact with a clock that ticks by itself, and without a trace in the training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from delineate.plan import Plan
+from delineate.training.cache import CachedCase
+from delineate.training.loop import fit
+from delineate.training.speed import measure_steps
+
+PlanMaker = Callable[..., Plan]
+CaseMaker = Callable[..., list[CachedCase]]
+
+
+def ticking() -> Callable[[], float]:
+    """A clock that goes on by a second at each look."""
+    now = [-1.0]
+
+    def clock() -> float:
+        now[0] += 1
+        return now[0]
+
+    return clock
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "validation", "steps", "look_s"),
+    [
+        # eight timed steps of 1 s fill 8 s: 970 less the 17 s that the clock was looked at
+        (1000, 0, 953, 0),
+        # one look at two of six cases took 1 s, so all six 3 s, ten times; two more seconds went by
+        (1000, 6, 970 - 19 - 30, 3),
+        (1000, 1, 970 - 19 - 10, 1),
+        # at most 32 cases are looked at on the way
+        (1000, 70, 970 - 19 - 160, 16),
+        # at least three steps are timed: 19.4 less 7
+        (20, 0, 12, 0),
+        # never fewer than ten steps
+        (5, 6, 10, 3),
+        # 3 % of 200 s are six steps: 194 less 13
+        (200, 0, 181, 0),
+    ],
+)
+def test_steps_fill_the_budget(
+    tiny_plan: PlanMaker, tiny_cases: CaseMaker, budget_s: float, validation: int, steps: int, look_s: float
+) -> None:
+    plan = tiny_plan(training={"steps": None, "budget_s": budget_s})
+    cases = tiny_cases()
+    speed = measure_steps(plan, cases, tiny_cases(validation), clock=ticking())
+    assert (speed.steps, speed.step_seconds, speed.look_seconds) == (steps, 1, look_s)
+
+
+def test_measuring_leaves_no_trace(tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path) -> None:
+    plan, cases = tiny_plan(training={"steps": 3, "budget_s": 20}), tiny_cases()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    expected = fit(plan, cases, [], tmp_path / "a").weights
+    measure_steps(plan, cases, cases[:2], clock=ticking())
+    found = fit(plan, cases, [], tmp_path / "b").weights
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+
+
+def test_a_plan_without_a_budget_has_nothing_to_fill(tiny_plan: PlanMaker, tiny_cases: CaseMaker) -> None:
+    with pytest.raises(ValueError, match="no budget"):
+        measure_steps(tiny_plan(), tiny_cases(), [])
