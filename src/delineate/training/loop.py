@@ -193,7 +193,7 @@ class Trainer:
 
 
 def _is_finite(network: UNet) -> bool:
-    """Whether gradients, with their squares as the optimizers take them, and running statistics are numbers."""
+    """Whether gradients, with their squares as optimizers take them, and running statistics are numbers."""
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     statistics = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
     return bool(torch.stack([tensor.norm() for tensor in gradients + statistics]).isfinite().all())
