@@ -10,7 +10,7 @@ import numpy as np
 
 from delineate import formats
 from delineate.dataset.case_files import CaseFiles
-from delineate.dataset.masks import MaskEncoding
+from delineate.dataset.mask_encoding import MaskEncoding
 from delineate.errors import DataError, ImageError
 from delineate.formats import StoredMask
 from delineate.image import Image, Mask

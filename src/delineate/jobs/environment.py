@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from delineate.errors import DataError
 from delineate.files import write_text
+from delineate.jobs.software import software_versions
 from delineate.jobs.source import Log, Source
 
 NAME = "environment.json"
-PACKAGES = ("delineate", "torch", "lightning-fabric", "numpy", "scipy", "scikit-image", "pillow", "tifffile")
 
 
 class Environment(BaseModel):
@@ -77,17 +76,6 @@ def describe(
         plan_given=plan_given,
         precision=precision,
     )
-
-
-def software_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def write_environment(folder: Path, environment: Environment) -> None:

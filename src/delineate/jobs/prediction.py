@@ -18,8 +18,8 @@ from delineate.errors import DataError, UsageError
 from delineate.files import new_folder, output_error, sha256, write_text, write_with
 from delineate.image import Image, Mask
 from delineate.inference.model import Model, label_probabilities, load
-from delineate.jobs.environment import software_versions
 from delineate.jobs.reporter import Reporter
+from delineate.jobs.software import software_versions
 
 MANIFEST = "manifest.json"
 

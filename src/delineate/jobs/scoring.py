@@ -21,9 +21,9 @@ from delineate.files import new_folder, output_error, write_text, write_with
 from delineate.image import Mask
 from delineate.inference.model import Model, load
 from delineate.jobs.duration import in_words
-from delineate.jobs.environment import software_versions
 from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest
 from delineate.jobs.reporter import Reporter
+from delineate.jobs.software import software_versions
 from delineate.plan import to_yaml
 
 OVERLAY_PX = 720

@@ -113,6 +113,8 @@ def _pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 
 def _initialize(network: UNet) -> None:
     """He-normal weights (He 2015) and zero biases; logits start near zero."""
+    if network.head.weight.is_meta:  # built for its shapes alone
+        return
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
