@@ -31,7 +31,7 @@ def main() -> None:
     if chosen.sides != "ours":
         python = require_keras(chosen.keras_python)
         done = run_process([python, "-m", "benchmarks.keras_original", str(chosen.epochs)])
-        record["keras"] = done.answer() | {"seconds": done.seconds, "peak_gb": done.peak_gb}
+        record["keras"] = done.answer() | done.facts()
         write_record(chosen.out, record)
     if chosen.sides != "keras":
         record["delineate"] = _ours()
@@ -55,8 +55,7 @@ def _ours() -> Record:
     if summary.pixel_accuracy is None or summary.mean_dice is None:
         raise SystemExit("The demo's summary holds no accuracy.")
     return {
-        "seconds": done.seconds,
-        "peak_gb": done.peak_gb,
+        **done.facts(),
         "pixel_accuracy": summary.pixel_accuracy.mean,
         "dice": summary.mean_dice.mean,
         "cases": summary.cases,
@@ -66,10 +65,16 @@ def _ours() -> Record:
 def _print(record: Record) -> None:
     sides = {"Keras script": record.get("keras"), "delineate demo --classic": record.get("delineate")}
     print_table(
-        "100 noise images, 50 epochs",
-        ("side", "wall s", "validation accuracy", "peak GB"),
+        f"100 noise images, 50 epochs (Keras: {(record.get('keras') or {}).get('epochs', '–')})",
+        ("side", "wall s", "validation accuracy", "peak GB", "cores by others"),
         [
-            (name, f"{side['seconds']:.0f}", f"{side['pixel_accuracy']:.4f}", f"{side['peak_gb']:.2f}")
+            (
+                name,
+                f"{side['seconds']:.0f}",
+                f"{side['pixel_accuracy']:.4f}",
+                f"{side['peak_gb']:.2f}",
+                side["cores_by_others"],
+            )
             for name, side in sides.items()
             if side
         ],

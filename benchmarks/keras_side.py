@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import threading
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from benchmarks.quiet import busy_seconds
 from benchmarks.reporting import ROOT, Record
 
 DEFAULT_PYTHON = ROOT / ".venv-keras" / "bin" / "python"
@@ -28,11 +30,21 @@ class Finished:
         output: Its standard output.
         seconds: Wall time from start to end.
         peak_gb: The most memory it held at once, in 10⁹ bytes; 0 where the system does not tell.
+        cores_by_others: How many cores, on average, other processes kept busy meanwhile.
     """
 
     output: str
     seconds: float
     peak_gb: float
+    cores_by_others: float
+
+    def facts(self) -> Record:
+        """All but the output."""
+        return {
+            "seconds": self.seconds,
+            "peak_gb": self.peak_gb,
+            "cores_by_others": self.cores_by_others,
+        }
 
     def answer(self) -> Record:
         """The record in the last line of its output."""
@@ -76,7 +88,7 @@ def run_process(command: Sequence[str | Path]) -> Finished:
     Raises:
         SystemExit: It failed.
     """
-    start = time.monotonic()
+    start, busy, own = time.monotonic(), busy_seconds(), _children_seconds()
     process = subprocess.Popen(
         [str(part) for part in command],
         stdout=subprocess.PIPE,
@@ -93,12 +105,19 @@ def run_process(command: Sequence[str | Path]) -> Finished:
     watcher.join()
     if process.returncode:
         raise SystemExit(f"{' '.join(map(str, command))} ended with {process.returncode}:\n{output[-3000:]}")
-    return Finished(output, round(seconds, 2), round(max(peaks), 3))
+    by_others = max(0.0, busy_seconds() - busy - _children_seconds() + own)
+    return Finished(output, round(seconds, 2), round(max(peaks), 3), round(by_others / seconds, 2))
 
 
 def quiet_environment() -> dict[str, str]:
     """Ours, with TensorFlow's start-up notices turned off."""
     return os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
+
+
+def _children_seconds() -> float:
+    """Processor time of all processes that were started here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _watch(process: subprocess.Popen[str], peaks: list[float]) -> None:

@@ -99,8 +99,7 @@ def _ours(data: Path, divided: Divided, budget: str, runs: Path) -> Record:
     training = model.card.training
     scored = model.card.scores
     return {
-        "seconds": done.seconds,
-        "peak_gb": done.peak_gb,
+        **done.facts(),
         "train_seconds": round(training.seconds, 2),
         "steps": training.steps,
         "precision": training.precision,
@@ -123,7 +122,7 @@ def _keras(divided: Divided, budget_s: float, python: Path) -> Record:
             probabilities = stored["probabilities"]
     held_out = divided.cases(divided.splits.validation)
     return (
-        {"seconds": done.seconds, "peak_gb": done.peak_gb}
+        done.facts()
         | done.answer()
         | _scores(
             divided.labels,
@@ -167,13 +166,26 @@ def _print(record: Record) -> None:
                 *((f"{side['dice']:.3f}" if side else "–") for side in (ours, keras)),
                 f"≥ {result['dice_at_least']}",
                 *((f"{side['steps']}" if side else "–") for side in (ours, keras)),
+                *((f"{side['train_seconds']:.0f}" if side else "–") for side in (ours, keras)),
                 *((f"{side['peak_gb']:.2f}" if side else "–") for side in (ours, keras)),
                 verdict,
             )
         )
     print_table(
         "Mean Dice on the held-out part",
-        ("set", "Delineate", "Keras net", "to reach", "steps", "Keras", "peak GB", "Keras", "reached"),
+        (
+            "set",
+            "Delineate",
+            "Keras net",
+            "to reach",
+            "steps",
+            "Keras",
+            "s",
+            "Keras",
+            "peak GB",
+            "Keras",
+            "reached",
+        ),
         rows,
     )
 

@@ -57,16 +57,21 @@ class Quiet:
 
     def _by_others(self) -> float:
         """Seconds of processor time that others, and the host's other guests, have had since the start."""
-        tick = os.sysconf("SC_CLK_TCK")
         try:
-            totals = [
-                int(n) for n in Path("/proc/stat").read_text(encoding="utf-8").split("\n")[0].split()[1:9]
-            ]
-            idle = totals[3] + totals[4]
             own = sum(_own_ticks(process) for process in self.processes)
         except OSError:
             return 0.0
-        return (sum(totals) - idle - own) / tick
+        return busy_seconds() - own / os.sysconf("SC_CLK_TCK")
+
+
+def busy_seconds() -> float:
+    """Seconds of processor time that anybody has had since the machine's start; 0 where it does not tell."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="utf-8").split("\n")[0]
+    except OSError:
+        return 0.0
+    user, nice, system, _, _, *others = (int(ticks) for ticks in first.split()[1:9])
+    return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
 
 
 def _own_ticks(process: int) -> int:
