@@ -150,11 +150,13 @@ def _from_array(array: npt.NDArray[np.generic]) -> Image:
         )
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise DataError(f"an image is an array (H, W) or (H, W, C), not one of shape {array.shape}")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     channels_first = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     if array.dtype == np.bool_:
         channels_first = channels_first.astype(np.uint8) * np.uint8(255)
     elif np.issubdtype(array.dtype, np.floating):
-        channels_first = channels_first.astype(np.float32)
+        with np.errstate(over="ignore"):
+            channels_first = channels_first.astype(np.float32)
         if not np.isfinite(channels_first).all():
             raise DataError("the image has pixels that are not numbers (NaN or infinite)")
     elif array.dtype not in (np.uint8, np.uint16):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from delineate.image import Image, Mask
-from delineate.inference.preprocess import resize, to_working
+from delineate.inference.preprocess import pad_pixels_to, resize, to_working
 from delineate.inference.windows import predict_windows
 from delineate.plan import Plan
 
@@ -30,6 +30,7 @@ def probabilities(network: nn.Module, plan: Plan, image: Image, *, bf16: bool = 
     """
     device = next(network.parameters()).device
     pixels = to_working(image, plan).normalized().to(device)
+    height, width = pixels.shape[1:]
 
     def predictor(batch: Tensor) -> Tensor:
         batch = batch.contiguous(memory_format=torch.channels_last)
@@ -46,10 +47,11 @@ def probabilities(network: nn.Module, plan: Plan, image: Image, *, bf16: bool = 
 
     with torch.inference_mode():
         if plan.preprocessing.mode == "whole":
-            found = seen(pixels[None])[0]
+            filled = pad_pixels_to(pixels, plan.preprocessing.size)  # as in training
+            found = seen(filled[None])[0, :, :height, :width]
         else:
             found = predict_windows(seen, pixels, plan.preprocessing.size, plan.prediction.overlap)
-        return resize(found.cpu(), (image.size[0], image.size[1]))
+        return resize(found.cpu(), (image.size[0], image.size[1])).clamp(0, 1)
 
 
 def decide(found: Tensor, plan: Plan) -> npt.NDArray[np.uint8]:

@@ -92,6 +92,8 @@ def resize(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if tuple(pixels.shape[1:]) == size:
         return pixels
+    if size[1] == 1 != size[0]:  # torch 2.13 gives wrong values for results one pixel wide, not for one high
+        return resize(pixels.transpose(1, 2), (1, size[0])).transpose(1, 2)
     return functional.interpolate(
         pixels[None], size=size, mode="bilinear", align_corners=False, antialias=True
     )[0]
@@ -126,12 +128,23 @@ def pad_to(pixels: Tensor, mask: Tensor, size: tuple[int, int]) -> tuple[Tensor,
         Both, filled up.
     """
     below, right = (max(0, side - own) for side, own in zip(size, mask.shape, strict=True))
+    return pad_pixels_to(pixels, size), functional.pad(mask, (0, right, 0, below), value=IGNORED)
+
+
+def pad_pixels_to(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Fill up to at least `size` at the bottom and right with edge pixels.
+
+    Args:
+        pixels: `(C, h, w)`, any type.
+        size: The least `(height, width)`.
+
+    Returns:
+        `(C, height, width)`; the same tensor where nothing is missing.
+    """
+    below, right = (max(0, side - own) for side, own in zip(size, pixels.shape[1:], strict=True))
     if not below and not right:
-        return pixels, mask
-    return (
-        functional.pad(pixels[None].float(), (0, right, 0, below), mode="replicate")[0].to(pixels.dtype),
-        functional.pad(mask, (0, right, 0, below), value=IGNORED),
-    )
+        return pixels
+    return functional.pad(pixels[None].float(), (0, right, 0, below), mode="replicate")[0].to(pixels.dtype)
 
 
 def _normalization(pixels: Tensor, preprocessing: PreprocessingPlan) -> tuple[Tensor, Tensor]:
