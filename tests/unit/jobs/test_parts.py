@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pictures
+
+from delineate.errors import DataError, UsageError
+from delineate.image import Image, LabelSet
+from delineate.jobs.parts import TO_SCORE, checked_part, pixel_digest
+from delineate.jobs.reporter import Reporter
+
+
+class Warnings(Reporter):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.said.append(text)
+
+
+def data_set(folder: Path, values: list[int], names: dict[str, int] | None = None, count: int = 3) -> Path:
+    generator = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for number in range(count):
+        pixels = generator.integers(0, 256, (32, 32), dtype=np.uint8)
+        Pictures.fromarray(pixels).save(folder / "images" / f"{number}.png")
+        mask = np.zeros((32, 32), dtype=np.uint8)
+        for position, value in enumerate(values):
+            mask[4 + 6 * position : 8 + 6 * position, 4:20] = value
+        Pictures.fromarray(mask).save(folder / "masks" / f"{number}.png")
+    if names is not None:
+        (folder / "dataset.json").write_text(json.dumps({"labels": {"background": 0} | names}))
+    return folder
+
+
+def part_of(folder: Path, expected: LabelSet | None, reporter: Reporter) -> list[tuple[int, ...]]:
+    part = checked_part(
+        folder, labels=None, group_regex=None, reporter=reporter, expected=expected, forgiven=TO_SCORE
+    )
+    return [tuple(np.unique(case.mask.values).tolist()) for case in part]
+
+
+def test_the_datas_own_labels_where_none_are_expected(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data", [1, 2], {"liver": 1, "spleen": 2})
+    part = checked_part(data, labels=None, group_regex=None, reporter=Reporter())
+    assert part.labels.names == ("liver", "spleen")
+    assert [case.name for case in part] == ["0", "1", "2"]
+    assert [case.name for case in part.of(["2", "0"])] == ["2", "0"]
+
+
+def test_labels_of_other_names_are_taken_in_order_and_that_is_said(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data", [255])
+    reporter = Warnings()
+    assert part_of(data, LabelSet.of("lesion"), reporter) == [(0, 1)] * 3
+    assert len(reporter.said) == 1
+    assert "foreground" in reporter.said[0]
+    assert "lesion" in reporter.said[0]
+
+
+def test_the_same_names_need_no_word(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data", [1, 2], {"liver": 1, "spleen": 2})
+    reporter = Warnings()
+    assert part_of(data, LabelSet.of("liver", "spleen"), reporter) == [(0, 1, 2)] * 3
+    assert reporter.said == []
+
+
+def test_another_number_or_order_of_labels_is_refused(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data", [1, 2], {"liver": 1, "spleen": 2})
+    with pytest.raises(DataError, match="--labels"):
+        part_of(data, LabelSet.of("liver"), Reporter())
+    with pytest.raises(DataError, match="another order"):
+        part_of(data, LabelSet.of("spleen", "liver"), Reporter())
+
+
+def test_one_case_is_enough_to_be_scored_but_not_to_train(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data", [255], count=1)
+    assert part_of(data, LabelSet.of("foreground"), Reporter()) == [(0, 1)]
+    with pytest.raises(DataError, match="Only one image"):
+        checked_part(data, labels=None, group_regex=None, reporter=Reporter())
+    with pytest.raises(UsageError, match="does not exist"):
+        checked_part(tmp_path / "none", labels=None, group_regex=None, reporter=Reporter())
+
+
+def test_a_pixel_digest_knows_an_image_again_and_no_other() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 20, 30), dtype=np.uint8)
+    digest = pixel_digest(Image(pixels))
+    assert len(digest) == 16
+    assert digest == pixel_digest(Image(pixels[:, ::1].copy(order="F")))
+    changed = pixels.copy()
+    changed[0, 3, 4] ^= 1
+    others = (changed, pixels.reshape(1, 30, 20), pixels.astype(np.uint16), pixels[:, ::-1])
+    assert len({digest, *(pixel_digest(Image(other)) for other in others)}) == 5
