@@ -19,6 +19,11 @@ from delineate.model_file import (
 )
 
 
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model.safetensors"
+
+
 def test_what_is_saved_is_loaded(path: Path) -> None:
     card, weights = example()
     save_model(path, card, weights)

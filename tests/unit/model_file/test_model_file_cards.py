@@ -20,6 +20,11 @@ from delineate.model_file import (
 )
 
 
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model.safetensors"
+
+
 @pytest.mark.parametrize(
     "held",
     [
