@@ -133,10 +133,16 @@ def test_image_and_mask_are_augmented_alike(tiny_plan: PlanMaker, tiny_cases: Ca
 
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 24), (18, 22)])
+@pytest.mark.parametrize("rotation_degrees", [0, 1e-6])  # the least turn is cut with room for all around it
 def test_patches_are_cut_outs_inside_the_image_from_edge_to_edge(
-    tiny_plan: PlanMaker, size: tuple[int, int]
+    tiny_plan: PlanMaker, size: tuple[int, int], rotation_degrees: float
 ) -> None:
-    plan = tiny_plan(channels=2, preprocessing={"mode": "patch", "size": size}, training={"batch_size": 8})
+    plan = tiny_plan(
+        channels=2,
+        preprocessing={"mode": "patch", "size": size},
+        augmentation={"rotation_degrees": rotation_degrees},
+        training={"batch_size": 8},
+    )
     found = corners(numbered(30, 41), plan, 60)
     tops, lefts = {top for top, _ in found}, {left for _, left in found}
     assert (min(tops), max(tops)) == (0, 30 - size[0])

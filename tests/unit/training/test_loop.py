@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from delineate.errors import Interrupted, OutputError, TrainingError
@@ -19,6 +21,7 @@ from delineate.image import IGNORED
 from delineate.plan import Plan
 from delineate.training.batches import batch_at
 from delineate.training.cache import CachedCase
+from delineate.training.checkpoint import ENTRY
 from delineate.training.history import HistoryRow, read_history
 from delineate.training.loop import Progress, Trained, Trainer, Watcher, fit, hard_dice
 from delineate.training.optimization import learning_rate_at
@@ -139,6 +142,26 @@ def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(
     assert saved[-1] is True
     found = fit(plan, cases, cases[:2], folder, resume=True)
     assert_same(found, expected)
+
+
+def test_a_checkpoint_is_written_about_once_a_minute(
+    tiny_plan: PlanMaker, tiny_cases: CaseMaker, run: Callable[[str], Path]
+) -> None:
+    folder = run("run")
+    found: list[int | None] = []
+
+    def look(progress: Progress, row: HistoryRow | None) -> None:
+        path = folder / "checkpoints" / "last.safetensors"
+        if not path.exists():
+            found.append(None)
+            return
+        with safe_open(path, framework="pt") as stream:
+            found.append(json.loads(stream.metadata()[ENTRY])["step"])
+
+    # 25 s a step: after the third, then 25 s later begins the next minute
+    plan = tiny_plan(training={"evaluations": 1})
+    fit(plan, tiny_cases(), [], folder, watcher=look, clock=ticking(25.0))
+    assert found == [None] * 3 + [3] * 3 + [6] * 3 + [9] * 3
 
 
 def test_the_seed_decides_all(
