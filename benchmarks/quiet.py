@@ -11,7 +11,7 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 ALLOWED_SHARE = 0.06  # of one core's time, by others
-PAUSE_SECONDS = 10.0
+LOOK_SECONDS = 1.0
 
 
 @dataclass
@@ -38,22 +38,29 @@ class Quiet:
     disturbed: int = 0
 
     def measure(self, measurement: Callable[[], Result]) -> Result:
-        """The result of the first undisturbed call."""
+        """The result of the first undisturbed call, begun when others are at rest."""
         while True:
-            start, before = time.monotonic(), self._by_others()
-            result = measurement()
-            elapsed = time.monotonic() - start
-            share = (self._by_others() - before) / elapsed
-            if share <= ALLOWED_SHARE:
+            self._await_rest()
+            start = time.monotonic()
+            share, result = self._share_of_others(measurement)
+            if share <= ALLOWED_SHARE or self.patience_s <= 0:
                 self.taken += 1
-                return result
-            if self.patience_s <= 0:
-                self.taken += 1
-                self.disturbed += 1
+                self.disturbed += share > ALLOWED_SHARE
                 return result
             self.repeated += 1
-            time.sleep(PAUSE_SECONDS)
-            self.patience_s -= elapsed + PAUSE_SECONDS
+            self.patience_s -= time.monotonic() - start
+
+    def _await_rest(self) -> None:
+        while self.patience_s > 0:
+            share, _ = self._share_of_others(lambda: time.sleep(LOOK_SECONDS))
+            self.patience_s -= LOOK_SECONDS
+            if share <= ALLOWED_SHARE:
+                return
+
+    def _share_of_others(self, measurement: Callable[[], Result]) -> tuple[float, Result]:
+        start, before = time.monotonic(), self._by_others()
+        result = measurement()
+        return (self._by_others() - before) / (time.monotonic() - start), result
 
     def _by_others(self) -> float:
         """Seconds of processor time that others, and the host's other guests, have had since the start."""
