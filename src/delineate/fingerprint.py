@@ -164,6 +164,9 @@ def _likeness(atlases: npt.NDArray[np.float64], axis: int) -> float:
         atlas / np.maximum(np.linalg.norm(atlas, axis=(1, 2), keepdims=True), 1e-9) for atlas in atlases
     )
     plain = float((first * second).sum())
+    if plain <= 0:  # too few cases to compare halves: one with itself
+        first = second = (atlases[0] + atlases[1]) / max(float(np.linalg.norm(atlases[0] + atlases[1])), 1e-9)
+        plain = float((first * second).sum())
     return float((first * np.flip(second, axis)).sum()) / plain if plain > 0 else 1.0
 
 

@@ -18,7 +18,7 @@ from delineate.errors import PlanError
 from delineate.files import write_text
 from delineate.image import Colour, LabelSet
 from delineate.losses import LossSettings
-from delineate.networks.settings import UNetSettings
+from delineate.networks.settings import UNetSettings, most_parameters
 
 MAXIMUM_PARAMETERS = 500_000_000
 MAXIMUM_SIDE = 8192
@@ -151,8 +151,6 @@ class Plan(_Section):
 
     def _misfits(self) -> Iterator[str]:
         """What cannot be together, each as a sentence that names the fields."""
-        from delineate.networks.unet import most_parameters  # noqa: PLC0415  heavy
-
         data, preprocessing, network = self.data, self.preprocessing, self.network
         try:
             LabelSet.of(*data.labels)

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from delineate.image import IGNORED
-from delineate.losses import LossSettings, cross_entropy, segmentation_loss, soft_dice
+from delineate.losses import LossSettings
+from delineate.losses.segmentation import cross_entropy, segmentation_loss, soft_dice
 
 monai_losses = pytest.importorskip("monai.losses")
 

@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from delineate.networks import CLASSIC, UNetSettings
 from delineate.networks.blocks import ConvolutionBlock, UpConvolution, UpNearest
-from delineate.networks.unet import UNet, most_parameters, parameter_count
+from delineate.networks.settings import most_parameters
+from delineate.networks.unet import UNet, parameter_count
 
 SMALL = UNetSettings(input_channels=1, output_channels=1, widths=(4, 6, 8))
 

@@ -36,8 +36,9 @@ class Model:
 
     def __init__(self, card: ModelCard, weights: dict[str, torch.Tensor]) -> None:
         self.card = card
-        network = UNet(card.plan.network)
-        network.load_state_dict(weights)
+        with torch.device("meta"):  # no weights are drawn that the given ones would replace
+            network = UNet(card.plan.network)
+        network.load_state_dict(weights, assign=True)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
         self._bf16 = card.training.precision == "bf16" and has_fast_bf16()

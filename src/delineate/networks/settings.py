@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,3 +45,12 @@ class UNetSettings(BaseModel):
 
 CLASSIC = UNetSettings(input_channels=1, output_channels=1, widths=(32, 64, 128, 256, 512))
 """The net of the widely copied Keras script: 7,759,521 parameters."""
+
+
+def most_parameters(settings: UNetSettings) -> int:
+    """An upper bound of the number of parameters, by arithmetic alone."""
+    widths = (settings.input_channels * settings.stem**2, *settings.widths)
+    depth = max(settings.convolutions, settings.decoder_convolutions)
+    encoder = sum((10 * a + 9 * b * depth + 8 * depth) * b for a, b in pairwise(widths))
+    decoder = sum((4 * b + 20 * a + 9 * a * depth + 8 * depth) * a for a, b in pairwise(settings.widths))
+    return encoder + decoder + (settings.widths[0] + 1) * settings.output_channels * settings.stem**2

@@ -70,15 +70,6 @@ def parameter_count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def most_parameters(settings: UNetSettings) -> int:
-    """An upper bound of the number of parameters, by arithmetic alone."""
-    widths = (settings.input_channels * settings.stem**2, *settings.widths)
-    depth = max(settings.convolutions, settings.decoder_convolutions)
-    encoder = sum((10 * a + 9 * b * depth + 8 * depth) * b for a, b in pairwise(widths))
-    decoder = sum((4 * b + 20 * a + 9 * a * depth + 8 * depth) * a for a, b in pairwise(settings.widths))
-    return encoder + decoder + (settings.widths[0] + 1) * settings.output_channels * settings.stem**2
-
-
 def _block(settings: UNetSettings, channels: int, width: int, convolutions: int) -> ConvolutionBlock:
     bias = settings.normalization == "none"
     inputs = [channels] + [width] * (convolutions - 1)

@@ -20,7 +20,7 @@ from delineate.files import output_error
 from delineate.image import IGNORED
 from delineate.inference.hardware import has_fast_bf16
 from delineate.inference.windows import predict_windows
-from delineate.losses import segmentation_loss
+from delineate.losses.segmentation import segmentation_loss
 from delineate.networks.unet import UNet
 from delineate.plan import Plan
 from delineate.training.batches import Batch, batch_at

@@ -6,30 +6,12 @@ Masks are `(N, H, W)` uint8: 0 background, 1…n the labels, `IGNORED` where not
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
 from delineate.image import IGNORED
-
-
-class LossSettings(BaseModel):
-    """Weights of the loss's parts.
-
-    Attributes:
-        cross_entropy: Weight of the mean cross-entropy a pixel (binary for one label).
-        dice: Weight of one minus soft Dice.
-        dice_per_image: Dice of each image, then their mean (as images are scored), or one Dice of the batch.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    cross_entropy: Annotated[float, Field(ge=0, le=100)] = 1.0
-    dice: Annotated[float, Field(ge=0, le=100)] = 1.0
-    dice_per_image: bool = False
+from delineate.losses.settings import LossSettings
 
 
 def segmentation_loss(logits: Tensor, mask: Tensor, settings: LossSettings) -> Tensor:

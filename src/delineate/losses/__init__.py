@@ -1,0 +1,5 @@
+"""What training makes small."""
+
+from delineate.losses.settings import LossSettings
+
+__all__ = ["LossSettings"]
