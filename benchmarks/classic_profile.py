@@ -18,7 +18,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from delineate.training.batches import Batch
-from delineate.training.loop import Trainer
+from delineate.training.trainer import Trainer
 
 BATCH, OPTIMIZER = "making the batch", "optimizer"
 PARTS = {

@@ -27,7 +27,7 @@ from delineate.fingerprint import Fingerprint
 from delineate.networks.unet import parameter_count
 from delineate.planner import Length, make_plan
 from delineate.training.cache import CachedCase
-from delineate.training.loop import Trainer
+from delineate.training.trainer import Trainer
 
 SIDE, CASES = 128, 80
 WARMUP_STEPS = 3

@@ -6,6 +6,7 @@ Sizes are `(height, width)` in pixels, times in seconds.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -172,6 +173,9 @@ class Plan(_Section):
                     yield f"preprocessing.{name} needs one number a channel: {data.channels}, not {given}"
         if most_parameters(network) > MAXIMUM_PARAMETERS:
             yield f"network.widths make a net of more than {MAXIMUM_PARAMETERS:,} parameters"
+        coarsest = math.prod(side // network.stride for side in preprocessing.size)
+        if network.normalization == "batch" and self.training.batch_size * coarsest == 1:
+            yield "training.batch_size must be 2 or more: the net's coarsest level is a single pixel"
         if not self.loss.cross_entropy and not self.loss.dice:
             yield "loss.cross_entropy and loss.dice are both 0, so that there is nothing to learn"
 

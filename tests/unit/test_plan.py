@@ -509,3 +509,14 @@ def test_outputs(labels: int, outputs: int) -> None:
 
 def test_labels_take_the_values_from_one() -> None:
     assert [(label.name, label.value) for label in PLAN.data.label_set] == [("liver", 1), ("spleen", 2)]
+
+
+def test_batch_normalization_needs_more_than_one_value() -> None:
+    values = PLAN.model_dump(mode="json")
+    values["network"] |= {"normalization": "batch", "widths": [8, 16, 32, 64, 64]}
+    values["preprocessing"]["size"] = [16, 16]
+    values["training"]["batch_size"] = 1
+    with pytest.raises(PlanError, match=r"training\.batch_size must be 2 or more"):
+        from_yaml(yaml.safe_dump(values))
+    values["training"]["batch_size"] = 2
+    assert from_yaml(yaml.safe_dump(values)).training.batch_size == 2

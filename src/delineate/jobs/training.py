@@ -32,8 +32,9 @@ from delineate.plan import Plan, read_plan, write_plan
 from delineate.planner import Length, Preset
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow
-from delineate.training.loop import Trained, fit, precision_for
+from delineate.training.loop import Trained, fit
 from delineate.training.speed import measure_steps
+from delineate.training.trainer import precision_for
 
 PLAN_NAME, SPLITS_NAME = "plan.yaml", "splits.json"
 NO_STEPS = "  steps: null"

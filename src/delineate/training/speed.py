@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
-from delineate.training.loop import WATCHED_CASES, Trainer
+from delineate.training.loop import WATCHED_CASES
+from delineate.training.trainer import Trainer
 
 WARMUP_STEPS = 2
 LEAST_STEPS = 10

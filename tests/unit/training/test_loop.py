@@ -23,8 +23,9 @@ from delineate.training.batches import batch_at
 from delineate.training.cache import CachedCase
 from delineate.training.checkpoint import ENTRY
 from delineate.training.history import HistoryRow, read_history
-from delineate.training.loop import Progress, Trained, Trainer, Watcher, fit, hard_dice
+from delineate.training.loop import Progress, Trained, Watcher, fit
 from delineate.training.optimization import learning_rate_at
+from delineate.training.trainer import Trainer, hard_dice
 
 PlanMaker = Callable[..., Plan]
 CaseMaker = Callable[..., list[CachedCase]]

@@ -1,0 +1,164 @@
+"""A network with its optimizer, ready to take steps."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from delineate.errors import TrainingError
+from delineate.image import IGNORED
+from delineate.inference.hardware import has_fast_bf16
+from delineate.inference.windows import predict_windows
+from delineate.losses.segmentation import segmentation_loss
+from delineate.networks.unet import UNet
+from delineate.plan import Plan
+from delineate.training.batches import Batch, batch_at
+from delineate.training.cache import CachedCase
+from delineate.training.history import HistoryRow
+from delineate.training.memory import keep_freed_memory
+from delineate.training.optimization import build_optimizer, learning_rate_at
+
+
+@dataclass
+class State:
+    """Everything that changes while training, in one place; losses and dices are those since the last row."""
+
+    network: UNet
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+    history: list[HistoryRow] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    dices: list[float] = field(default_factory=list)
+
+
+def precision_for(plan: Plan) -> Literal["bf16", "fp32"]:
+    """The precision that the plan means on this machine."""
+    if plan.training.precision == "auto":
+        return "bf16" if has_fast_bf16() else "fp32"
+    return plan.training.precision
+
+
+class Trainer:
+    """A network with its optimizer on a device, ready to take steps.
+
+    Args:
+        plan: With its number of steps settled, or the steps given here.
+        cases: The training cases.
+        steps: Length of the schedule.
+    """
+
+    def __init__(self, plan: Plan, cases: Sequence[CachedCase], steps: int) -> None:
+        self.plan, self.cases, self.steps = plan, cases, steps
+        self.precision = precision_for(plan)
+        keep_freed_memory()
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        self._fabric = Fabric(
+            accelerator="auto",
+            devices=1,
+            precision="bf16-mixed" if self.precision == "bf16" else "32-true",
+        )
+        torch.manual_seed(plan.training.seed)
+        network = UNet(plan.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs miss this form
+        optimizer = build_optimizer(network, plan.training)
+        wrapped, self._optimizer = self._fabric.setup(network, optimizer)
+        self._wrapped = wrapped
+        self.state = State(network, optimizer)
+
+    def batch(self) -> Batch:
+        """The batch of the next step."""
+        return batch_at(self.state.step, self.cases, self.plan, self._fabric.device)
+
+    def take_step(self) -> tuple[float, float]:
+        """Learn from the next batch.
+
+        Returns:
+            The loss, and the Dice of the batch over foreground pixels.
+
+        Raises:
+            TrainingError: The loss or its gradient is not a number; step and cases are named, the weights
+                not touched.
+        """
+        state, training = self.state, self.plan.training
+        batch = self.batch()
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate_at(state.step, self.steps, training)
+        logits = cast(Tensor, self._wrapped(images))
+        loss = segmentation_loss(logits, batch.masks, self.plan.loss)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise self._nonsense(f"The loss is {value}", batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        self._fabric.backward(loss)
+        if not _is_finite(state.network):
+            raise self._nonsense("The net's gradients or statistics overflow", batch)
+        self._optimizer.step()
+        state.step += 1
+        return value, hard_dice(logits.detach(), batch.masks)
+
+    def _nonsense(self, what: str, batch: Batch) -> TrainingError:
+        return TrainingError(
+            f"{what} at step {self.state.step + 1}, on the batch of {', '.join(batch.names)}. "
+            "Look at these images for extreme values, or lower "
+            "training.learning_rate in a copy of plan.yaml and train with --plan."
+        )
+
+    def validation_dice(self, cases: Sequence[CachedCase]) -> float | None:
+        """Mean Dice of the model-to-be at the working size; None where no case has a labelled pixel."""
+        network = self.state.network.eval()
+
+        def predictor(batch: Tensor) -> Tensor:
+            with self._fabric.autocast():
+                logits: Tensor = network(batch.contiguous(memory_format=torch.channels_last))
+            return logits.float()
+
+        scores = []
+        with torch.inference_mode():
+            for case in cases:
+                image = case.normalized().to(self._fabric.device)
+                if self.plan.preprocessing.mode == "whole":
+                    logits = predictor(image[None])
+                else:
+                    size, overlap = self.plan.preprocessing.size, self.plan.prediction.overlap
+                    logits = predict_windows(predictor, image, size, overlap)[None]
+                if bool(((case.mask != 0) & (case.mask != IGNORED)).any()):
+                    scores.append(hard_dice(logits, case.mask[None].to(logits.device)))
+        network.train()
+        return sum(scores) / len(scores) if scores else None
+
+
+def _is_finite(network: UNet) -> bool:
+    """Whether gradients, with their squares as optimizers take them, and running statistics are numbers."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    statistics = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    return bool(torch.stack([tensor.norm() for tensor in gradients + statistics]).isfinite().all())
+
+
+def hard_dice(logits: Tensor, masks: Tensor) -> float:
+    """Dice of decided pixels over the whole batch, mean over the labels that occur; 1 where none does.
+
+    Args:
+        logits: `(N, K, H, W)`.
+        masks: `(N, H, W)` uint8.
+
+    Returns:
+        In [0, 1].
+    """
+    scored = masks != IGNORED
+    found = (logits[:, 0] > 0).to(masks.dtype) if logits.shape[1] == 1 else logits.argmax(1).to(masks.dtype)
+    labels = max(1, logits.shape[1] - 1)
+    dice = []
+    for value in range(1, labels + 1):
+        reference, prediction = masks == value, (found == value) & scored
+        total = int(reference.sum()) + int(prediction.sum())
+        if total:
+            dice.append(2 * int((reference & prediction).sum()) / total)
+    return sum(dice) / len(dice) if dice else 1.0
