@@ -179,14 +179,17 @@ class Plan(_Section):
         if not self.loss.cross_entropy and not self.loss.dice:
             yield "loss.cross_entropy and loss.dice are both 0, so that there is nothing to learn"
 
-    def with_steps(self, steps: int) -> Plan:
-        """This plan with its number of steps settled.
+    def with_steps(self, steps: int, evaluations: int | None = None) -> Plan:
+        """This plan with its number of steps settled, and that of the looks on the way if it is given.
 
         Raises:
-            PlanError: The number is out of its range.
+            PlanError: A number is out of its range.
         """
+        values = self.training.model_dump() | {"steps": steps}
+        if evaluations is not None:
+            values["evaluations"] = evaluations
         try:
-            training = TrainingPlan.model_validate({**self.training.model_dump(), "steps": steps})
+            training = TrainingPlan.model_validate(values)
         except ValidationError as error:
             raise plan_error("The plan", error) from error
         return self.model_copy(update={"training": training})

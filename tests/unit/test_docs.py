@@ -218,3 +218,26 @@ def test_python_in_the_text_is_python_and_uses_what_exists(page: Path, block: st
             and node.value.id == "delineate"
         ):
             assert node.attr in delineate.__all__
+
+
+def source_texts() -> str:
+    """All texts in the source, each on a line, with a blank where a value is put in."""
+    texts = []
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            values = [part.value if isinstance(part, ast.Constant) else " " for part in parts]
+            texts.append(" ".join("".join(value for value in values if isinstance(value, str)).split()))
+    return "\n".join(text for text in texts if text)
+
+
+def test_quoted_messages_are_said_somewhere() -> None:
+    """Of each message in the first column three words in a row stand in the source."""
+    said = source_texts()
+    tables = re.findall(r"^\| (`[^|]+`) \|", prose(ROOT / "docs" / "how-to" / "messages.md"), re.MULTILINE)
+    quotes = [quote for cell in tables for quote in re.findall(r"`([^`]+)`", cell)]
+    assert len(quotes) > 40
+    for quote in quotes:
+        words = quote.replace("…", " ").split()
+        runs = [" ".join(words[at : at + 3]) for at in range(max(1, len(words) - 2))]
+        assert any(run in said for run in runs), quote

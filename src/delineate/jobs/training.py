@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch
 
 from delineate.dataset.naming import counted
 from delineate.dataset.split import write_splits
-from delineate.errors import DataError, Interrupted, OutputError, UsageError
+from delineate.errors import DataError, Interrupted, OutputError, PlanError, UsageError
 from delineate.evaluation.figures import CurvePoint
 from delineate.evaluation.model_scores import model_scores
 from delineate.files import free_folder, new_folder, output_error, probe_writable, write_text
@@ -28,7 +29,7 @@ from delineate.jobs.source import Facts, Log, Parts, Source, measured
 from delineate.jobs.watching import Watchers
 from delineate.jobs.wishes import Wishes, planned_for, refuse_contradictions
 from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
-from delineate.plan import Plan, read_plan, write_plan
+from delineate.plan import Plan, from_yaml, read_plan, write_plan
 from delineate.planner import Length, Preset
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow
@@ -37,7 +38,6 @@ from delineate.training.speed import measure_steps
 from delineate.training.trainer import precision_for
 
 PLAN_NAME, SPLITS_NAME = "plan.yaml", "splits.json"
-NO_STEPS = "  steps: null"
 NOTHING_CHOSEN = (
     "Nothing was chosen by it: the plan was made from the training part alone, the weights are those of the "
     "last step, and the threshold was set beforehand."
@@ -244,16 +244,21 @@ class _Job:
         self.reporter.say(
             f"One step takes {speed.step_seconds:.3g} s here, so {speed.steps} of them fill the budget."
         )
+        settled = plan.with_steps(speed.steps, speed.evaluations)
         path = self.folder / PLAN_NAME
         text = path.read_text(encoding="utf-8")
-        lines = [
-            f"  steps: {speed.steps}{line.removeprefix(NO_STEPS)}" if line.startswith(NO_STEPS) else line
-            for line in text.splitlines()
-        ]
-        write_text(path, "\n".join(lines) + "\n")
-        if read_plan(path) != plan.with_steps(speed.steps):  # a plan written by hand in another style
-            write_plan(path, plan.with_steps(speed.steps))
-        return plan.with_steps(speed.steps)
+        for name in ("steps", "evaluations"):
+            before, after = (f"\n  {name}: {json.dumps(getattr(p.training, name))}" for p in (plan, settled))
+            text = text.replace(before, after, 1)
+        try:
+            as_told = from_yaml(text) == settled
+        except PlanError:
+            as_told = False
+        if as_told:  # the comments are kept
+            write_text(path, text)
+        else:  # a plan written by hand in another style
+            write_plan(path, settled)
+        return settled
 
     def _card(self, plan: Plan, trained: Trained) -> ModelCard:
         return ModelCard(

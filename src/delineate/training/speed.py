@@ -14,6 +14,7 @@ from delineate.training.trainer import Trainer
 
 WARMUP_STEPS = 2
 LEAST_STEPS = 10
+LOOK_SHARE = 0.1  # of the budget at most goes into looking at the validation part
 MARGIN = 0.97  # a share of the budget is left for checkpoints and a busier machine
 
 
@@ -23,11 +24,13 @@ class Speed:
 
     Attributes:
         steps: That fit into the budget.
+        evaluations: Looks at the validation part: the plan's, or as many as take a tenth of the budget.
         step_seconds: Median of the timed steps.
         look_seconds: One evaluation of the validation part on the way.
     """
 
     steps: int
+    evaluations: int
     step_seconds: float
     look_seconds: float
 
@@ -68,6 +71,9 @@ def measure_steps(
         before = clock()
         trainer.validation_dice(validation[:2])
         look = (clock() - before) / min(2, len(validation)) * min(WATCHED_CASES, len(validation))
-    left = MARGIN * budget_s - (clock() - start) - plan.training.evaluations * look
+    looks = plan.training.evaluations
+    if look > 0:
+        looks = max(1, min(looks, int(LOOK_SHARE * budget_s / look)))
+    left = MARGIN * budget_s - (clock() - start) - looks * look
     step = statistics.median(seconds)
-    return Speed(max(LEAST_STEPS, int(left / step)), step, look)
+    return Speed(max(LEAST_STEPS, int(left / step)), looks, step, look)

@@ -11,7 +11,7 @@ import torch
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
 from delineate.training.loop import fit
-from delineate.training.speed import measure_steps
+from delineate.training.speed import Speed, measure_steps
 
 PlanMaker = Callable[..., Plan]
 CaseMaker = Callable[..., list[CachedCase]]
@@ -29,30 +29,36 @@ def ticking() -> Callable[[], float]:
 
 
 @pytest.mark.parametrize(
-    ("budget_s", "validation", "steps", "look_s"),
+    ("budget_s", "validation", "steps", "looks", "look_s"),
     [
         # eight timed steps of 1 s fill 8 s: 970 less the 17 s that the clock was looked at
-        (1000, 0, 953, 0),
+        (1000, 0, 953, 10, 0),
         # one look at two of six cases took 1 s, so all six 3 s, ten times; two more seconds went by
-        (1000, 6, 970 - 19 - 30, 3),
-        (1000, 1, 970 - 19 - 10, 1),
-        # at most 32 cases are looked at on the way
-        (1000, 70, 970 - 19 - 160, 16),
+        (1000, 6, 970 - 19 - 30, 10, 3),
+        (1000, 1, 970 - 19 - 10, 10, 1),
+        # at most 32 cases are looked at on the way, and no longer than a tenth of the budget
+        (1000, 70, 970 - 19 - 6 * 16, 6, 16),
         # at least three steps are timed: 19.4 less 7
-        (20, 0, 12, 0),
-        # never fewer than ten steps
-        (5, 6, 10, 3),
+        (20, 0, 12, 10, 0),
+        # never fewer than ten steps and one look
+        (5, 6, 10, 1, 3),
         # 3 % of 200 s are six steps: 194 less 13
-        (200, 0, 181, 0),
+        (200, 0, 181, 10, 0),
     ],
 )
 def test_steps_fill_the_budget(
-    tiny_plan: PlanMaker, tiny_cases: CaseMaker, budget_s: float, validation: int, steps: int, look_s: float
+    tiny_plan: PlanMaker,
+    tiny_cases: CaseMaker,
+    budget_s: float,
+    validation: int,
+    steps: int,
+    looks: int,
+    look_s: float,
 ) -> None:
     plan = tiny_plan(training={"steps": None, "budget_s": budget_s})
     cases = tiny_cases()
     speed = measure_steps(plan, cases, tiny_cases(validation), clock=ticking())
-    assert (speed.steps, speed.step_seconds, speed.look_seconds) == (steps, 1, look_s)
+    assert speed == Speed(steps, looks, 1, look_s)
 
 
 def test_measuring_leaves_no_trace(tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path) -> None:
