@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from delineate.jobs.duration import in_words
@@ -127,11 +127,11 @@ class ConsoleReporter(Reporter):
         if self._stage != "training":
             self._clear()
             self._bar = Progress(
-                TextColumn("training"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.percentage:>3.0f} %"),
-                TextColumn("{task.fields[numbers]}"),
+                TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
+                BarColumn(bar_width=None, table_column=Column(ratio=1)),
+                TextColumn("{task.fields[numbers]}", table_column=Column(no_wrap=True)),
                 console=self._errors,
+                expand=True,
                 transient=True,
                 auto_refresh=False,
             )
@@ -141,8 +141,8 @@ class ConsoleReporter(Reporter):
         if self._bar is not None and (now - self._last_line > 0.2 or row is not None):
             self._last_line = now
             numbers = (
-                f"loss {progress.loss:.3f} · Dice {progress.train_dice:.3f} · validation {dice} · "
-                f"{progress.images_per_second:.0f} images/s · {in_words(progress.seconds_left)} left"
+                f"loss {progress.loss:.2f} · Dice {progress.train_dice:.3f} · validation {dice} · "
+                f"{progress.images_per_second:.0f} img/s · {in_words(progress.seconds_left)} left"
             )
             self._bar.update(self._bar.task_ids[0], completed=progress.step, numbers=numbers, refresh=True)
         if progress.step >= progress.steps:

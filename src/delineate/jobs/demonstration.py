@@ -13,7 +13,7 @@ from delineate.jobs.training import Run, train
 
 FOLDER = "delineate-demo"
 KIND, COUNT, NEW, SIZE = "ultrasound", 120, 4, (128, 128)
-BUDGET_S = 75.0
+BUDGET_S = 60.0
 CLASSIC_KIND, CLASSIC_COUNT, CLASSIC_EPOCHS = "noise", 100, 50
 
 
