@@ -5,7 +5,7 @@ Dice is shown, so that the picture is neither the best nor the worst of what the
 
     .venv/bin/python docs/images/make_result.py [FOLDER]
 
-FOLDER keeps the runs, so that the picture can be drawn again without training; by default they are thrown away.
+FOLDER keeps the runs, so that the picture can be drawn again without training; by default they vanish.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from delineate.evaluation.overlays import draw_overlay
 from delineate.evaluation.tables import read_cases_csv
 from delineate.image import Image, Mask
 
-EPOCHS = {"ultrasound": 40, "nuclei": 30, "organs": 80}
-COUNT, SIZE = 120, (128, 128)
-PANEL_PX, CAPTION_PX, GAP_PX = 330, 30, 8
+EPOCHS = {"ultrasound": 40, "nuclei": 40, "organs": 100}
+COUNT, SIZE = 60, (128, 128)
+PANEL_PX, CAPTION_PX, GAP_PX = 480, 40, 12
 GREYS, SHADES = 48, 8
 TARGET = Path(__file__).with_name("result.png")
 
@@ -71,7 +71,7 @@ def draw(folder: Path) -> None:
     width = len(panels) * PANEL_PX + (len(panels) - 1) * GAP_PX
     picture = Pictures.new("RGB", (width, PANEL_PX + CAPTION_PX), "white")
     pen = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(size=16)
+    font = ImageFont.load_default(size=22)
     for position, (shown, caption) in enumerate(panels):
         left = position * (PANEL_PX + GAP_PX)
         picture.paste(shown, (left, 0))
