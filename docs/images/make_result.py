@@ -35,7 +35,9 @@ TARGET = Path(__file__).with_name("result.png")
 def panel(kind: str, folder: Path) -> tuple[Pictures.Image, str]:
     """The held-out case of median Dice with both outlines, and the line to stand below it."""
     run = folder / f"run-{kind}"
-    if not run.exists():
+    if (run / "plan.yaml").exists() and not (run / "model.safetensors").exists():
+        delineate.resume(run)
+    elif not run.exists():
         data = phantoms.write(kind, folder / kind, count=COUNT, size=SIZE)
         delineate.train(data, out=run, epochs=EPOCHS[kind])
     by_case: dict[str, list[float]] = {}

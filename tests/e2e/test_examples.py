@@ -32,7 +32,7 @@ def test_it_runs(name: str, tmp_path: Path) -> None:
         check=False,
         cwd=tmp_path,
         env=ENVIRONMENT | {"TMPDIR": str(tmp_path)},
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     for text in PROMISED[name]:
