@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,12 +17,23 @@ from delineate.jobs.reporter import Reporter
 
 if TYPE_CHECKING:
     from delineate.dataset.check_report import CheckReport
-    from delineate.evaluation.summary import MeanOverLabels, Statistics, Summary
+    from delineate.evaluation.summary import Summary
     from delineate.planner import Planned
     from delineate.training.history import HistoryRow
     from delineate.training.loop import Progress as TrainingProgress
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
+
+
+class _Estimate(Protocol):
+    """A mean with its interval, of an evaluation or of a model file."""
+
+    @property
+    def mean(self) -> float: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
 
 
 def results() -> Console:
@@ -196,9 +207,9 @@ def show_summary(console: Console, summary: Summary) -> None:
         dice, distance, surface = (label.metrics[metric] for metric in ("dice", "hd95_px", "nsd"))
         table.add_row(
             Text(label.name),
-            _estimate(dice),
-            "–" if distance is None else f"{distance.mean:.1f}",
-            "–" if surface is None else f"{surface.mean:.3f}",
+            estimate_text(dice),
+            mean_text(distance, digits=1),
+            mean_text(surface),
             str(label.missed),
             str(label.false_alarms),
         )
@@ -209,14 +220,20 @@ def show_summary(console: Console, summary: Summary) -> None:
         console.print(f"There was nothing to find in {summary.cases} cases, so there is no Dice{accuracy}.")
     else:
         console.print(
-            Text(f"Mean Dice {_estimate(headline)}{accuracy}, on {summary.cases} cases", "bold"),
+            Text(f"Mean Dice {estimate_text(headline)}{accuracy}, on {summary.cases} cases", "bold"),
             soft_wrap=True,
         )
     if summary.interval_note:
         console.print(Text(summary.interval_note, "dim"), soft_wrap=True)
 
 
-def _estimate(found: Statistics | MeanOverLabels | None) -> str:
-    if found is None:
-        return "–"
-    return f"{found.mean:.3f}" + ("" if found.low is None else f" ({found.low:.3f} – {found.high:.3f})")
+def estimate_text(found: _Estimate | None) -> str:
+    """A mean and its interval, or a dash."""
+    if found is None or found.low is None:
+        return mean_text(found)
+    return f"{found.mean:.3f} ({found.low:.3f} – {found.high:.3f})"
+
+
+def mean_text(found: _Estimate | None, *, digits: int = 3) -> str:
+    """A mean alone, or a dash."""
+    return "–" if found is None else f"{found.mean:.{digits}f}"

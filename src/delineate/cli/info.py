@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from delineate.model_file import Estimate, ModelCard
+    from delineate.model_file import ModelCard
 
 
 def info(
@@ -34,6 +34,7 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
     from rich.table import Table  # noqa: PLC0415  quick --help
     from rich.text import Text  # noqa: PLC0415  likewise
 
+    from delineate.cli.console import estimate_text, mean_text  # noqa: PLC0415  likewise
     from delineate.jobs.duration import in_words  # noqa: PLC0415  likewise
 
     plan, data, training, scores = card.plan, card.fingerprint, card.training, card.scores
@@ -66,21 +67,18 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         Text(f"\nScored on the {scores.part} part: {scores.cases} cases, {scores.groups} groups", "bold")
     )
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("label")
-    for heading in ("Dice", "IoU", "HD95 px", "NSD", "missed", "alarms"):
-        table.add_column(heading, justify="right")
+    table.add_column("label", overflow="fold")
+    for heading in ("Dice (95 % interval)", "HD95 px", "NSD", "missed", "false alarms"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for label in scores.labels:
-        cells = [_cell(label.metrics.get(metric), metric) for metric in ("dice", "iou", "hd95_px", "nsd")]
-        table.add_row(Text(label.name), *cells, str(label.cases_missed), str(label.cases_false_alarm))
+        table.add_row(
+            Text(label.name),
+            estimate_text(label.metrics.get("dice")),
+            mean_text(label.metrics.get("hd95_px"), digits=1),
+            mean_text(label.metrics.get("nsd")),
+            str(label.cases_missed),
+            str(label.cases_false_alarm),
+        )
     console.print(table)
-    if scores.dice is not None:
-        console.print(f"mean Dice {_cell(scores.dice, 'dice')}; intervals of 95 %", markup=False)
+    console.print(f"Mean Dice {estimate_text(scores.dice)}", markup=False)
     console.print(scores.used_to_choose, markup=False, soft_wrap=True)
-
-
-def _cell(found: Estimate | None, metric: str) -> str:
-    if found is None:
-        return "–"
-    digits = 1 if metric == "hd95_px" else 3
-    text = f"{found.mean:.{digits}f}"
-    return text if found.low is None else f"{text} ({found.low:.{digits}f} – {found.high:.{digits}f})"
