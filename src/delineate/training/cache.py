@@ -1,13 +1,16 @@
-"""Cases decoded once, at their working size, in memory or, where they are too many, in a file of the run."""
+"""Cases decoded once, at their working size, in memory or, where they are too many, in files of the run."""
 
 from __future__ import annotations
 
+import mmap
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,6 +21,9 @@ from delineate.inference.preprocess import pad_to, resize_mask, to_working
 from delineate.plan import Plan
 
 MEMORY_BYTES = 1 << 30
+FIRST_SPILL_BYTES = 256 << 20
+MOST_SPILL_BYTES = 4 << 30  # each further file is twice as long, up to this
+ALIGNED_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -44,35 +50,64 @@ class CachedCase:
 
 
 class Store:
-    """Keeps tensors: in memory up to a limit, then in a file that vanishes with the process.
+    """Keeps tensors: in memory up to a limit, then in files that vanish with the process.
 
     Args:
-        folder: Where that file may be made.
+        folder: Where those files may be made.
         memory_bytes: The limit.
     """
 
     def __init__(self, folder: Path, memory_bytes: int = MEMORY_BYTES) -> None:
         self._folder = folder
         self._left_bytes = memory_bytes
+        self._spill: _Spill | None = None
 
     def keep(self, tensor: Tensor) -> Tensor:
         """The same values, wherever they now lie.
 
         Raises:
-            OutputError: The file cannot be written.
+            OutputError: A file cannot be written.
         """
         self._left_bytes -= tensor.nbytes
         if self._left_bytes >= 0:
             return tensor
         values = tensor.numpy()
         try:
-            with tempfile.TemporaryFile(dir=self._folder, prefix=".cache.") as stream:
-                stream.write(values.data)  # unlike tofile, says why it fails
-                stream.flush()
-                mapped = np.memmap(stream, dtype=values.dtype, mode="r+", shape=values.shape)
+            if self._spill is None or not self._spill.holds(values.nbytes):
+                length = FIRST_SPILL_BYTES if self._spill is None else 2 * self._spill.length
+                self._spill = _Spill(self._folder, max(values.nbytes, min(length, MOST_SPILL_BYTES)))
+            return torch.from_numpy(self._spill.add(values))
         except OSError as error:
             raise output_error(self._folder, error) from error
-        return torch.from_numpy(mapped)
+
+
+class _Spill:
+    """One nameless file of many arrays, mapped once: an open file an array would soon be too many.
+
+    The file has its length from the start, but takes room on the disk only as it is written.
+    """
+
+    def __init__(self, folder: Path, length: int) -> None:
+        self.length = length
+        self._used = 0
+        self._stream = tempfile.TemporaryFile(dir=folder, prefix=".cache.", buffering=0)  # noqa: SIM115  open until full
+        weakref.finalize(self, self._stream.close)
+        self._stream.truncate(length)
+        self._mapped = mmap.mmap(self._stream.fileno(), length)
+
+    def holds(self, more_bytes: int) -> bool:
+        """Whether so many bytes still fit in."""
+        return self._used + more_bytes <= self.length
+
+    def add(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """The same values, in the file."""
+        self._stream.seek(self._used)
+        left = values.data.cast("B")
+        while left:  # a write says why it fails; storing into the mapping would end the process
+            left = left[self._stream.write(left) :]
+        kept = np.ndarray(values.shape, values.dtype, self._mapped, self._used)
+        self._used += -(-values.nbytes // ALIGNED_BYTES) * ALIGNED_BYTES
+        return kept
 
 
 def build_cache(

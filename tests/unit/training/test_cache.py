@@ -15,6 +15,7 @@ from delineate.errors import DataError, OutputError
 from delineate.image import IGNORED, Image, LabelSet, Mask
 from delineate.inference.preprocess import resize, to_working
 from delineate.plan import Plan
+from delineate.training import cache
 from delineate.training.cache import CachedCase, Store, build_cache
 
 LABELS = LabelSet.of("a", "b", "c")
@@ -132,6 +133,51 @@ def test_the_store_says_where_its_values_lie(tmp_path: Path) -> None:
 def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"Cannot write .*gone: No such file"):
         Store(tmp_path / "gone", 0).keep(torch.zeros(4))
+
+
+def open_files() -> list[int]:
+    """The numbers of this process's open files, with one for looking at them."""
+    return [int(path.name) for path in Path("/dev/fd").iterdir()]
+
+
+@pytest.fixture
+def few_open_files() -> Iterator[None]:
+    """Not many more files may be open than already are."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(open_files())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 8, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("few_open_files")
+def test_many_tensors_need_few_open_files(tmp_path: Path) -> None:
+    store = Store(tmp_path, 0)
+    shapes = [(number % 7 + 1, 3) for number in range(300)]
+    kept = [store.keep(torch.full(shape, number)) for number, shape in enumerate(shapes)]
+    for number, (tensor, shape) in enumerate(zip(kept, shapes, strict=True)):
+        assert torch.equal(tensor, torch.full(shape, number))
+        assert tensor.data_ptr() % 64 == 0
+
+
+def test_a_full_file_is_followed_by_a_longer_one_and_none_outlives_its_tensors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "FIRST_SPILL_BYTES", 1000)
+    monkeypatch.setattr(cache, "MOST_SPILL_BYTES", 4000)
+    before = len(open_files())
+    store = Store(tmp_path, 0)
+    kept = [store.keep(torch.full((100,), number, dtype=torch.uint8)) for number in range(100)]
+    kept.append(store.keep(torch.arange(9000)))  # longer than any file would be
+    kept.append(store.keep(torch.tensor([7.5])))
+    assert [tensor[0].item() for tensor in kept] == [*range(100), 0, 7.5]
+    assert all((tensor == number).all() for number, tensor in enumerate(kept[:100]))
+    assert torch.equal(kept[100], torch.arange(9000))
+    # mapped: 1000, 2000 and 4000 bytes three times, one of its own and the last; that one is still open
+    assert len(open_files()) - before == 7 + 1
+    kept.clear()
+    del store
+    assert len(open_files()) == before
 
 
 @pytest.fixture
