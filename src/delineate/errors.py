@@ -82,5 +82,17 @@ class Interrupted(DelineateError):  # noqa: N818  it is a state to report, not a
         super().__init__(message)
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal asked to stop, as Ctrl-C does; no `except Exception` on the way swallows it.
+
+    Args:
+        signal_number: The signal.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        self.signal_number = signal_number
+        super().__init__(signal_number)
+
+
 class DelineateWarning(UserWarning):
     """Something the user should know that does not stop the work."""

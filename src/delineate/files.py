@@ -80,12 +80,12 @@ def new_folder(path: Path, what: str) -> Path:
         OutputError: It holds something already, is a file, or cannot be written.
     """
     if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file, but {what} needs a folder. Give another one with --out.")
+        raise OutputError(f"{path} is a file, but {what} needs a folder. Give another one.")
     try:
         if path.is_dir() and any(path.iterdir()):
             raise OutputError(
                 f"{path} is not empty, and {what} would be mixed with what is there. Nothing was touched. "
-                f"Give a new folder with --out, or remove this one first."
+                f"Give a new folder, or remove this one first."
             )
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -148,13 +148,13 @@ def sha256(path: Path) -> str:
 def output_error(path: Path, error: OSError) -> DelineateError:
     """The OSError of a write, said for the user."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        reason = "the disk is full. Free some space or give another folder with --out."
+        reason = "the disk is full. Free some space or give another folder."
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        reason = "it may not be written. Change its permissions or give another folder with --out."
+        reason = "it may not be written. Change its permissions or give another folder."
     elif error.errno == errno.ENAMETOOLONG:
         reason = "the name is too long for this file system. Rename the input or give a shorter --out."
     else:
-        reason = f"{error.strerror or error}. Give another folder with --out."
+        reason = f"{error.strerror or error}. Give another folder."
     return OutputError(f"Cannot write {path}: {reason}")
 
 

@@ -230,15 +230,20 @@ def to_yaml(plan: Plan, reasons: Mapping[str, str] | None = None) -> str:
 
 
 def _yaml_line(name: str, value: object, reason: str | None, *, indent: str) -> list[str]:
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
-    text = text.removesuffix("...\n").strip("\n")
-    if not text.isprintable():  # line breaks, even rare ones, would be folded into blanks: escape them
-        text = yaml.safe_dump(value, default_flow_style=True, default_style='"', width=10**6).strip()
-    line = f"{indent}{name}: {text}"
+    line = f"{indent}{name}: {_scalar(value)}"
     if reason is None:
         return [line]
     reason = " ".join(reason.split())
     return [f"{line}  # {reason}"] if len(line) + len(reason) < 108 else [f"{indent}# {reason}", line]
+
+
+def _scalar(value: object) -> str:
+    """A value on one line of YAML."""
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
+    text = text.removesuffix("...\n").strip("\n")
+    if not text.isprintable():  # line breaks, even rare ones, would be folded into blanks: escape them
+        text = yaml.safe_dump(value, default_flow_style=True, default_style='"', width=10**6).strip()
+    return text
 
 
 def from_yaml(text: str, source: str = "the plan") -> Plan:
@@ -281,6 +286,28 @@ def plan_error(source: str, error: ValidationError) -> PlanError:
         reason = found["msg"].removeprefix("Value error, ")
         faults.append(f"{place}: {reason}" if place else reason)
     return PlanError(f"{source} cannot be used: {'; '.join(faults)}.")
+
+
+def retold(text: str, plan: Plan, changed: Plan) -> str:
+    """The text of a plan with its training section changed, comments kept where its style allows.
+
+    Args:
+        text: Of `plan`.
+        plan: As it was.
+        changed: As it shall be, differing in `training` alone.
+
+    Returns:
+        YAML that reads back as `changed`.
+    """
+    kept = text
+    for name in TrainingPlan.model_fields:
+        before, after = getattr(plan.training, name), getattr(changed.training, name)
+        if before != after:
+            kept = kept.replace(f"\n  {name}: {_scalar(before)}", f"\n  {name}: {_scalar(after)}", 1)
+    try:
+        return kept if from_yaml(kept) == changed else to_yaml(changed)
+    except PlanError:
+        return to_yaml(changed)
 
 
 def read_plan(path: Path) -> Plan:

@@ -46,10 +46,21 @@ class Length:
     Attributes:
         budget_s: Wall-clock seconds.
         epochs: Times every training case is seen.
+
+    Raises:
+        PlanError: Both are given, or one is out of its range.
     """
 
     budget_s: float | None = None
     epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.budget_s is not None and self.epochs is not None:
+            raise PlanError("Give either a budget or a number of epochs, not both.")
+        if self.budget_s is not None and not 0 < self.budget_s <= 3_000_000:
+            raise PlanError(f"A budget of {self.budget_s:g} s cannot be kept: give from 1s to 800h.")
+        if self.epochs is not None and (type(self.epochs) is not int or not 1 <= self.epochs <= 100_000):
+            raise PlanError(f"{self.epochs!r} epochs are out of range: give a whole number, 1 to 100000.")
 
 
 @dataclass(frozen=True)
@@ -86,15 +97,8 @@ def make_plan(
         The plan; with a budget its steps are still to be measured.
 
     Raises:
-        PlanError: Both a budget and epochs are given, one of them or the seed is out of its range, or the
-            data have more channels than a net can take.
+        PlanError: The seed is out of its range, or the data have more channels than a net can take.
     """
-    if length.budget_s is not None and length.epochs is not None:
-        raise PlanError("Give either a budget or a number of epochs, not both.")
-    if length.budget_s is not None and not 0 < length.budget_s <= 3_000_000:
-        raise PlanError(f"A budget of {length.budget_s:g} s cannot be kept: give from 1s to 800h.")
-    if length.epochs is not None and not 1 <= length.epochs <= 100_000:
-        raise PlanError(f"{length.epochs} epochs are out of range: give from 1 to 100000.")
     try:
         if preset == "classic":
             return _classic(fingerprint, length, seed, precision)
@@ -234,8 +238,8 @@ def _augmentation(data: Fingerprint, *, whole: bool) -> tuple[AugmentationSettin
     )
     return settings, {
         "augmentation.rotation_degrees": turned,
-        "augmentation.flip_horizontal": share.format(data.mirrored_horizontally),
-        "augmentation.flip_vertical": share.format(data.mirrored_vertically),
+        "augmentation.flip_horizontal": share.format(min(1.0, data.mirrored_horizontally)),
+        "augmentation.flip_vertical": share.format(min(1.0, data.mirrored_vertically)),
     }
 
 
@@ -249,6 +253,8 @@ def _classic(
         "augmentation": "the script's ranges, here for image and mask alike",
         "loss": "the script's: cross-entropy alone",
     }
+    if data.mirrored_horizontally < ALIKE:
+        reasons["augmentation.flip_horizontal"] = "the script's; but these labels have sides: try false"
     if length == Length():
         length = Length(epochs=CLASSIC_EPOCHS)
     grey = data.colour in ("grey", "rgb")
@@ -292,7 +298,7 @@ def _length(
     length: Length, cases: int, batch_size: int, reasons: dict[str, str]
 ) -> tuple[int | None, float | None]:
     if length.epochs is None:
-        reasons["training.steps"] = "as many as fit into budget_s on this machine, measured"
+        reasons["training.steps"] = "as many as fit into budget_s here; null has them measured again"
         return None, length.budget_s or DEFAULT_BUDGET_S
     reasons["training.steps"] = f"{length.epochs} epochs of {cases} cases"
     return math.ceil(length.epochs * cases / batch_size), None

@@ -238,3 +238,39 @@ def test_a_run_logs_to_tensorboard(small_data: Path, command: Command, tmp_path:
     logs = list((tmp_path / "run" / "tensorboard").iterdir())
     assert len(logs) == 1
     assert b"validation/Dice" in logs[0].read_bytes()
+
+
+def test_a_test_set_that_was_learned_from_is_called_no_test(
+    small_data: Path, command: Command, tmp_path: Path
+) -> None:
+    done = command("train", small_data, "--test", small_data, "--epochs", "1", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "learned from 15 of these 15 cases" in " ".join(done.stderr.split())
+    assert (
+        "learned from 15 of these 15 cases" in (tmp_path / "run" / "evaluation" / "report.html").read_text()
+    )
+    scores = delineate.load(tmp_path / "run").card.scores
+    assert scores is not None
+    assert "learned from 15 of these 15 cases" in scores.used_to_choose
+
+
+def test_labels_can_be_renamed_in_a_plan(
+    finished_run: Path, small_data: Path, command: Command, tmp_path: Path
+) -> None:
+    text = (finished_run / "plan.yaml").read_text()
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(text.replace("labels: [lesion]", "labels: [polyp]"))
+    done = command("train", small_data, "--plan", plan, "--out", tmp_path / "run", "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    assert delineate.load(tmp_path / "run").labels.names == ("polyp",)
+    kept = (tmp_path / "run" / "plan.yaml").read_text()
+    assert read_plan(tmp_path / "run" / "plan.yaml").training.steps == 1
+    assert kept.count("#") == text.count("#")  # the reasons are kept
+
+
+def test_the_held_out_part_follows_its_own_seed(small_data: Path, command: Command, tmp_path: Path) -> None:
+    for name, seed, split_seed in (("a", "0", "42"), ("b", "1", "42"), ("c", "0", "7")):
+        options = ("--seed", seed, "--split-seed", split_seed, "--epochs", "1", "--out", tmp_path / name)
+        assert command("train", small_data, *options).returncode == 0
+    a, b, c = (json.loads((tmp_path / name / "splits.json").read_text())["validation"] for name in "abc")
+    assert a == b != c

@@ -23,15 +23,15 @@ def check(
 
       delineate check data
     """
-    from delineate.cli.console import ConsoleReporter, results  # noqa: PLC0415  quick --help
+    from delineate.cli.console import ConsoleReporter, results, show_check  # noqa: PLC0415  quick --help
     from delineate.dataset import check as checking  # noqa: PLC0415  likewise
 
     with ConsoleReporter() as reporter:
         report = checking.check(data, labels=labels, group_regex=group_regex, progress=reporter.stage)
-        reporter.checked(report, data)
     errors = sum(problem.level == "error" for problem in report.problems)
     warnings = sum(problem.level == "warning" for problem in report.problems)
     console = results()
+    show_check(console, report, data)
     if errors:
         console.print(f"[bold red]Not ready to train: {errors} error{'s' * (errors > 1)}.[/]")
         raise typer.Exit(1)

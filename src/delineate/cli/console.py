@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
+from delineate.dataset.naming import counted
 from delineate.jobs.duration import in_words
 from delineate.jobs.reporter import Reporter
 
@@ -101,7 +102,7 @@ class ConsoleReporter(Reporter):
     def checked(self, report: CheckReport, data: Path) -> None:
         """A data set was checked."""
         self._clear()
-        show_check(self._results, report, data)
+        show_check(self._results, report, data, errors_too=False)  # the error that follows tells them
 
     def planned(self, planned: Planned, run: Path) -> None:
         """The plan stands."""
@@ -112,7 +113,7 @@ class ConsoleReporter(Reporter):
         if plan.training.steps is None and plan.training.budget_s is not None:
             length = in_words(plan.training.budget_s)
         else:
-            length = f"{plan.training.steps} steps"
+            length = counted(plan.training.steps or 0, "step")
         self._results.print(
             f"Training for {length} on {seen}, batches of {plan.training.batch_size}. "
             f"Every choice and its reason: {run / 'plan.yaml'}",
@@ -165,12 +166,12 @@ class ConsoleReporter(Reporter):
         self._bar, self._stage = None, None
 
 
-def show_check(console: Console, report: CheckReport, data: Path) -> None:
+def show_check(console: Console, report: CheckReport, data: Path, *, errors_too: bool = True) -> None:
     """What a check found, what it means, and what is wrong."""
     console.print(Text(str(data), "bold"), soft_wrap=True)
     console.print(f"  {report.discovery.layout}", markup=False, soft_wrap=True)
     sizes = report.sizes
-    facts = [f"{len(report.cases)} cases"]
+    facts = [counted(len(report.cases), "case")]
     if sizes is not None:
         (low_h, low_w), (high_h, high_w) = sizes.smallest, sizes.largest
         same = sizes.smallest == sizes.largest
@@ -178,7 +179,7 @@ def show_check(console: Console, report: CheckReport, data: Path) -> None:
         facts.append({"grey": "grey", "rgb": "colour"}.get(report.colour, f"{report.channels} channels"))
     groups = len(set(report.case_groups().values()))
     if groups != len(report.cases):
-        facts.append(f"{groups} groups")
+        facts.append(counted(groups, "group"))
     console.print(f"  {', '.join(facts)}", markup=False, soft_wrap=True)
     if report.label_rows:
         table = Table(box=None, padding=(0, 2), header_style="dim")
@@ -193,6 +194,8 @@ def show_check(console: Console, report: CheckReport, data: Path) -> None:
             table.add_row(row.value, Text(row.label or "background"), f"{row.share:.2%}", str(row.cases))
         console.print(table)
     for problem in report.problems:
+        if problem.level == "error" and not errors_too:
+            continue
         console.print(Text(f"  {problem.level}: ", STYLES[problem.level]), end="")
         console.print(problem.message, markup=False, soft_wrap=True)
 
@@ -215,14 +218,19 @@ def show_summary(console: Console, summary: Summary) -> None:
         )
     console.print(table)
     accuracy = "" if summary.pixel_accuracy is None else f", pixel accuracy {summary.pixel_accuracy.mean:.4f}"
-    headline = summary.mean_dice
+    headline, cases = summary.mean_dice, counted(summary.cases, "case")
     if headline is None:
-        console.print(f"There was nothing to find in {summary.cases} cases, so there is no Dice{accuracy}.")
+        console.print(f"There was nothing to find in {cases}, so there is no Dice{accuracy}.")
     else:
         console.print(
-            Text(f"Mean Dice {estimate_text(headline)}{accuracy}, on {summary.cases} cases", "bold"),
+            Text(f"Mean Dice {estimate_text(headline)}{accuracy}, on {cases}", "bold"),
             soft_wrap=True,
         )
+    for label in summary.labels:
+        present = label.valid - label.false_alarms
+        if present and label.missed == present:
+            warning = f"{label.name} was found in none of {counted(present, 'case')}: train longer."
+            console.print(Text(warning, "yellow"), soft_wrap=True)
     if summary.interval_note:
         console.print(Text(summary.interval_note, "dim"), soft_wrap=True)
 

@@ -35,6 +35,7 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
     from rich.text import Text  # noqa: PLC0415  likewise
 
     from delineate.cli.console import estimate_text, mean_text  # noqa: PLC0415  likewise
+    from delineate.dataset.naming import counted  # noqa: PLC0415  likewise
     from delineate.jobs.duration import in_words  # noqa: PLC0415  likewise
 
     plan, data, training, scores = card.plan, card.fingerprint, card.training, card.scores
@@ -48,7 +49,7 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         if pre.mode == "whole"
         else f"overlapping windows of {size}",
         "network": f"U-Net, {' – '.join(map(str, plan.network.widths))} channels",
-        "trained on": f"{training.cases} cases, median {data.median[1]} × {data.median[0]} px",
+        "trained on": f"{counted(training.cases, 'case')}, median {data.median[1]} × {data.median[0]} px",
         "trained for": f"{training.steps} steps in {in_words(training.seconds)}, {training.precision}, "
         f"seed {training.seed}, preset {plan.preset}",
         "made with": ", ".join(f"{name} {version}" for name, version in card.software.items()),
@@ -63,9 +64,8 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
     if scores is None:
         console.print("\nIt was not scored: its run was stopped before the evaluation.")
         return
-    console.print(
-        Text(f"\nScored on the {scores.part} part: {scores.cases} cases, {scores.groups} groups", "bold")
-    )
+    many = f"{counted(scores.cases, 'case')}, {counted(scores.groups, 'group')}"
+    console.print(Text(f"\nScored on the {scores.part} part: {many}", "bold"))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("label", overflow="fold")
     for heading in ("Dice (95 % interval)", "HD95 px", "NSD", "missed", "false alarms"):

@@ -32,6 +32,7 @@ def phantom(
     """
     from delineate import phantoms  # noqa: PLC0415  quick --help
     from delineate.cli.console import ConsoleReporter, results  # noqa: PLC0415  likewise
+    from delineate.dataset.naming import counted  # noqa: PLC0415  likewise
 
     with ConsoleReporter() as reporter:
         folder = phantoms.write(
@@ -45,7 +46,9 @@ def phantom(
             progress=lambda done: reporter.stage("drawing", done, count),
         )
     results().print(
-        f"{count} {kind} phantoms: {folder / 'images'}, {folder / 'masks'}", markup=False, soft_wrap=True
+        f"{counted(count, f'{kind} phantom')}: {folder / 'images'}, {folder / 'masks'}",
+        markup=False,
+        soft_wrap=True,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,7 +48,10 @@ def train(
     ] = None,
     test: Annotated[
         Path | None,
-        typer.Option(help="Another data set to be scored; all of DATA is then trained on.", metavar="DATA"),
+        typer.Option(
+            help="Another data set to be scored; all of DATA is then trained on.",
+            metavar="DATA",
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of weights, order and augmentation.", show_default="0")
@@ -58,6 +62,9 @@ def train(
     ] = None,
     splits: Annotated[
         Path | None, typer.Option(help="A splits.json: which case is in which part.", metavar="splits.json")
+    ] = None,
+    split_seed: Annotated[
+        int | None, typer.Option(help="Of drawing the held-out part.", show_default="42")
     ] = None,
     labels: LabelsOption = None,
     group_regex: GroupOption = None,
@@ -76,12 +83,14 @@ def train(
 
       delineate train --resume runs/data
     """
-    options = (out, budget, epochs, preset, test, seed, plan, splits, labels, group_regex, precision, log)
+    options = (out, budget, epochs, preset, test, seed, plan, splits, split_seed, labels, group_regex)
     if resume is None and data is None:
         raise UsageError(
             "Give the data to train on (delineate train DATA) or a run to go on with (--resume RUN)."
         )
-    if resume is not None and (data is not None or any(option is not None for option in options)):
+    if resume is not None and (
+        data is not None or any(option is not None for option in (*options, precision, log))
+    ):
         raise UsageError("--resume goes on with a run as it was begun; give the run's folder alone.")
     from delineate.cli.console import ConsoleReporter, results, show_summary  # noqa: PLC0415  quick --help
     from delineate.jobs import training  # noqa: PLC0415  likewise
@@ -101,6 +110,7 @@ def train(
                 seed=seed,
                 plan=plan,
                 splits=splits,
+                split_seed=42 if split_seed is None else split_seed,
                 labels=labels,
                 group_regex=group_regex,
                 precision=precision,
@@ -112,7 +122,7 @@ def train(
     console.print(f"Report: {run.evaluation.report}", markup=False, soft_wrap=True)
     console.print(f"Model:  {run.model_path}", markup=False, soft_wrap=True)
     console.print(
-        f"Masks for new images: delineate predict {run.folder} IMAGES --out MASKS",
+        f"Masks for new images: delineate predict {shlex.quote(str(run.folder))} IMAGES --out MASKS",
         markup=False,
         soft_wrap=True,
     )

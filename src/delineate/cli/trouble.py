@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from delineate.errors import DelineateError, Interrupted
+from delineate.errors import DelineateError, Stopped
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,7 +35,8 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as stop:
             _tell("Stopped.")
-            raise typer.Exit(128 + signal.SIGINT) from stop
+            number = stop.signal_number if isinstance(stop, Stopped) else signal.SIGINT
+            raise typer.Exit(128 + number) from stop
         except BrokenPipeError as stop:  # the reader has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(128 + signal.SIGPIPE) from stop
@@ -65,7 +66,7 @@ def _tell(message: str) -> None:
 
 
 def _terminated(number: int, _: FrameType | None) -> None:
-    raise Interrupted("Stopped by SIGTERM.", number)
+    raise Stopped(number)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from delineate.errors import DataError
+from delineate.errors import DataError, UsageError
 from delineate.files import write_text
 from delineate.jobs.software import software_versions
 from delineate.jobs.source import Log, Source
@@ -91,13 +91,14 @@ def read_environment(folder: Path) -> Environment:
     """Read a run's `environment.json`.
 
     Raises:
-        DataError: It is missing or damaged.
+        UsageError: It is missing.
+        DataError: It is damaged.
     """
     path = folder / NAME
     try:
         return Environment.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(
+        raise UsageError(
             f"{folder} is no run that can go on: {NAME} cannot be read ({error.strerror or error}). "
             "Give the folder that delineate train wrote."
         ) from error

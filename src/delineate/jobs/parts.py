@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from delineate.dataset.case_files import CaseFiles
 from delineate.dataset.cases import load_case
 from delineate.dataset.check import check
 from delineate.dataset.check_report import CheckReport, without_root
 from delineate.dataset.mask_encoding import MaskEncoding
-from delineate.dataset.naming import counted, listed, printable
+from delineate.dataset.naming import counted, printable
 from delineate.errors import DataError
 from delineate.image import Image, LabelSet, Mask
 from delineate.jobs.reporter import Reporter
 
 TO_SCORE = frozenset({"no-training-cases", "too-few-cases", "one-group"})  # no errors where nothing is learnt
+GENERATED = re.compile(r"foreground|label \S+")  # names that the data did not give
 NO_SPLIT = frozenset({"too-few-cases", "one-group"})  # no errors where nothing is held out
 
 
@@ -42,12 +45,16 @@ class Part:
         files: The cases.
         encoding: What their masks mean.
         labels: What the masks' values shall be called.
+        order: The value that each of the encoding's values 1…n becomes; None where they stay.
+        notes: What was taken for granted about the labels.
     """
 
     report: CheckReport
     files: tuple[CaseFiles, ...]
     encoding: MaskEncoding
     labels: LabelSet
+    order: tuple[int, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -58,8 +65,15 @@ class Part:
         for files in self.files:
             case = load_case(files, self.encoding)
             assert case.mask is not None  # noqa: S101  checked cases have one
-            mask = replace(case.mask, labels=self.labels)
+            mask = replace(case.mask, values=self._ordered(case.mask.values), labels=self.labels)
             yield LoadedCase(case.name, groups[case.name], case.image, mask)
+
+    def _ordered(self, values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        if self.order is None:
+            return values
+        table = np.arange(256, dtype=np.uint8)
+        table[1 : len(self.order) + 1] = self.order
+        return table[values]
 
     def of(self, names: Sequence[str]) -> Part:
         """The cases of these names, in this order."""
@@ -107,29 +121,28 @@ def checked_part(
     if errors or report.encoding is None:
         found = "\n".join(f"- {without_root(problem.message, report.discovery.root)}" for problem in errors)
         raise DataError(f"{printable(data)} cannot be used as it is:\n{found}")
-    encoding = report.encoding
-    if expected is None:
-        expected = encoding.labels
-    if len(encoding.labels) != len(expected):
+    own = report.encoding.labels
+    if expected is None or own.names == expected.names:
+        return Part(report, report.cases, report.encoding, own)
+    if len(own) != len(expected):
         raise DataError(
-            f"The masks of {printable(data)} have {counted(len(encoding.labels), 'label')} "
-            f"({', '.join(encoding.labels.names)}), but the model {len(expected)} "
-            f"({', '.join(expected.names)}). Say which value is which label with --labels."
+            f"The masks of {printable(data)} have {counted(len(own), 'label')} ({', '.join(own.names)}), the "
+            f"model {len(expected)} ({', '.join(expected.names)}). Say which value is which with --labels."
         )
-    if set(encoding.labels.names) == set(expected.names) != set():
-        order = [encoding.labels.names.index(name) for name in expected.names]
-        if order != sorted(order):
-            raise DataError(
-                f"The masks of {printable(data)} name their labels in another order "
-                f"({', '.join(encoding.labels.names)}) than the model ({', '.join(expected.names)}). "
-                "Give the order with --labels."
-            )
-    elif encoding.labels.names != expected.names:
-        reporter.warn(
-            f"The labels {', '.join(encoding.labels.names)} of {printable(data)} stand, in this order, "
-            f"for the model's {', '.join(expected.names)}. If that is wrong, say it with --labels."
+    if set(own.names) == set(expected.names):
+        order = tuple(expected.names.index(name) + 1 for name in own.names)
+        return Part(report, report.cases, report.encoding, expected, order)
+    if len(own) > 1 and not all(GENERATED.fullmatch(name) for name in own.names):
+        raise DataError(
+            f"The masks of {printable(data)} have the labels {', '.join(own.names)}, the model "
+            f"{', '.join(expected.names)}. Say which value is which of the model's labels with --labels."
         )
-    return Part(report, report.cases, encoding, expected)
+    note = (
+        f"The labels {', '.join(own.names)} of {printable(data.name)} stand, in this order, for the model's "
+        f"{', '.join(expected.names)}. If that is wrong, say it with --labels."
+    )
+    reporter.warn(note)
+    return Part(report, report.cases, report.encoding, expected, notes=(note,))
 
 
 def pixel_digest(image: Image) -> str:
@@ -144,6 +157,9 @@ def pixel_digest(image: Image) -> str:
     return digest.hexdigest()
 
 
-def in_words(names: Sequence[str]) -> str:
-    """So many cases, and the first of them by name."""
-    return f"{counted(len(names), 'case')} ({listed(names)})"
+def seen(learned: Sequence[str], part: Part) -> str:
+    """That a model learned from some of the cases it is scored on."""
+    return (
+        f"The model learned from {len(learned)} of these {counted(len(part), 'case')}: there its "
+        "scores are better than on new images, so this is no test of it."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from delineate.files import new_folder, output_error, write_text, write_with
 from delineate.image import Mask
 from delineate.inference.model import Model, load
 from delineate.jobs.duration import in_words
-from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest
+from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, seen
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
 from delineate.plan import to_yaml
@@ -62,6 +63,7 @@ class Story:
         title: The page's.
         scored_part: To stand in a sentence: "the validation part of this run".
         used_to_choose: A sentence.
+        cautions: What may flatter the scores, to stand beside them.
         curves: Of the training, if it is known.
         plan_yaml: The plan as it lies in the run, with its comments; None to write it from the model.
     """
@@ -69,6 +71,7 @@ class Story:
     title: str
     scored_part: str
     used_to_choose: str
+    cautions: Sequence[str] = ()
     curves: Sequence[CurvePoint] | None = None
     plan_yaml: str | None = None
 
@@ -102,6 +105,7 @@ def evaluate(
     """
     reporter = reporter or Reporter()
     loaded = model if isinstance(model, Model) else load(model)
+    was_there = out is not None and Path(out).exists()
     folder = new_folder(Path(out), "the evaluation") if out is not None else None
     try:
         part = checked_part(
@@ -114,22 +118,25 @@ def evaluate(
         )
         learned = learned_from(loaded, part)
         if learned:
-            reporter.warn(_seen(learned, part))
+            reporter.warn(seen(learned, part))
         scores = score_part(loaded, part, reporter)
         name = Path(data).absolute().name
         story = Story(
             title=f"Evaluation on {name}",
             scored_part=f"the data set {name}",
-            used_to_choose=_seen(learned, part)
+            used_to_choose=seen(learned, part)
             if learned
             else "The model did not learn from any of these images (their pixels were compared), "
             "and nothing was chosen by them.",
+            cautions=part.notes,
         )
         if folder is None:
             return Evaluation(summarise(scores, loaded.labels), scores)
         return write_evaluation(folder, loaded, part, scores, story)
     except BaseException:
-        _remove_if_empty(folder)
+        if folder is not None and not was_there:
+            with contextlib.suppress(OSError):  # it holds something
+                folder.rmdir()
         raise
 
 
@@ -248,13 +255,6 @@ def learned_from(model: Model, part: Part) -> list[str]:
     return [case.name for case in part if pixel_digest(case.image) in known]
 
 
-def _seen(learned: Sequence[str], part: Part) -> str:
-    return (
-        f"The model learned from {len(learned)} of these {counted(len(part), 'case')}: there its "
-        "scores are better than on new images, so this is no test of it."
-    )
-
-
 def _predicted(model: Model, case: LoadedCase) -> Mask:
     try:
         return model.predict_mask(case.image)
@@ -281,11 +281,3 @@ def _draw(folder: Path, model: Model, part: Part, scores: Sequence[CaseScore]) -
 
 def _write(stream: IO[bytes], content: bytes) -> None:
     stream.write(content)
-
-
-def _remove_if_empty(folder: Path | None) -> None:
-    if folder is not None:
-        try:
-            folder.rmdir()
-        except OSError:
-            return

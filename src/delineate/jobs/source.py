@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+from delineate.dataset.naming import counted, listed
 from delineate.dataset.split import Splits, read_splits, split
+from delineate.errors import UsageError
 from delineate.fingerprint import Fingerprint, measure
-from delineate.image import Image, Mask
-from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, pixel_digest
+from delineate.image import Image, LabelSet, Mask
+from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, pixel_digest, seen
 from delineate.jobs.reporter import Reporter
 
 Log = Literal["tensorboard"]
+FLATTERING = frozenset({"sequence"})  # findings that belong beside the score
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Source:
         labels: What the mask values mean, where that is decided by hand.
         group_regex: Finds the group in a case's name.
         log: A further log to keep.
+        splits: A `splits.json` to divide the data by; None to draw the parts.
+        split_seed: By which they are drawn.
+
+    Raises:
+        UsageError: The log is none that there is, or the split's seed or file is none.
     """
 
     data: Path
@@ -34,6 +42,16 @@ class Source:
     labels: str | None = None
     group_regex: str | None = None
     log: Log | None = None
+    splits: Path | None = None
+    split_seed: int = 42
+
+    def __post_init__(self) -> None:
+        if self.log is not None and self.log not in get_args(Log):
+            raise UsageError(f"There is no log {self.log!r}. Give one of {', '.join(get_args(Log))}.")
+        if self.splits is not None and not self.splits.is_file():
+            raise UsageError(f"There is no file {self.splits}. Give a splits.json, or leave --splits away.")
+        if type(self.split_seed) is not int or self.split_seed < 0:
+            raise UsageError(f"The split's seed {self.split_seed!r} is out of range: give 0 or more.")
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,8 @@ class Parts:
         scored_name: What it is, to stand in a sentence.
         scored_kind: Whether it was looked at on the way.
         splits: The division of the data.
+        cautions: What may flatter the score.
+        leaks: What of the scored part was met in training.
     """
 
     train: Part
@@ -55,21 +75,22 @@ class Parts:
     scored_name: str
     scored_kind: Literal["validation", "test"]
     splits: Splits
+    cautions: tuple[str, ...] = ()
+    leaks: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, source: Source, splits_path: Path | None, reporter: Reporter) -> Parts:
+    def read(cls, source: Source, reporter: Reporter) -> Parts:
         """Check the data and divide them.
 
         Args:
-            source: Where they lie.
-            splits_path: A `splits.json` to divide them by; None to draw the parts.
+            source: Where they lie, and how they are divided.
             reporter: Told how it goes.
 
         Raises:
             UsageError: There is no such data set.
             DataError: It cannot be trained on, or does not fit the split.
         """
-        forgiven = NO_SPLIT if source.test is not None or splits_path is not None else frozenset[str]()
+        forgiven = NO_SPLIT if source.test is not None or source.splits is not None else frozenset[str]()
         whole = checked_part(
             source.data,
             labels=source.labels,
@@ -77,9 +98,11 @@ class Parts:
             reporter=reporter,
             forgiven=forgiven,
         )
-        splits = divided(whole, splits_path, all_to_train=source.test is not None)
+        splits = divided(whole, source)
         if splits.left_out:
-            reporter.warn(f"{len(splits.left_out)} cases are in no part of {splits_path} and are left aside.")
+            left = counted(len(splits.left_out), "case")
+            reporter.warn(f"{left} in no part of the split, and left aside: {listed(splits.left_out)}.")
+        leaks: tuple[str, ...] = ()
         train, validation, test = (
             whole.of(names) for names in (splits.train, splits.validation, splits.test)
         )
@@ -94,12 +117,21 @@ class Parts:
                 forgiven=TO_SCORE,
             )
             name = f"the separate test set {source.test.absolute().name}"
+            leaks = _shared(train, scored, reporter)
         elif len(test):
             scored, name = test, "the test part"
         else:
             scored, name = validation, "the validation part"
         kind: Literal["validation", "test"] = "validation" if scored is validation else "test"
-        return cls(train, validation, scored, name, kind, splits)
+        cautions = tuple(p.message for p in whole.report.problems if p.code in FLATTERING)
+        return cls(train, validation, scored, name, kind, splits, cautions, leaks)
+
+    def relabelled(self, labels: LabelSet) -> Parts:
+        """The same with the labels called otherwise."""
+        train, validation, scored = (
+            replace(part, labels=labels) for part in (self.train, self.validation, self.scored)
+        )
+        return replace(self, train=train, validation=validation, scored=scored)
 
 
 @dataclass(frozen=True)
@@ -133,22 +165,50 @@ def measured(train: Part, reporter: Reporter) -> Facts:
     return Facts(fingerprint, tuple(digests), whole.hexdigest())
 
 
-def divided(whole: Part, path: Path | None, *, all_to_train: bool) -> Splits:
+def divided(whole: Part, source: Source) -> Splits:
     """Divide a data set: by the file, as the data say, or by drawing.
+
+    With a separate test set all cases are trained on, but for those that the data themselves mark otherwise.
 
     Args:
         whole: All of it.
-        path: A `splits.json`; None for none.
-        all_to_train: Whether nothing has to be held out, unless the data say so.
+        source: Says how.
 
     Raises:
         DataError: The file does not fit the data, or there are not two groups.
     """
     groups = whole.report.case_groups()
-    if path is not None:
-        return read_splits(path, groups, held_out_elsewhere=all_to_train)
-    stated = any(files.split not in (None, "train") for files in whole.files)
-    if all_to_train and not stated:
-        names = tuple(files.name for files in whole.files)
-        return Splits(names, (), (), 0, "all to train, a separate test set is scored", groups)
-    return split(whole.files, groups, labels_by_case=whole.report.labels_by_case)
+    if source.splits is not None:
+        return read_splits(source.splits, groups, held_out_elsewhere=source.test is not None)
+    if source.test is None:
+        return split(whole.files, groups, seed=source.split_seed, labels_by_case=whole.report.labels_by_case)
+    by_part: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for files in whole.files:
+        by_part[files.split or "train"].append(files.name)
+    return Splits(
+        train=tuple(by_part["train"]),
+        validation=tuple(by_part["validation"]),
+        test=(),
+        seed=0,
+        how="all to train but what the data mark otherwise; a separate test set is scored",
+        groups=groups,
+        left_out=tuple(by_part["test"]),
+    )
+
+
+def _shared(train: Part, test: Part, reporter: Reporter) -> tuple[str, ...]:
+    """What of a test set was met in training: images, and groups by their stated names."""
+    cautions = []
+    known = {pixel_digest(case.image) for case in train}
+    learned = [case.name for case in test if pixel_digest(case.image) in known]
+    if learned:
+        cautions.append(seen(learned, test))
+    ours, theirs = ({g for g in part.report.groups.values() if g is not None} for part in (train, test))
+    if both := sorted(ours & theirs):
+        cautions.append(
+            f"{counted(len(both), 'group')} of the test set also in the training data: {listed(both)}. "
+            "If they are the same patients, the score is better than on new ones."
+        )
+    for caution in cautions:
+        reporter.warn(caution)
+    return tuple(cautions)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import shlex
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from delineate.dataset.naming import counted
 from delineate.dataset.split import write_splits
-from delineate.errors import DataError, Interrupted, OutputError, PlanError, UsageError
+from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
 from delineate.evaluation.figures import CurvePoint
 from delineate.evaluation.model_scores import model_scores
 from delineate.files import free_folder, new_folder, output_error, probe_writable, write_text
@@ -27,9 +26,9 @@ from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import Evaluation, Story, score_part, write_evaluation
 from delineate.jobs.source import Facts, Log, Parts, Source, measured
 from delineate.jobs.watching import Watchers
-from delineate.jobs.wishes import Wishes, planned_for, refuse_contradictions
+from delineate.jobs.wishes import Precision, Wishes, planned_for
 from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
-from delineate.plan import Plan, from_yaml, read_plan, write_plan
+from delineate.plan import Plan, read_plan, retold
 from delineate.planner import Length, Preset
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow
@@ -90,7 +89,8 @@ def train(
     splits: str | Path | None = None,
     labels: str | None = None,
     group_regex: str | None = None,
-    precision: Literal["auto", "bf16", "fp32"] | None = None,
+    precision: Precision | None = None,
+    split_seed: int = 42,
     log: Log | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -102,13 +102,15 @@ def train(
         budget: Wall-clock time to train: "10m", "1h30m", or seconds. By default ten minutes.
         epochs: How often every training case is seen, instead of a budget.
         preset: "auto" (the default) fits the data; "classic" is the widely copied Keras script's job.
-        test: Another data set to be scored; all of `data` is then trained on.
-        seed: Of weights, order and augmentation; 0 by default. The split has its own.
+        test: Another data set to be scored; all of `data` is then trained on, but for cases that the data
+            themselves mark as validation or test.
+        seed: Of weights, order and augmentation; 0 by default.
         plan: A plan file to train by.
         splits: A `splits.json` that says which case is in which part.
         labels: What the mask values mean, where that is to be decided by hand.
         group_regex: Finds what must not be split, such as the patient, in a case's name.
         precision: "bf16" or "fp32"; by default what this machine is good at.
+        split_seed: Of drawing the held-out part; apart from `seed`, so that runs stay comparable.
         log: "tensorboard" keeps its log in the run as well.
         reporter: Told how it goes.
 
@@ -123,7 +125,15 @@ def train(
         Interrupted: SIGINT or SIGTERM; go on with `resume`.
     """
     reporter = reporter or Reporter()
-    source = Source(Path(data), Path(test) if test is not None else None, labels, group_regex, log)
+    source = Source(
+        Path(data),
+        Path(test) if test is not None else None,
+        labels,
+        group_regex,
+        log,
+        Path(splits) if splits is not None else None,
+        split_seed,
+    )
     wishes = Wishes(
         Length(parse_budget(budget) if budget is not None else None, epochs),
         preset,
@@ -131,12 +141,12 @@ def train(
         precision,
         Path(plan) if plan is not None else None,
     )
-    refuse_contradictions(wishes)
     watchers = Watchers(source.log, reporter)
     folder = _run_folder(Path(out) if out is not None else None, source.data)
+    was_there = folder.exists()
     try:
         new_folder(folder, "the run")
-        parts = Parts.read(source, Path(splits) if splits is not None else None, reporter)
+        parts = Parts.read(source, reporter)
         facts = measured(parts.train, reporter)
         planned, text = planned_for(wishes, facts.fingerprint)
         reporter.planned(planned, folder)
@@ -152,9 +162,9 @@ def train(
         job = _Job(folder, parts, facts, environment, reporter, watchers)
         return job.go(planned.plan)
     except KeyboardInterrupt as stop:
-        raise _interrupted(folder) from stop
+        raise _interrupted(folder, stop) from stop
     finally:
-        _remove_unbegun(folder)
+        _remove_unbegun(folder, folder_too=not was_there)
 
 
 def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
@@ -180,7 +190,7 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
     environment = read_environment(folder)
     plan = read_plan(folder / PLAN_NAME)
     probe_writable(folder)
-    source = environment.source()
+    source = replace(environment.source(), splits=folder / SPLITS_NAME)
     watchers = Watchers(source.log, reporter)
     threads = torch.get_num_threads()
     if threads != environment.threads:
@@ -189,7 +199,7 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
             "its result may differ in the last digits."
         )
     try:
-        parts = Parts.read(source, folder / SPLITS_NAME, reporter)
+        parts = Parts.read(source, reporter)
         facts = measured(parts.train, reporter)
         if facts.sha256 != environment.data_sha256:
             raise DataError(
@@ -198,7 +208,7 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
             )
         return _Job(folder, parts, facts, environment, reporter, watchers).go(plan, resumed=True)
     except KeyboardInterrupt as stop:
-        raise _interrupted(folder) from stop
+        raise _interrupted(folder, stop) from stop
 
 
 @dataclass(frozen=True)
@@ -214,6 +224,9 @@ class _Job:
 
     def go(self, plan: Plan, *, resumed: bool = False) -> Run:
         """Train to the end, keep the model, score it."""
+        labels = plan.data.label_set  # a plan may name them anew
+        if labels != self.parts.train.labels:
+            return replace(self, parts=self.parts.relabelled(labels)).go(plan, resumed=resumed)
         plan, trained = self._trained(plan, resumed=resumed)
         card = self._card(plan, trained)
         save_model(self.folder / MODEL_NAME, card, trained.weights)
@@ -246,18 +259,7 @@ class _Job:
         )
         settled = plan.with_steps(speed.steps, speed.evaluations)
         path = self.folder / PLAN_NAME
-        text = path.read_text(encoding="utf-8")
-        for name in ("steps", "evaluations"):
-            before, after = (f"\n  {name}: {json.dumps(getattr(p.training, name))}" for p in (plan, settled))
-            text = text.replace(before, after, 1)
-        try:
-            as_told = from_yaml(text) == settled
-        except PlanError:
-            as_told = False
-        if as_told:  # the comments are kept
-            write_text(path, text)
-        else:  # a plan written by hand in another style
-            write_plan(path, settled)
+        write_text(path, retold(path.read_text(encoding="utf-8"), plan, settled))
         return settled
 
     def _card(self, plan: Plan, trained: Trained) -> ModelCard:
@@ -276,6 +278,10 @@ class _Job:
             software=self.environment.software,
         )
 
+    def _used_to_choose(self) -> str:
+        chosen = PLAN_GIVEN if self.environment.plan_given else NOTHING_CHOSEN
+        return " ".join((*self.parts.leaks, chosen))
+
     def _evaluated(self, model: Model, history: Sequence[HistoryRow]) -> tuple[Evaluation, Story]:
         folder = self.folder / "evaluation"
         try:
@@ -286,7 +292,8 @@ class _Job:
         story = Story(
             title=f"A model for {self.parts.train.report.discovery.root.absolute().name}",
             scored_part=f"{self.parts.scored_name} of {counted(len(scored), 'case')}",
-            used_to_choose=PLAN_GIVEN if self.environment.plan_given else NOTHING_CHOSEN,
+            used_to_choose=self._used_to_choose(),
+            cautions=(*self.parts.cautions, *scored.notes),
             curves=[_point(row) for row in history],
             plan_yaml=(self.folder / PLAN_NAME).read_text(encoding="utf-8"),
         )
@@ -305,24 +312,25 @@ def _run_folder(out: Path | None, data: Path) -> Path:
         out = free_folder(Path("runs") / (Path(name).stem if data.is_file() else name))
     if (out / PLAN_NAME).is_file():
         raise OutputError(
-            f"{out} holds another run. Nothing was touched. Give a new folder with --out, or go on with that "
-            f"run: delineate train --resume {out}"
+            f"{out} holds another run. Nothing was touched. Give a new folder, or go on with that "
+            f"run: delineate train --resume {shlex.quote(str(out))}"
         )
     return out
 
 
-def _remove_unbegun(folder: Path) -> None:
-    """Remove the folder of a run that came to nothing before its plan was written."""
+def _remove_unbegun(folder: Path, *, folder_too: bool) -> None:
+    """Remove what was made of a run that came to nothing before its plan was written."""
     with contextlib.suppress(OSError):
         if not any(path.name not in (SPLITS_NAME, ENVIRONMENT_NAME) for path in folder.iterdir()):
             for path in folder.iterdir():
                 path.unlink()
-            folder.rmdir()
+            if folder_too:
+                folder.rmdir()
 
 
-def _interrupted(folder: Path) -> Interrupted:
+def _interrupted(folder: Path, stop: KeyboardInterrupt) -> Interrupted:
     if (folder / PLAN_NAME).is_file():
-        message = f"Stopped. Go on with: delineate train --resume {folder}"
+        message = f"Stopped. Go on with: delineate train --resume {shlex.quote(str(folder))}"
     else:
         message = "Stopped before the training began."
-    return Interrupted(message, signal.SIGINT)
+    return Interrupted(message, stop.signal_number if isinstance(stop, Stopped) else signal.SIGINT)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from delineate.errors import PlanError, UsageError
 from delineate.fingerprint import Fingerprint
-from delineate.plan import Plan, read_plan, to_yaml
+from delineate.plan import Plan, from_yaml, read_plan, retold, to_yaml
 from delineate.planner import Length, Planned, Preset, make_plan
+
+Precision = Literal["auto", "bf16", "fp32"]
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,33 @@ class Wishes:
         seed: Of the training; None for 0, or the given plan's.
         precision: Likewise, None for "auto".
         plan: A plan file.
+
+    Raises:
+        UsageError: They exclude each other, or one is none that there is.
+        PlanError: The plan file cannot be read.
     """
 
     length: Length = field(default_factory=Length)
     preset: Preset | None = None
     seed: int | None = None
-    precision: Literal["auto", "bf16", "fp32"] | None = None
+    precision: Precision | None = None
     plan: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.plan is not None and self.preset is not None:
+            raise UsageError("Give either --plan or --preset: a plan says everything a preset does.")
+        for name, value, known in (
+            ("preset", self.preset, get_args(Preset)),
+            ("precision", self.precision, get_args(Precision)),
+        ):
+            if value is not None and value not in known:
+                raise UsageError(f"There is no {name} {value!r}. Give one of {', '.join(known)}.")
+        if self.seed is not None and (type(self.seed) is not int or not 0 <= self.seed < 2**31):
+            raise UsageError(
+                f"The seed {self.seed!r} is out of range: give a whole number, 0 to {2**31 - 1}."
+            )
+        if self.plan is not None:  # now, not after all images were looked at
+            read_plan(self.plan)
 
 
 def planned_for(wishes: Wishes, fingerprint: Fingerprint) -> tuple[Planned, str]:
@@ -51,10 +73,8 @@ def planned_for(wishes: Wishes, fingerprint: Fingerprint) -> tuple[Planned, str]
             precision=wishes.precision or "auto",
         )
         return planned, to_yaml(planned.plan, planned.reasons)
-    plan = read_plan(wishes.plan)
+    plan, text = read_plan(wishes.plan), wishes.plan.read_text(encoding="utf-8")
     _refuse_other_data(plan, fingerprint, wishes.plan)
-    if wishes == Wishes(plan=wishes.plan):
-        return Planned(plan), wishes.plan.read_text(encoding="utf-8")
     changed = plan.training.model_dump(mode="json")
     if wishes.length.budget_s is not None:
         changed |= {"budget_s": wishes.length.budget_s, "steps": None}
@@ -65,26 +85,18 @@ def planned_for(wishes: Wishes, fingerprint: Fingerprint) -> tuple[Planned, str]
         changed["seed"] = wishes.seed
     if wishes.precision is not None:
         changed["precision"] = wishes.precision
-    plan = Plan.model_validate(plan.model_dump(mode="json") | {"training": changed})
-    return Planned(plan), to_yaml(plan)
-
-
-def refuse_contradictions(wishes: Wishes) -> None:
-    """Raise a UsageError where wishes exclude each other or are out of range."""
-    if wishes.plan is not None and wishes.preset is not None:
-        raise UsageError("Give either --plan or --preset: a plan says everything a preset does.")
-    if wishes.length.budget_s is not None and wishes.length.epochs is not None:
-        raise PlanError("Give either a budget or a number of epochs, not both.")
-    if wishes.seed is not None and not 0 <= wishes.seed < 2**31:
-        raise UsageError(f"The seed {wishes.seed} is out of range: give 0 to {2**31 - 1}.")
+    asked = Plan.model_validate(plan.model_dump(mode="json") | {"training": changed})
+    text = retold(text, plan, asked)
+    return Planned(from_yaml(text)), text
 
 
 def _refuse_other_data(plan: Plan, data: Fingerprint, path: Path) -> None:
+    theirs, ours = plan.data.labels, data.labels
     faults = []
-    if len(plan.data.labels) != len(data.labels):
-        faults.append(
-            f"it is for the labels {', '.join(plan.data.labels)}, the data have {', '.join(data.labels)}"
-        )
+    if len(theirs) != len(ours):
+        faults.append(f"it is for the labels {', '.join(theirs)}, the data have {', '.join(ours)}")
+    elif theirs != ours and set(theirs) == set(ours):
+        faults.append(f"its data.labels are in another order than those of the data, {', '.join(ours)}")
     if plan.data.pixels == "integer" and data.pixels == "float":
         faults.append("it is for integer images, the data hold float ones")
     if plan.data.colour == "channels" and plan.data.channels != data.channels:

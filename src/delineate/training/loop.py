@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -176,7 +177,7 @@ def _run(
         if request.signal_number is not None and state.step < trainer.steps:
             raise Interrupted(
                 f"Stopped after step {state.step} of {trainer.steps}; everything so far is saved. "
-                f"Go on with: delineate train --resume {folder}",
+                f"Go on with: delineate train --resume {shlex.quote(str(folder))}",
                 request.signal_number,
             )
     _save(trainer, folder)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from delineate.errors import DataError
+from delineate.errors import DataError, UsageError
 from delineate.jobs.environment import NAME, describe, read_environment, write_environment
 from delineate.jobs.source import Source
 
@@ -27,5 +27,5 @@ def test_a_damaged_one_is_refused(content: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_one_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is no run"):
+    with pytest.raises(UsageError, match="is no run"):
         read_environment(tmp_path)

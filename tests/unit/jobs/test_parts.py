@@ -68,12 +68,35 @@ def test_the_same_names_need_no_word(tmp_path: Path) -> None:
     assert reporter.said == []
 
 
-def test_another_number_or_order_of_labels_is_refused(tmp_path: Path) -> None:
+def test_other_labels_are_refused(tmp_path: Path) -> None:
     data = data_set(tmp_path / "data", [1, 2], {"liver": 1, "spleen": 2})
-    with pytest.raises(DataError, match="--labels"):
-        part_of(data, LabelSet.of("liver"), Reporter())
-    with pytest.raises(DataError, match="another order"):
-        part_of(data, LabelSet.of("spleen", "liver"), Reporter())
+    for expected in (LabelSet.of("liver"), LabelSet.of("kidney", "lung"), LabelSet.of("liver", "lung")):
+        with pytest.raises(DataError, match="--labels"):
+            part_of(data, expected, Reporter())
+
+
+def test_labels_in_another_order_are_brought_into_the_models_by_name(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data", [1, 2], {"liver": 1, "spleen": 2})
+    reporter = Warnings()
+    part = checked_part(
+        data,
+        labels=None,
+        group_regex=None,
+        reporter=reporter,
+        expected=LabelSet.of("spleen", "liver"),
+        forgiven=TO_SCORE,
+    )
+    case = next(iter(part))
+    assert case.mask.labels.names == ("spleen", "liver")
+    assert (case.mask.values[5, 5], case.mask.values[11, 5], case.mask.values[0, 0]) == (2, 1, 0)
+    assert reporter.said == []
+
+
+def test_unnamed_labels_are_taken_by_their_values(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data", [1, 2])
+    reporter = Warnings()
+    assert part_of(data, LabelSet.of("liver", "spleen"), reporter) == [(0, 1, 2)] * 3
+    assert len(reporter.said) == 1
 
 
 def test_one_case_is_enough_to_be_scored_but_not_to_train(tmp_path: Path) -> None:
