@@ -214,7 +214,7 @@ def test_reads_back_what_was_written(form: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(image.pixels, expected)
     assert image.notes == notes
     stated = formats.header(path)
-    assert stated == formats.Header((H, W), mode, stated.file_format)
+    assert stated == formats.Header((H, W), mode, stated.file_format, expected.shape[0])
     assert stated.file_format == {".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}.get(
         suffix, suffix[1:].upper()
     )

@@ -119,6 +119,6 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
 def _is_grey(path: Path) -> bool:
     """Whether a file has one channel; one that cannot be read is left to the reader to report."""
     try:
-        return formats.header(path).mode.startswith(("grey", "1-bit", "float"))
+        return formats.header(path).channels == 1
     except ImageError:
         return False

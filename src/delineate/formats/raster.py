@@ -69,7 +69,8 @@ def header(source: Source) -> Header:
     if _orientation(picture)[0] in _SIDEWAYS:
         width, height = height, width
     mode = _DEEP_MODES.get(_raw_mode(picture)) or _MODES[picture.mode]
-    return Header((height, width), mode, picture.format or "")
+    coloured = not _palette_is_grey(picture) if picture.mode == "P" else "RGB" in mode
+    return Header((height, width), mode, picture.format or "", 3 if coloured else 1)
 
 
 def read(source: Source) -> Image:
@@ -188,6 +189,17 @@ def _channels(array: Array) -> Array:
 
 def _palette(picture: Pillow.Image) -> npt.NDArray[np.uint8]:
     return np.array(picture.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
+
+
+def _palette_is_grey(picture: ImageFile.ImageFile) -> bool:
+    """Whether every colour of a palette is grey, told from the file's header."""
+    palette = picture.palette
+    if palette is None:
+        return False
+    samples = len(palette.rawmode or palette.mode)  # "RGB", "BGR" or, with a byte that says nothing, "BGRX"
+    entries = np.frombuffer(bytes(palette.palette), np.uint8)
+    entries = entries[: len(entries) // samples * samples].reshape(-1, samples)
+    return bool((entries[:, :3] == entries[:, :1]).all())
 
 
 def _orientation(picture: ImageFile.ImageFile) -> tuple[int, tuple[str, ...]]:

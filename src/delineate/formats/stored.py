@@ -25,11 +25,13 @@ class Header:
         size: `(H, W)` as the picture is shown, that is after its EXIF orientation.
         mode: What one pixel is, for people: "grey", "16-bit grey", "RGB with alpha", "palette", "1-bit", ….
         file_format: "PNG", "JPEG", "BMP", "GIF" or "TIFF": by its content, not its name.
+        channels: How many its image will have: alpha not counted, a palette looked up.
     """
 
     size: tuple[int, int]
     mode: str
     file_format: str
+    channels: int
 
 
 @dataclass(frozen=True)

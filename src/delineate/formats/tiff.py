@@ -89,6 +89,10 @@ def header(source: Source) -> Header:
     """Size and kind, without decoding the pixels."""
     with _page(source) as page:
         name = _PHOTOMETRIC[page.photometric]
+        channels = page.samplesperpixel - int(_has_alpha(page))
+        if page.photometric == _PALETTE:
+            palette = _palette(page)
+            channels = 1 if (palette == palette[:, :1]).all() else _COLOUR_SAMPLES
         colours = _COLOUR_SAMPLES if name == "RGB" else 1
         if page.samplesperpixel > colours:
             alpha = _has_alpha(page) and page.samplesperpixel == colours + 1
@@ -97,7 +101,7 @@ def header(source: Source) -> Header:
             name = f"float {name}"
         elif page.bitspersample != 8:
             name = f"{page.bitspersample}-bit" + ("" if page.bitspersample == 1 else f" {name}")
-        return Header((page.imagelength, page.imagewidth), name, "TIFF")
+        return Header((page.imagelength, page.imagewidth), name, "TIFF", channels)
 
 
 def read(source: Source) -> Image:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Picture
 
 from delineate.dataset.case_files import CaseFiles
@@ -102,3 +103,16 @@ def test_channel_files_are_one_image_for_a_model_of_several_channels(tmp_path: P
     assert [(p.level, p.code) for p in found.problems] == [("error", "missing-channel")]
     assert "has 1 channel file (d_0000.png), but the model takes 2" in found.problems[0].message
     assert len(prediction_inputs([tmp_path], 1).images) == 5
+
+
+@pytest.mark.parametrize(
+    ("suffix", "dtype"), [("png", np.uint8), ("png", np.uint16), ("tif", np.float32), ("tif", np.uint16)]
+)
+def test_channel_files_of_every_kind_of_pixel_are_one_image(tmp_path: Path, suffix: str, dtype: type) -> None:
+    for channel in range(3):
+        values = np.full((4, 4), channel, dtype)
+        path = tmp_path / f"c_{channel:04d}.{suffix}"
+        tifffile.imwrite(path, values) if suffix == "tif" else Picture.fromarray(values).save(path)
+    found = prediction_inputs([tmp_path], 3)
+    assert [(name, len(image)) for name, image in found.images] == [("c", 3)]
+    assert found.problems == ()
