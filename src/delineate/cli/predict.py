@@ -34,8 +34,8 @@ def predict(
         made = prediction.predict(
             model, inputs, out, overlay=overlay, probabilities=probabilities, reporter=reporter
         )
-    for file in made.failed:
-        errors().print(f"Failed: {file.reason}", markup=False, soft_wrap=True, style="red")
+    for message in made.messages:
+        errors().print(f"Failed: {message}", markup=False, soft_wrap=True, style="red")
     done, failed = len(made.done), len(made.failed)
     results().print(
         f"{done} mask{'s' * (done != 1)} in {made.folder}"

@@ -25,6 +25,7 @@ CROWDED_SIDE_PX = 1000  # the same where outlines run so long (vessels) that the
 CROWDED = 12  # outlines this many times as long as the image's short side
 MOST_ENLARGED = 8
 SUPERSAMPLING = 2
+OPTIMIZED_PX = 1_000_000
 DARK: Colour = (0, 0, 0)
 # told apart also with the common colour deficiencies: Okabe & Ito, 2008, and lighter tints of them
 BLUE: Colour = (0, 158, 255)
@@ -60,7 +61,9 @@ def outline_colours(labels: int) -> tuple[OutlineColours, ...]:
     return tuple(OutlineColours(hue, _lighter(hue)) for hue in hues)
 
 
-def draw_overlay(image: Image, reference: Mask | None, prediction: Mask) -> Pixels:
+def draw_overlay(
+    image: Image, reference: Mask | None, prediction: Mask, *, longest_px: int | None = None
+) -> Pixels:
     """Draw the outlines of a prediction, and of its reference if there is one, over the image.
 
     Grey is stretched between its 0.5th and 99.5th percentiles, 8-bit colour is left as it is, and of other
@@ -71,10 +74,13 @@ def draw_overlay(image: Image, reference: Mask | None, prediction: Mask) -> Pixe
         image: `(C, H, W)`.
         reference: The expert's mask on the image's grid, or None.
         prediction: Ours on the same grid.
+        longest_px: Reduce larger images so that the longer side has so many pixels, which leaves outlines as
+            they are and saves seconds and megabytes; images whose outlines are many keep their size, as those
+            would run into each other. None reduces nothing.
 
     Returns:
         `(k H, k W, 3)` sRGB, where a small image is enlarged k times; k is 1 from 480 pixels on,
-        and from 1000 if the outlines are many.
+        and from 1000 if the outlines are many; below 1 only for `longest_px`.
 
     Raises:
         ValueError: The image is not two-dimensional, or a mask is not on its grid.
@@ -84,8 +90,10 @@ def draw_overlay(image: Image, reference: Mask | None, prediction: Mask) -> Pixe
         raise ValueError(f"an overlay needs a 2D image and masks of its size, not {image.size}")
     short = min(image.size)
     crowded = max(_boundary_px(mask) for mask in masks) > CROWDED * short
-    scale = min(MOST_ENLARGED, max(1, ceil((CROWDED_SIDE_PX if crowded else SHORT_SIDE_PX) / short)))
-    size = (image.size[1] * scale, image.size[0] * scale)
+    scale: float = min(MOST_ENLARGED, max(1, ceil((CROWDED_SIDE_PX if crowded else SHORT_SIDE_PX) / short)))
+    if longest_px is not None and not crowded and max(image.size) > longest_px:
+        scale = longest_px / max(image.size)
+    size = (max(1, round(image.size[1] * scale)), max(1, round(image.size[0] * scale)))
     # drawn larger than shown, which makes the lines smooth
     canvas = Pictures.fromarray(_for_display(image)).resize(
         (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING), Pictures.Resampling.BICUBIC
@@ -120,7 +128,8 @@ def encode_png(picture: Pixels, *, longest_px: int | None = None) -> bytes:
     if longest_px is not None:
         encoded.thumbnail((longest_px, longest_px), Pictures.Resampling.LANCZOS)
     stream = io.BytesIO()
-    encoded.save(stream, format="PNG", optimize=True)
+    small = encoded.width * encoded.height <= OPTIMIZED_PX  # of larger ones it would take seconds
+    encoded.save(stream, format="PNG", optimize=small)
     return stream.getvalue()
 
 
@@ -130,15 +139,16 @@ def _for_display(image: Image) -> Pixels:
     colour = image.channels == 3 and not ((pixels[0] == pixels[1]).all() and (pixels[0] == pixels[2]).all())
     if colour and pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels.transpose(1, 2, 0)).astype(np.uint8)
-    shown = pixels.astype(np.float64) if colour else np.repeat(pixels[:1].astype(np.float64), 3, axis=0)
+    shown = (pixels if colour else pixels[:1]).astype(np.float64)
     low, high = np.percentile(shown, [0.5, 99.5])
     if high <= low:  # nearly constant: the percentiles would hide the little there is
         low, high = shown.min(), shown.max()
     stretched = (shown - low) / (high - low) if high > low else np.full_like(shown, 0.5)
-    return (stretched.clip(0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0)
+    rounded = (stretched.clip(0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0)
+    return rounded if colour else np.repeat(rounded, 3, axis=2)
 
 
-def _outlines(mask: Mask, value: int, scale: int) -> Iterator[Line]:
+def _outlines(mask: Mask, value: int, scale: float) -> Iterator[Line]:
     """The label's outlines as `(n, 2)` points (x, y) of the enlarged picture; each ends where it starts."""
     padded = np.pad(mask.values == value, 1).astype(np.float64)
     for points in find_contours(padded, 0.5):

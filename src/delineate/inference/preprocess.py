@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from delineate.errors import DataError
-from delineate.image import IGNORED, Image, as_colour
+from delineate.image import IGNORED, Colour, Image, as_colour
 from delineate.plan import Plan, PreprocessingPlan
 
 
@@ -44,26 +44,34 @@ def to_working(image: Image, plan: Plan) -> WorkingImage:
         The image at `working_size(image.size, plan.preprocessing)`, without padding.
 
     Raises:
-        DataError: It has other channels than the plan, or float pixels outside [0, 1] where the plan has
-            integer ones.
+        DataError: It has other channels than the plan, pixels that are not numbers, float pixels outside
+            [0, 1] where the plan has integer ones, or integer pixels where its float ones have another range.
     """
+    _refuse_other_types(image, plan)
     try:
-        pixels = torch.from_numpy(as_colour(image, plan.data.colour).units())
+        units = as_colour(image, plan.data.colour).units()
     except ValueError as error:
-        raise DataError(str(error)) from error
+        raise DataError(f"{error}{_hint(image, plan)}") from error
+    pixels = torch.from_numpy(units)
     if pixels.shape[0] != plan.data.channels:
-        raise DataError(f"it has {pixels.shape[0]} channels, but {plan.data.channels} are expected")
-    if plan.data.pixels == "integer" and not np.issubdtype(image.pixels.dtype, np.integer):
-        low, high = float(pixels.min()), float(pixels.max())
-        if low < 0 or high > 1:
-            raise DataError(
-                f"it has float pixels from {low:.4g} to {high:.4g}, but the model was trained on integer "
-                "images: scale floats to 0…1, or save the image as 8 or 16 bit"
-            )
+        raise DataError(
+            f"it has {pixels.shape[0]} channels, but {plan.data.channels} are expected{_hint(image, plan)}"
+        )
+    if not np.issubdtype(image.pixels.dtype, np.integer):
+        _refuse_values(pixels, plan)
     size = working_size((image.size[0], image.size[1]), plan.preprocessing)
     pixels = resize(pixels, size)
     gain, offset = _normalization(pixels, plan.preprocessing)
     return WorkingImage(pixels, gain, offset)
+
+
+def colour_note(image: Image, colour: Colour) -> str | None:
+    """What to say where an image's colours are not those the net takes; None where they are."""
+    if colour == "rgb" and image.channels == 1:
+        return "grey, and repeated for a model of colour images"
+    if colour == "grey" and image.channels == 3 and (image.pixels != image.pixels[:1]).any():
+        return "in colour, and turned to grey (its luminance) for a model of grey images"
+    return None
 
 
 def working_size(size: tuple[int, int], preprocessing: PreprocessingPlan) -> tuple[int, int]:
@@ -145,6 +153,52 @@ def pad_pixels_to(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     if not below and not right:
         return pixels
     return functional.pad(pixels[None].float(), (0, right, 0, below), mode="replicate")[0].to(pixels.dtype)
+
+
+def _refuse_other_types(image: Image, plan: Plan) -> None:
+    kind = image.pixels.dtype
+    if kind not in (np.uint8, np.uint16) and not np.issubdtype(kind, np.floating):
+        raise DataError(
+            f"it has pixels of type {kind}, which have no known range: give uint8, uint16 or floats"
+        )
+    if (
+        plan.data.pixels == "float"
+        and np.issubdtype(kind, np.integer)
+        and not _like_shares(plan.preprocessing)
+    ):
+        raise DataError(
+            f"it has integer pixels ({kind}), which are read as shares of their range, 0 to 1, but the float "
+            f"images of the training had a mean of {plan.preprocessing.mean[0]:.4g}: give floats in the same "
+            "units"
+        )
+
+
+def _like_shares(preprocessing: PreprocessingPlan) -> bool:
+    """Whether the training's float images may have lain between 0 and 1, as shares do."""
+    if preprocessing.normalization != "dataset":  # each image is brought to one scale, or none is
+        return True
+    within = all(0 <= mean <= 1 for mean in preprocessing.mean)
+    return within and all(deviation <= 0.5 for deviation in preprocessing.standard_deviation)
+
+
+def _refuse_values(pixels: Tensor, plan: Plan) -> None:
+    """Float pixels that are no numbers, or that no integer image could have."""
+    if not bool(torch.isfinite(pixels).all()):
+        raise DataError("it has pixels that are not numbers (NaN or infinite)")
+    low, high = float(pixels.min()), float(pixels.max())
+    if plan.data.pixels == "integer" and (low < 0 or high > 1):
+        raise DataError(
+            f"it has float pixels from {low:.4g} to {high:.4g}, but the model was trained on integer "
+            "images: scale floats to 0…1, or save the image as 8 or 16 bit"
+        )
+
+
+def _hint(image: Image, plan: Plan) -> str:
+    """What may be behind a wrong number of channels: an array whose first axis holds them."""
+    expected = (plan.data.channels,) if plan.data.colour == "channels" else (1, 3)
+    if image.size[0] not in expected:
+        return ""
+    return ". An array whose channels come first, (C, H, W), is given as array.transpose(1, 2, 0)"
 
 
 def _normalization(pixels: Tensor, preprocessing: PreprocessingPlan) -> tuple[Tensor, Tensor]:

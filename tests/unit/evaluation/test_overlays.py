@@ -164,3 +164,39 @@ def test_png_comes_back_and_can_be_reduced() -> None:
         assert np.array_equal(np.asarray(whole), picture)
     with PIL.Image.open(io.BytesIO(encode_png(picture[:250], longest_px=100))) as reduced:
         assert reduced.size == (100, 50)
+
+
+@pytest.mark.parametrize("size", [(900, 600), (600, 900)])
+def test_large_images_are_reduced_with_their_outlines_in_place(size: tuple[int, int]) -> None:
+    values = np.zeros(size, np.uint8)
+    values[150:450, 300:480] = 1
+    image = Image(np.full((1, *size), 128, np.uint8))
+    picture = draw_overlay(image, None, Mask(values, ONE), longest_px=300)
+    assert picture.shape == (size[0] // 3, size[1] // 3, 3)
+    rows, columns = np.nonzero(has(picture, YELLOW))
+    found = (rows.min(), rows.max(), columns.min(), columns.max())
+    for edge, expected in zip(found, (50, 149, 100, 159), strict=True):
+        assert abs(int(edge) - expected) <= 3
+    assert (picture[:40] == 128).all()
+    assert draw_overlay(image, None, Mask(values, ONE), longest_px=900).shape == (*size, 3)
+
+
+def test_many_thin_structures_are_not_reduced() -> None:
+    values = np.zeros((1000, 1000), np.uint8)
+    values[::20] = 1
+    assert draw_overlay(grey(1000), None, Mask(values, ONE), longest_px=300).shape == (1000, 1000, 3)
+
+
+@pytest.mark.parametrize(("side", "optimized"), [(1000, True), (1001, False)])
+def test_only_small_pictures_take_the_time_to_be_packed_best(
+    side: int, optimized: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    saved = PIL.Image.Image.save
+    monkeypatch.setattr(
+        PIL.Image.Image, "save", lambda self, *a, **k: (asked.append(k["optimize"]), saved(self, *a, **k))[1]
+    )
+    content = encode_png(np.zeros((1000, side, 3), np.uint8))
+    assert asked == [optimized]
+    with PIL.Image.open(io.BytesIO(content)) as picture:
+        assert picture.size == (side, 1000)
