@@ -1,0 +1,233 @@
+"""Masks for many images: each file's fault is its own, and the manifest tells the truth."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from example_model import example
+from PIL import Image as Pillow
+
+from delineate import formats
+from delineate.errors import DataError, OutputError
+from delineate.evaluation import overlays
+from delineate.image import Image, Mask
+from delineate.inference.model import Model
+from delineate.jobs import prediction
+from delineate.jobs.reporter import Reporter
+
+PATIENT = "Meier_Hans_1961"
+BYTES = "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
+LARGE = "it is too large for this machine's memory"
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model(*example())
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Three grey pictures in a folder named like a patient."""
+    folder = tmp_path / PATIENT
+    folder.mkdir()
+    for number, name in enumerate("abc"):
+        values = np.random.default_rng(number).integers(0, 256, (20, 20 + number), dtype=np.uint8)
+        Pillow.fromarray(values).save(folder / f"{name}.png")
+    return folder
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """What the manifest says; the folder's and the patient's name are nowhere in it."""
+    text = (folder / "manifest.json").read_text(encoding="utf-8")
+    assert PATIENT not in text
+    assert str(folder.parent) not in text
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def expected_files(names: Sequence[str]) -> list[str]:
+    one = [[f"{name}.png", f"overlays/{name}.png", f"probabilities/{name}.tif"] for name in names]
+    return sorted(["manifest.json", *(path for paths in one for path in paths)])
+
+
+def failing(real: Callable[..., Any], on: int, error: BaseException) -> Callable[..., Any]:
+    """`real`, but with an error at its call of that number."""
+    calls = 0
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == on:
+            raise error
+        return real(*arguments, **options)
+
+    return call
+
+
+FAULTS = [
+    (DataError("it has 2 channels, but 1 are expected"), "it has 2 channels, but 1 are expected"),
+    (MemoryError(), LARGE),
+    (RuntimeError(f"{BYTES} to allocate 9e15 bytes"), LARGE),
+    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), LARGE),
+    (RuntimeError("the net\nfails"), "the net fails"),
+    (ValueError("an overlay needs a 2D image"), "an overlay needs a 2D image"),
+]
+
+
+@pytest.mark.parametrize("place", ["read", "predicted", "drawn", "mask", "probabilities"])
+@pytest.mark.parametrize(("error", "reason"), FAULTS)
+def test_a_fault_of_one_file_is_that_files_alone(
+    model: Model,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    error: Exception,
+    reason: str,
+) -> None:
+    owner, name = {
+        "read": (prediction, "load_image"),
+        "predicted": (model, "predict_both"),
+        "drawn": (overlays, "draw_overlay"),
+        "mask": (formats, "write_mask"),
+        "probabilities": (formats, "write_probabilities"),
+    }[place]
+    monkeypatch.setattr(owner, name, failing(getattr(owner, name), 2, error))
+    out = tmp_path / "out"
+    made = prediction.predict(model, images, out, overlay=True, probabilities=True)
+    assert [file.status for file in made.files] == ["done", "failed", "done"]
+    assert made.messages == (f"{images / 'b.png'}: {reason}",)
+    digest = hashlib.sha256((images / "b.png").read_bytes()).hexdigest()
+    told = manifest(out)
+    assert told["complete"]
+    assert told["files"][1] == {
+        "input": ["b.png"],
+        "sha256": [digest],
+        "status": "failed",
+        "reason": reason,
+        "mask": None,
+        "size": None,
+        "label_share": None,
+        "notes": [],
+    }
+    assert written(out) == expected_files("ac")
+
+
+@pytest.mark.parametrize("place", ["write_mask", "write_probabilities"])
+def test_a_full_disk_stops_all_and_the_manifest_names_what_is_there(
+    model: Model, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    error = OutputError("Cannot write: the disk is full.")
+    monkeypatch.setattr(formats, place, failing(getattr(formats, place), 2, error))
+    with pytest.raises(OutputError, match="the disk is full"):
+        prediction.predict(model, images, tmp_path / "out", overlay=True, probabilities=True)
+    told = manifest(tmp_path / "out")
+    assert not told["complete"]
+    assert [file["mask"] for file in told["files"]] == ["a.png"]
+    assert written(tmp_path / "out") == expected_files("a")
+
+
+def test_stopped_between_mask_and_probabilities_the_manifest_is_right(
+    model: Model, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = failing(formats.write_probabilities, 3, KeyboardInterrupt())
+    monkeypatch.setattr(formats, "write_probabilities", stop)
+    with pytest.raises(KeyboardInterrupt):
+        prediction.predict(model, images, tmp_path / "out", overlay=True, probabilities=True)
+    told = manifest(tmp_path / "out")
+    assert not told["complete"]
+    assert [file["input"] for file in told["files"]] == [["a.png"], ["b.png"]]
+    assert written(tmp_path / "out") == expected_files("ab")
+
+
+def test_failures_name_the_file_and_the_manifest_no_folder(
+    model: Model, images: Path, tmp_path: Path
+) -> None:
+    (images / "text.png").write_text("no picture", encoding="utf-8")
+    Pillow.fromarray(np.full((8, 8), 7.5, np.float32)).save(images / "float.tif")
+    empty = tmp_path / f"{PATIENT}_2"
+    (empty / f"{PATIENT}_3").mkdir(parents=True)
+    inputs = [images, images / "none.png", tmp_path / f"{PATIENT}_4", empty]
+    out = tmp_path / "out"
+    made = prediction.predict(model, inputs, out, overlay=True)
+    said = {Path(message.split(": ")[0]).name: message for message in made.messages[3:]}
+    assert set(said) == {"float.tif", "text.png"}
+    assert said["float.tif"].startswith(f"{images / 'float.tif'}: it has float pixels from 7.5 to 7.5, but ")
+    assert said["text.png"].startswith(f"{images / 'text.png'}: its content is no image that can be read ")
+    assert str(images / "none.png") in made.messages[0]
+    told = {tuple(file["input"]): file["reason"] for file in manifest(out)["files"][3:] if file["reason"]}
+    assert told["float.tif",].startswith("it has float pixels from 7.5 to 7.5, but ")
+    assert told["text.png",].startswith("its content is no image that can be read ")
+    assert [(file.input, file.reason) for file in made.files[:3]] == [
+        (("none.png",), "there is no such file"),
+        ((), "there is no such file"),
+        ((), "the folder holds no pictures"),
+    ]
+    assert PATIENT not in " ".join(written(out))
+    for path in out.rglob("*.*"):
+        assert PATIENT.encode() not in path.read_bytes()
+
+
+def test_paths_in_a_librarys_words_are_cut_to_names(
+    model: Model, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = RuntimeError(f"{images / 'a.png'} lies in {images}/ and is odd")
+    monkeypatch.setattr(model, "predict_both", failing(model.predict_both, 1, error))
+    prediction.predict(model, images, tmp_path / "out")
+    assert manifest(tmp_path / "out")["files"][0]["reason"] == "a.png lies in and is odd"
+
+
+def test_colours_that_the_model_does_not_take_are_noted(model: Model, tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (20, 20), dtype=np.uint8)
+    colours = np.dstack([grey, grey.T, grey])
+    pictures = {"grey": grey, "stored": np.dstack([grey] * 3), "colour": colours}
+    for name, values in pictures.items():
+        Pillow.fromarray(values).save(tmp_path / f"{name}.png")
+    inputs = [tmp_path / f"{name}.png" for name in pictures]
+    prediction.predict(model, inputs, tmp_path / "out")
+    notes = {file["input"][0]: file["notes"] for file in manifest(tmp_path / "out")["files"]}
+    note = "in colour, and turned to grey (its luminance) for a model of grey images"
+    assert notes["grey.png"] == []
+    assert note not in notes["stored.png"]
+    assert notes["colour.png"] == [note]
+
+
+def test_large_overlays_are_reduced(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction, "OVERLAY_PX", 250)
+
+    def square(image: Image) -> tuple[Mask, torch.Tensor]:
+        values = np.zeros(image.size, np.uint8)
+        values[100:400, 100:400] = 1
+        return Mask(values, model.labels), torch.from_numpy(values[None].astype(np.float32))
+
+    monkeypatch.setattr(model, "predict_both", square)
+    Pillow.fromarray(np.zeros((500, 600), np.uint8)).save(tmp_path / "large.png")
+    prediction.predict(model, tmp_path / "large.png", tmp_path / "out", overlay=True)
+    with Pillow.open(tmp_path / "out" / "overlays" / "large.png") as overlay:
+        assert overlay.size == (250, 208)
+    with Pillow.open(tmp_path / "out" / "large.png") as mask:
+        assert mask.size == (600, 500)
+        assert (np.asarray(mask) == 255).sum() == 300 * 300
+
+
+def test_progress_counts_every_input(model: Model, images: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    class Counting(Reporter):
+        def stage(self, name: str, done: int, total: int) -> None:
+            told.append((name, done, total))
+
+    (images / "b.png").write_bytes(b"")
+    prediction.predict(model, images, tmp_path / "out", reporter=Counting())
+    assert told == [("predicting", number, 3) for number in (1, 2, 3)]
