@@ -222,13 +222,34 @@ def _read_header(path: Path) -> tuple[ModelCard, dict[str, Any]]:
             "Update with: pip install --upgrade delineate"
         )
     try:
-        return ModelCard.model_validate_json(description), header
+        card = ModelCard.model_validate_json(description)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))[:100] or "all of it"
         raise ModelFileError(
             f"{path} has a description that cannot be used: {place}: {first['msg']}."
         ) from error
+    _check_length(path, header, size - 8 - length)
+    return card, header
+
+
+def _check_length(path: Path, entries: dict[str, Any], found: int) -> None:
+    """Compare the bytes behind the header with those that the tensors' entries speak of."""
+    try:
+        ends = [entry["data_offsets"][1] for entry in entries.values()]
+        expected = max(ends, default=0)
+        missing = expected - found
+    except (KeyError, IndexError, TypeError) as error:
+        raise ModelFileError(f"{path} is damaged: its table of weights cannot be read.") from error
+    if missing > 0:
+        raise ModelFileError(
+            f"{path} is damaged: it is cut off, its last {missing} bytes are missing. "
+            "Copy it again, or train anew."
+        )
+    if missing < 0:
+        raise ModelFileError(
+            f"{path} is damaged: it has {-missing} bytes too many. Copy it again, or train anew."
+        )
 
 
 def _check_shapes(path: Path, settings: UNetSettings, entries: dict[str, Any]) -> None:

@@ -75,8 +75,8 @@ def test_a_table_of_weights_that_is_none(path: Path, entry: object) -> None:
         ({"data_offsets": [4, 0]}, "Copy it again"),
         ({"data_offsets": [0, 1 << 62]}, "Copy it again"),
         ({"data_offsets": [-4, 0]}, "Copy it again"),
-        ({"data_offsets": None}, "Copy it again"),
-        ({"data_offsets": "ab"}, "Copy it again"),
+        ({"data_offsets": None}, "its table of weights cannot be read"),
+        ({"data_offsets": "ab"}, "its table of weights cannot be read"),
     ],
 )
 def test_an_odd_entry_in_the_table_of_weights(path: Path, change: dict[str, object], message: str) -> None:
@@ -133,13 +133,19 @@ def test_other_weights_of_the_same_shapes(path: Path) -> None:
 
 @pytest.mark.parametrize("missing", [1, 4, 8, 100])
 def test_a_truncated_tail(path: Path, missing: int) -> None:
-    message = refusal(path, content()[:-missing])
-    assert message.startswith("FILE is damaged: ")
-    assert message.endswith("Copy it again, or train anew.")
+    told = (
+        f"FILE is damaged: it is cut off, its last {missing} bytes are missing. Copy it again, or train anew."
+    )
+    assert refusal(path, content()[:-missing]) == told
+    with pytest.raises(ModelFileError, match=f"its last {missing} bytes are missing"):
+        read_card(path)
 
 
 def test_bytes_behind_the_end(path: Path) -> None:
-    assert refusal(path, content() + b"more").startswith("FILE is damaged: ")
+    told = "FILE is damaged: it has 4 bytes too many. Copy it again, or train anew."
+    assert refusal(path, content() + b"more") == told
+    with pytest.raises(ModelFileError, match="4 bytes too many"):
+        read_card(path)
 
 
 def test_places_that_cannot_be_read(tmp_path: Path) -> None:
