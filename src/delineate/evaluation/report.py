@@ -37,10 +37,11 @@ class Overlay:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was noticed when the data were checked."""
+    """One thing that was noticed when the data were checked, and all files it is about."""
 
     level: Literal["error", "warning", "note"]
     text: str
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Report:
         scores: Of every case and label.
         scored_part: What was scored, to stand in a sentence: "the validation part of this run".
         used_to_choose: A sentence: whether the scored part was used to choose anything.
+        cautions: Sentences that whoever reads the score should read with it.
         overlays: Pictures of the worst, median and best cases, see `choose_cases`.
         curves: Of the training; None for a model that was only evaluated.
         findings: What was noticed when the data were checked.
@@ -76,6 +78,7 @@ class Report:
     scores: Sequence[CaseScore]
     scored_part: str
     used_to_choose: str
+    cautions: Sequence[str] = ()
     overlays: Sequence[Overlay] = ()
     curves: Sequence[CurvePoint] | None = None
     findings: Sequence[Finding] = ()
@@ -148,21 +151,37 @@ def render_report(report: Report) -> str:
         curves=Markup(curves_svg(report.curves)) if report.curves else None,  # noqa: S704  likewise
         failures=[sentence for label in summary.labels for sentence in _failures(label)],
         legend=list(zip(names, outline_colours(len(names)), strict=True)),
-        overlays=[
-            (heading, shown)
-            for rank, heading in (("worst", "Worst"), ("median", "About the median"), ("best", "Best"))
-            if (shown := [overlay for overlay in report.overlays if overlay.rank == rank])
-        ],
+        overlays=_rows(report.overlays),
         scores=sorted(report.scores, key=_worst_first),
         percent=f"{summary.level:.0%}".replace("%", " %"),
     )
+
+
+def _rows(overlays: Sequence[Overlay]) -> list[list[tuple[str, list[Overlay]]]]:
+    """The pictures in rows of headed groups: a row a rank, or one for all where none has more than one."""
+    headings: tuple[tuple[Rank, str], ...] = (
+        ("worst", "Worst"),
+        ("median", "About the median"),
+        ("best", "Best"),
+    )
+    groups = [
+        (heading, shown)
+        for rank, heading in headings
+        if (shown := [overlay for overlay in overlays if overlay.rank == rank])
+    ]
+    if all(len(shown) == 1 for _, shown in groups):
+        return [groups] if groups else []
+    return [[group] for group in groups]
 
 
 def _failures(label: LabelSummary) -> list[str]:
     present = label.valid - label.false_alarms
     absent = label.empty + label.false_alarms
     sentences = []
-    if label.missed:
+    if label.missed and label.missed == present:
+        cases = "the one case that has" if present == 1 else f"any of the {present} cases that have"
+        sentences.append(f"{label.name}: found nothing in {cases} it: train longer.")
+    elif label.missed:
         sentences.append(f"{label.name}: missed entirely in {label.missed} of {present} cases that have it.")
     if label.false_alarms:
         sentences.append(f"{label.name}: a false alarm in {label.false_alarms} of {absent} cases without it.")

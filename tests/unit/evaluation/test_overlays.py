@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -193,9 +194,12 @@ def test_only_small_pictures_take_the_time_to_be_packed_best(
 ) -> None:
     asked: list[object] = []
     saved = PIL.Image.Image.save
-    monkeypatch.setattr(
-        PIL.Image.Image, "save", lambda self, *a, **k: (asked.append(k["optimize"]), saved(self, *a, **k))[1]
-    )
+
+    def save(picture: PIL.Image.Image, stream: io.BytesIO, **options: Any) -> None:
+        asked.append(options["optimize"])
+        saved(picture, stream, **options)
+
+    monkeypatch.setattr(PIL.Image.Image, "save", save)
     content = encode_png(np.zeros((1000, side, 3), np.uint8))
     assert asked == [optimized]
     with PIL.Image.open(io.BytesIO(content)) as picture:

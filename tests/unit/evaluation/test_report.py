@@ -23,6 +23,7 @@ from delineate.evaluation.report import (
 from delineate.evaluation.scores import CaseScore, score_case
 from delineate.evaluation.summary import summarise
 from delineate.image import Geometry, LabelSet, Mask
+from delineate.training.loop import WATCHED_CASES
 
 EVIL = '<script>alert("1")</script>'
 VOID = {"meta", "img", "br", "path", "use", "line"}
@@ -161,6 +162,69 @@ def test_parts_that_are_not_known_are_left_out() -> None:
         assert heading not in text
 
 
+def only(html: str, start: str, stop: str) -> str:
+    """The part of a page between two pieces of its source."""
+    return html[html.index(start) : html.index(stop, html.index(start))]
+
+
+def test_cautions_stand_beside_the_headline() -> None:
+    plain = report(LESION, cohort(LESION))
+    sentence = "12 of the training images look like scored ones."
+    box = only(render_report(replace(plain, cautions=[sentence])), '<section class="verdict">', "</section>")
+    assert f'<p><span class="level warning">caution</span>{sentence}</p>' in box
+    assert "caution</span>" not in render_report(plain)
+
+
+def test_a_finding_lists_all_its_files() -> None:
+    names = tuple(f"image_{number}.png" for number in range(40))
+    found = [Finding("warning", "40 images are alike", names), Finding("note", "one", ("x.png",))]
+    html = render_report(replace(report(LESION, cohort(LESION)), findings=found))
+    listed = re.findall(r"<details class=\"files\">.*?</details>", html, re.DOTALL)
+    assert [re.findall("<li>(.*?)</li>", files) for files in listed] == [list(names), ["x.png"]]
+    assert "<summary>40 files</summary>" in listed[0]
+    assert "<summary>1 file</summary>" in listed[1]
+    assert '<details class="files">' not in render_report(report(LESION, cohort(LESION)))
+
+
+def test_a_label_never_found_asks_for_a_longer_training() -> None:
+    missed = [
+        replace(score, case=f"{score.case}_{number}")
+        for number in range(3)
+        for score in cohort(LESION, count=1)
+    ]
+    text = Page(render_report(report(LESION, missed))).text
+    assert "lesion: found nothing in any of the 3 cases that have it: train longer." in text
+    assert "missed entirely" not in text
+    text = Page(render_report(report(LESION, missed[:1]))).text
+    assert "lesion: found nothing in the one case that has it: train longer." in text
+    assert "train longer" not in Page(render_report(report(LESION, cohort(LESION)))).text
+
+
+def test_the_curves_say_of_what_their_validation_dice_is() -> None:
+    text = Page(render_report(report(LESION, cohort(LESION)))).text
+    assert (
+        f"The validation Dice here is that of at most {WATCHED_CASES} cases, at the size the net works at "
+        "and without mirroring, so it differs from the score above."
+    ) in text
+
+
+def test_one_picture_a_rank_stands_in_one_row() -> None:
+    def rows(shown: Report) -> list[list[tuple[str, int]]]:
+        html = only(render_report(shown), "Cases to look at", "<details>")
+        parts = [
+            re.findall(r"<h3>(.*?)</h3>(.*?)</section>", row, re.DOTALL)
+            for row in html.split('<div class="overlays">')[1:]
+        ]
+        return [[(heading, pictures.count("<img")) for heading, pictures in row] for row in parts]
+
+    many = report(LESION, cohort(LESION))
+    assert rows(many) == [[("Worst", 3)], [("About the median", 3)], [("Best", 3)]]
+    few = replace(many, overlays=[many.overlays[number] for number in (0, 3, 6)])
+    assert rows(few) == [[("Worst", 1), ("About the median", 1), ("Best", 1)]]
+    assert rows(replace(many, overlays=many.overlays[:1])) == [[("Worst", 1)]]
+    assert rows(replace(many, overlays=many.overlays[2:4])) == [[("Worst", 1), ("About the median", 1)]]
+
+
 def test_millimetres_are_shown_where_known() -> None:
     mask = Mask(np.eye(8, dtype=np.uint8), LESION, Geometry((0.5, 0.5)))
     text = Page(render_report(report(LESION, list(score_case("a", "a", mask, mask))))).text
@@ -176,7 +240,8 @@ def test_names_cannot_break_out() -> None:
         title=EVIL,
         scored_part=EVIL,
         used_to_choose=EVIL,
-        findings=[Finding("note", EVIL)],
+        cautions=[EVIL],
+        findings=[Finding("note", EVIL, (EVIL,))],
         tables=[Table(EVIL, (EVIL,), ((EVIL,),))],
         plan_yaml=f"</pre>{EVIL}",
         software={EVIL: EVIL},
