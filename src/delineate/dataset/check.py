@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -28,8 +27,8 @@ from delineate.dataset.inspection import (
     inspect_case,
 )
 from delineate.dataset.masks import MaskEncoding, understand
-from delineate.dataset.naming import listed
-from delineate.errors import ImageError, MaskError, UsageError
+from delineate.dataset.stated_groups import group_pattern, stated_groups
+from delineate.errors import ImageError, MaskError
 from delineate.image import BACKGROUND, IGNORED, Colour
 
 __all__ = ["ChannelIntensity", "CheckReport", "Sizes", "check"]
@@ -48,7 +47,8 @@ def check(
     Args:
         data: The folder, or a CSV table.
         labels: What the mask values mean, where that is to be decided by hand.
-        group_regex: Finds the group in a case's name: its first bracketed part, else the whole match.
+        group_regex: Finds the group in a case's name: its first bracketed part, else the whole match. Groups
+            that the data state hold as well.
         progress: Told the stage, how much of it is done, and of how much.
 
     Returns:
@@ -58,7 +58,7 @@ def check(
         UsageError: There is no such folder, or the regular expression is none.
     """
     tell = progress or _silent
-    pattern = _compiled(group_regex)
+    pattern = group_pattern(group_regex)
     discovery = discover(Path(data))
     problems = list(discovery.problems)
     shelf = MaskShelf()
@@ -79,7 +79,7 @@ def check(
     problems += found
     labels_by_case, digests, found = _masks(cases, encoding, shelf, discovery.root, tell)
     problems += found
-    groups, found = _stated_groups(cases, pattern)
+    groups, found = stated_groups(cases, pattern)
     problems += found
     tell("comparing images", 0, 1)
     exact, near = exact_duplicates(facts), near_duplicates(facts)
@@ -113,19 +113,6 @@ def check(
 
 def _silent(_stage: str, _done: int, _total: int) -> None:
     pass
-
-
-def _compiled(group_regex: str | None) -> re.Pattern[str] | None:
-    if group_regex is None:
-        return None
-    try:
-        return re.compile(group_regex)
-    except re.error as error:
-        raise UsageError(
-            f"--group-regex {group_regex!r} is no regular expression: {error}. An example: '^([^_]+)' takes "
-            "what "
-            "stands before the first underscore."
-        ) from error
 
 
 def _usable(item: Inspected) -> bool:
@@ -201,27 +188,6 @@ def _masks(
         digests,
         problems + set_findings.label_problems(labels_by_case, encoding.labels.names),
     )
-
-
-def _stated_groups(
-    cases: Sequence[CaseFiles], pattern: re.Pattern[str] | None
-) -> tuple[dict[str, str | None], list[Problem]]:
-    """The group of each case by the data and, before it, by the pattern."""
-    if pattern is None:
-        return {case.name: case.group for case in cases}, []
-    groups: dict[str, str | None] = {}
-    for case in cases:
-        match = pattern.search(case.name)
-        groups[case.name] = (match[1] if pattern.groups else match[0]) if match else None
-    without = [name for name, group in groups.items() if not group]
-    if not without:
-        return groups, []
-    message = (
-        f"--group-regex {pattern.pattern!r} finds no group in {len(without)} of {len(cases)} names: "
-        f"{listed(without)}. "
-        "Change it so that it finds one in each."
-    )
-    return {name: group or None for name, group in groups.items()}, [Problem("error", "no-group", message)]
 
 
 def _sizes(facts: Mapping[str, ImageFacts]) -> Sizes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import tifffile
 from PIL import Image as Picture
@@ -110,7 +111,7 @@ def test_channel_files_are_one_image_for_a_model_of_several_channels(tmp_path: P
 )
 def test_channel_files_of_every_kind_of_pixel_are_one_image(tmp_path: Path, suffix: str, dtype: type) -> None:
     for channel in range(3):
-        values = np.full((4, 4), channel, dtype)
+        values: npt.NDArray[np.generic] = np.full((4, 4), channel, dtype)
         path = tmp_path / f"c_{channel:04d}.{suffix}"
         tifffile.imwrite(path, values) if suffix == "tif" else Picture.fromarray(values).save(path)
     found = prediction_inputs([tmp_path], 3)

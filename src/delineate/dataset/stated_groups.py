@@ -1,0 +1,81 @@
+"""What belongs together as the data and the user say: the table's column `group` and `--group-regex`."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from delineate.dataset.case_files import CaseFiles, Problem
+from delineate.dataset.grouping import merge_groups
+from delineate.dataset.naming import counted, listed
+from delineate.errors import UsageError
+
+
+def group_pattern(group_regex: str | None) -> re.Pattern[str] | None:
+    """The option `--group-regex`, compiled.
+
+    Raises:
+        UsageError: It is no regular expression.
+    """
+    if group_regex is None:
+        return None
+    try:
+        return re.compile(group_regex)
+    except re.error as error:
+        raise UsageError(
+            f"--group-regex {group_regex!r} is no regular expression: {error}. An example: '^([^_]+)' takes "
+            "what stands before the first underscore."
+        ) from error
+
+
+def stated_groups(
+    cases: Sequence[CaseFiles], pattern: re.Pattern[str] | None
+) -> tuple[Mapping[str, str | None], list[Problem]]:
+    """The group of each case by the data and by the pattern.
+
+    Args:
+        cases: The cases.
+        pattern: Finds the group in a case's name: its first bracketed part, else the whole match.
+
+    Returns:
+        For each case its group, or None where nobody states one; and what is to be said. Where both the data
+        and the pattern state groups, cases that share either have the same one.
+    """
+    by_data = {case.name: case.group for case in cases}
+    if pattern is None:
+        return by_data, []
+    by_name: dict[str, str | None] = {}
+    for case in cases:
+        match = pattern.search(case.name)
+        by_name[case.name] = ((match[1] if pattern.groups else match[0]) if match else None) or None
+    groups, problems = _both(by_data, by_name)
+    without = [name for name, group in by_name.items() if group is None]
+    if without:
+        message = (
+            f"--group-regex {pattern.pattern!r} finds no group in {len(without)} of {len(cases)} names: "
+            f"{listed(without)}. Change it so that it finds one in each."
+        )
+        problems.append(Problem("error", "no-group", message))
+    return groups, problems
+
+
+def _both(
+    by_data: Mapping[str, str | None], by_name: Mapping[str, str | None]
+) -> tuple[Mapping[str, str | None], list[Problem]]:
+    """The groups by name, put together where the data's groups link them."""
+    members: dict[str, list[str]] = defaultdict(list)
+    for name, group in by_data.items():
+        if group is not None:
+            members[group].append(name)
+    if not members:
+        return by_name, []
+    merged = merge_groups(by_name, tuple(tuple(names) for names in members.values()))
+    known = {name for name in by_name if by_name[name] is not None or by_data[name] is not None}
+    groups = {name: group if name in known else None for name, group in merged.items()}
+    message = (
+        "Cases that share a group in the table or a group by --group-regex are kept together: "
+        f"{counted(len(members), 'group')} there and {len(set(by_name.values()) - {None})} by name make "
+        f"{len(set(groups.values()) - {None})}."
+    )
+    return groups, [Problem("note", "groups-joined", message)]
