@@ -208,6 +208,20 @@ def test_other_channels_than_three(rgb: Model) -> None:
             rgb.predict(np.zeros((40, 40, channels), np.uint8))
 
 
+def test_channels_in_front_are_suspected(rgb: Model) -> None:
+    with pytest.raises(
+        DataError, match=r"40 channels, but 3 are expected\. An array .*\.transpose\(1, 2, 0\)$"
+    ):
+        rgb.predict(COLOURS[:40, :40].transpose(2, 0, 1))
+
+
+def test_an_image_made_by_hand_is_looked_at_too(grey: Model) -> None:
+    with pytest.raises(DataError, match="pixels that are not numbers"):
+        grey.predict(Image(np.full((1, 8, 8), np.nan, np.float32)))
+    with pytest.raises(DataError, match="pixels of type int64, which have no known range"):
+        grey.predict(Image(np.zeros((1, 8, 8), np.int64)))
+
+
 def test_a_model_of_float_images_takes_any_range() -> None:
     model = Model(*make(pixels="float"))
     values = NOISE * 10.0 - 1000

@@ -14,8 +14,9 @@ from PIL import Image as Pillow
 
 from delineate.augment.settings import AugmentationSettings
 from delineate.errors import DataError
-from delineate.image import IGNORED, Image
+from delineate.image import IGNORED, Colour, Image
 from delineate.inference.preprocess import (
+    colour_note,
     pad_pixels_to,
     pad_to,
     resize,
@@ -239,3 +240,83 @@ def test_floats_out_of_range_are_refused_where_integers_were_learned(values: obj
 def test_other_channels_are_refused(data: dict[str, Any], channels: int, message: str) -> None:
     with pytest.raises(DataError, match=message):
         to_working(Image(np.zeros((channels, 4, 4), np.uint8)), plan_of(patch(1.0), **data))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("pixels", ["integer", "float"])
+def test_pixels_that_are_not_numbers_are_refused(value: float, pixels: str) -> None:
+    image = grey([[0.5, value], [0.1, 0.2]], np.float32)
+    with pytest.raises(DataError, match=r"^it has pixels that are not numbers \(NaN or infinite\)$"):
+        to_working(image, plan_of(patch(1.0), pixels=pixels))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint32, np.bool_, np.complex64])
+def test_pixels_without_a_known_range_are_refused(kind: npt.DTypeLike) -> None:
+    told = f"it has pixels of type {np.dtype(kind)}, which have no known range: give uint8, uint16 or floats"
+    with pytest.raises(DataError, match=f"^{told}$"):
+        to_working(grey([[0, 1]], kind), plan_of(patch(1.0)))
+
+
+HINT = ". An array whose channels come first, (C, H, W), is given as array.transpose(1, 2, 0)"
+
+
+@pytest.mark.parametrize(
+    ("data", "shape", "hint"),
+    [
+        ({"colour": "rgb", "channels": 3}, (40, 3, 40), HINT),  # of an array (3, 40, 40)
+        ({"colour": "rgb", "channels": 3}, (40, 1, 40), HINT),
+        ({"colour": "grey", "channels": 1}, (40, 1, 40), HINT),
+        ({"colour": "channels", "channels": 5}, (40, 5, 40), HINT),
+        ({"colour": "channels", "channels": 5}, (40, 3, 40), ""),
+        ({"colour": "rgb", "channels": 3}, (4, 40, 40), ""),
+    ],
+)
+def test_channels_first_are_suspected(data: dict[str, Any], shape: tuple[int, ...], hint: str) -> None:
+    with pytest.raises(DataError) as caught:
+        to_working(Image(np.zeros(shape, np.uint8)), plan_of(patch(1.0), **data))
+    told = f"it has {shape[0]} channels, but {data['channels']} are expected"
+    assert str(caught.value) == told + hint
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "refused"),
+    [(40.25, 300.0, True), (0.0, 1.0, True), (-0.1, 0.2, True), (0.4, 0.2, False)],
+)
+def test_integers_are_refused_where_floats_of_another_range_were_learned(
+    mean: float, deviation: float, refused: bool
+) -> None:
+    preprocessing = patch(1.0, normalization="dataset", mean=(mean,), standard_deviation=(deviation,))
+    plan = plan_of(preprocessing, pixels="float")
+    image = grey([[0, 51], [102, 255]])
+    if not refused:
+        assert to_working(image, plan).pixels.flatten().tolist() == pytest.approx([0, 0.2, 0.4, 1])
+        return
+    with pytest.raises(DataError) as caught:
+        to_working(image, plan)
+    assert str(caught.value) == (
+        "it has integer pixels (uint8), which are read as shares of their range, 0 to 1, but the float "
+        f"images of the training had a mean of {mean:.4g}: give floats in the same units"
+    )
+
+
+def test_integers_are_taken_where_each_image_is_brought_to_one_scale() -> None:
+    plan = plan_of(patch(1.0, normalization="image"), pixels="float")
+    values = np.random.default_rng(3).integers(0, 256, (20, 30))
+    found = [to_working(grey(values * scale, np.float32), plan).normalized() for scale in (1.0, 7.0)]
+    for other in found:
+        assert torch.allclose(to_working(grey(values), plan).normalized(), other, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("colour", "pixels", "note"),
+    [
+        ("grey", [[1], [1], [1]], None),
+        ("grey", [[1], [1], [2]], "in colour, and turned to grey (its luminance) for a model of grey images"),
+        ("grey", [[1]], None),
+        ("rgb", [[1]], "grey, and repeated for a model of colour images"),
+        ("rgb", [[1], [1], [1]], None),
+        ("channels", [[1], [2], [3]], None),
+    ],
+)
+def test_notes_on_colours(colour: Colour, pixels: list[list[int]], note: str | None) -> None:
+    assert colour_note(Image(np.array(pixels, np.uint8)[:, None]), colour) == note
