@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from delineate.errors import ModelFileError
+from delineate.errors import ModelFileError, UsageError
 from delineate.files import write_with
 from delineate.fingerprint import Fingerprint
 from delineate.networks.settings import UNetSettings
@@ -122,17 +123,22 @@ def model_path(path: Path) -> Path:
     """The model file that `path`, a file or a run folder, stands for.
 
     Raises:
-        ModelFileError: There is none.
+        UsageError: There is nothing at `path`.
+        ModelFileError: It is a folder without a model.
     """
     if path.is_dir():
         inside = path / MODEL_NAME
         if not inside.is_file():
             unfinished = (path / "plan.yaml").is_file()
-            hint = f" Its training is not finished: delineate train --resume {path}" if unfinished else ""
+            hint = (
+                f" Its training is not finished: delineate train --resume {shlex.quote(str(path))}"
+                if unfinished
+                else ""
+            )
             raise ModelFileError(f"{path} holds no {MODEL_NAME}.{hint}")
         return inside
     if not path.exists():
-        raise ModelFileError(f"There is no model at {path}. Give a model file or a run folder.")
+        raise UsageError(f"There is no model at {path}. Give a model file or a run folder.")
     return path
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from delineate.dataset.case_files import shown
 from delineate.dataset.check_report import CheckReport, without_root
 from delineate.dataset.naming import counted
 from delineate.errors import DataError
@@ -178,6 +179,7 @@ def write_evaluation(
         scores=scores,
         scored_part=story.scored_part,
         used_to_choose=story.used_to_choose,
+        cautions=tuple(without_root(caution, part.report.discovery.root) for caution in story.cautions),
         overlays=overlays,
         curves=story.curves,
         findings=findings(part.report),
@@ -200,7 +202,11 @@ def write_evaluation(
 def findings(report: CheckReport) -> list[Finding]:
     """What a check noticed, without the path to the data."""
     return [
-        Finding(problem.level, without_root(problem.message, report.discovery.root))
+        Finding(
+            problem.level,
+            without_root(problem.message, report.discovery.root),
+            tuple(shown(path, report.discovery.root) for path in problem.paths),
+        )
         for problem in report.problems
     ]
 

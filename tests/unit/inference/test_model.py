@@ -14,7 +14,7 @@ import torch
 from PIL import Image as Pillow
 
 from delineate.augment.settings import AugmentationSettings
-from delineate.errors import DataError, ImageError, ModelFileError
+from delineate.errors import DataError, ImageError, ModelFileError, UsageError
 from delineate.fingerprint import measure
 from delineate.image import Geometry, Image, Mask
 from delineate.inference.model import MODEL_NAME, Model, as_image, load, model_path
@@ -273,7 +273,7 @@ def test_predicting_leaves_the_random_state_and_the_weights_alone(grey: Model) -
 def test_model_paths(tmp_path: Path) -> None:
     missing, empty, run, odd = (tmp_path / name for name in ("missing", "empty", "run", "odd"))
     with pytest.raises(
-        ModelFileError, match=rf"There is no model at {re.escape(str(missing))}\. Give a model file"
+        UsageError, match=rf"There is no model at {re.escape(str(missing))}\. Give a model file"
     ):
         model_path(missing)
     for folder in (empty, run, odd):
