@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from delineate.dataset import image_findings, set_findings
-from delineate.dataset.case_files import CaseFiles, Discovery, Problem
+from delineate.dataset.case_files import Discovery, Problem
 from delineate.dataset.check_report import (
     ChannelIntensity,
     CheckReport,
     Sizes,
-    without_root,
 )
 from delineate.dataset.discover import discover
 from delineate.dataset.duplicates import alike_in_order, exact_duplicates, near_duplicates
@@ -26,10 +24,10 @@ from delineate.dataset.inspection import (
     in_threads,
     inspect_case,
 )
-from delineate.dataset.masks import MaskEncoding, understand
+from delineate.dataset.mask_check import MaskWishes, check_masks
+from delineate.dataset.masks import MaskEncoding
 from delineate.dataset.stated_groups import group_pattern, stated_groups
-from delineate.errors import ImageError, MaskError
-from delineate.image import BACKGROUND, IGNORED, Colour
+from delineate.image import Colour, LabelSet
 
 __all__ = ["ChannelIntensity", "CheckReport", "Sizes", "check"]
 Progress = Callable[[str, int, int], None]
@@ -40,6 +38,8 @@ def check(
     *,
     labels: str | None = None,
     group_regex: str | None = None,
+    expected: LabelSet | None = None,
+    encoding: MaskEncoding | None = None,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Check a data set.
@@ -49,6 +49,11 @@ def check(
         labels: What the mask values mean, where that is to be decided by hand.
         group_regex: Finds the group in a case's name: its first bracketed part, else the whole match. Groups
             that the data state hold as well.
+        expected: The labels of a model to be scored on these data. A label may then be in no mask, all masks
+            may be empty, and labels with the model's names get its order: the report's encoding has exactly
+            `expected`. As many labels of other names are left as they are.
+        encoding: That of the training data, to read these masks by, unless `labels` says otherwise. Values
+            that it does not know are errors.
         progress: Told the stage, how much of it is done, and of how much.
 
     Returns:
@@ -71,13 +76,12 @@ def check(
     )
     problems += image_findings.unreadable(inspected, discovery.root)
     problems += image_findings.size_mismatches(inspected, discovery.root)
-    encoding, found = _encoding(inspected, discovery, labels, shelf, tell)
-    problems += found
     cases = tuple(item.case for item in inspected if _usable(item))
     facts = {item.case.name: item.image for item in inspected if item.image is not None}
+    wishes = MaskWishes(labels, expected, encoding)
+    masks = check_masks(inspected, cases, discovery, wishes, shelf=shelf, tell=tell)
+    problems += masks.problems
     colour, channels, found = _of_images(facts, discovery)
-    problems += found
-    labels_by_case, digests, found = _masks(cases, encoding, shelf, discovery.root, tell)
     problems += found
     groups, found = stated_groups(cases, pattern)
     problems += found
@@ -85,7 +89,7 @@ def check(
     exact, near = exact_duplicates(facts), near_duplicates(facts)
     together = 2 * max((len(group) for group in near), default=0) <= len(facts)
     tell("comparing images", 1, 1)
-    problems += set_findings.duplicates(exact, near, digests, near_kept_together=together)
+    problems += set_findings.duplicates(exact, near, masks.digests, near_kept_together=together)
     stated = {name: group for name, group in groups.items() if group is not None}
     if not stated and not any(case.split for case in cases):
         problems += set_findings.sequence(alike_in_order(facts))
@@ -97,13 +101,13 @@ def check(
     return CheckReport(
         discovery=discovery,
         cases=cases,
-        encoding=encoding,
+        encoding=masks.encoding,
         problems=tuple(sorted(problems, key=lambda problem: rank[problem.level])),
         sizes=_sizes(facts),
         channels=channels,
         colour=colour,
         intensities=_intensities(facts, channels, discovery.channel_names),
-        labels_by_case=labels_by_case,
+        labels_by_case=masks.labels_by_case,
         duplicate_groups=exact,
         near_duplicate_groups=near,
         keep_near_together=together,
@@ -119,31 +123,6 @@ def _usable(item: Inspected) -> bool:
     return not item.errors and item.image is not None and item.image.size == item.mask_size
 
 
-def _encoding(
-    inspected: Sequence[Inspected], discovery: Discovery, labels: str | None, shelf: MaskShelf, tell: Progress
-) -> tuple[MaskEncoding | None, list[Problem]]:
-    """What the masks that can be read mean, or why that cannot be told."""
-    masks = [
-        item.case.mask for item in inspected if item.mask_size is not None and item.case.mask is not None
-    ]
-    if not masks:
-        return None, []
-    try:
-        encoding = understand(
-            masks,
-            labels=labels,
-            names=discovery.label_names,
-            read=shelf.read,
-            progress=lambda done, total: tell("understanding mask values", done, total),
-        )
-    except (MaskError, ImageError) as error:
-        return None, [Problem("error", "mask-values", without_root(str(error), discovery.root))]
-    return encoding, [
-        Problem("note", "mask-encoding", f"Masks: {without_root(note, discovery.root).rstrip('.')}.")
-        for note in encoding.notes
-    ]
-
-
 def _of_images(facts: Mapping[str, ImageFacts], discovery: Discovery) -> tuple[Colour, int, list[Problem]]:
     """How to read the channels, and all that is to be said of the images alone."""
     if not facts:
@@ -157,37 +136,6 @@ def _of_images(facts: Mapping[str, ImageFacts], discovery: Discovery) -> tuple[C
     ):
         problems += find(facts)
     return colour, channels, problems
-
-
-def _masks(
-    cases: Sequence[CaseFiles], encoding: MaskEncoding | None, shelf: MaskShelf, root: Path, tell: Progress
-) -> tuple[dict[str, tuple[str, ...]], dict[str, str], list[Problem]]:
-    """The labels in each case's mask, a digest of each mask, and what is to be said of them."""
-    if encoding is None:
-        return {}, {}, []
-
-    def labels_of(case: CaseFiles) -> tuple[tuple[str, ...], str] | Problem:
-        assert case.mask is not None  # noqa: S101  usable cases have one
-        try:
-            values = encoding.decode(shelf.read(case.mask), case.mask)
-        except (MaskError, ImageError) as error:
-            return Problem("error", "mask-values", without_root(str(error), root), (case.mask,))
-        present = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
-        names = [encoding.labels.names[value - 1] for value in present if value not in (BACKGROUND, IGNORED)]
-        return tuple(names), hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()
-
-    labels_by_case, digests, problems = {}, {}, []
-    results = in_threads(labels_of, cases, lambda done, total: tell("looking at masks", done, total))
-    for case, result in zip(cases, results, strict=True):
-        if isinstance(result, Problem):
-            problems.append(result)
-        else:
-            labels_by_case[case.name], digests[case.name] = result
-    return (
-        labels_by_case,
-        digests,
-        problems + set_findings.label_problems(labels_by_case, encoding.labels.names),
-    )
 
 
 def _sizes(facts: Mapping[str, ImageFacts]) -> Sizes | None:

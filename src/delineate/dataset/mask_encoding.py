@@ -89,7 +89,7 @@ class MaskEncoding:
             listed = ", ".join(value_text(int(value), self.reading) for value in unknown[:8])
             pixels = int((decoded == _UNDECIDED).sum())
             raise MaskError(
-                f"{path}: {pixels} pixels have values that no other mask had: {listed}"
+                f"{path}: {pixels} pixels have values of no known meaning: {listed}"
                 f"{', …' if len(unknown) > 8 else ''}. Correct the mask, or name the values with --labels."
             )
         return decoded

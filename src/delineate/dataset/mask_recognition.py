@@ -16,7 +16,6 @@ from skimage.measure import label as connected_pieces
 from delineate.dataset.mask_encoding import ANY, MaskEncoding, value_text
 from delineate.dataset.mask_survey import Survey, read_levels
 from delineate.dataset.mask_table import encode, option_by_ranges, option_for, peaks, refusal
-from delineate.errors import MaskError
 from delineate.formats import StoredMask
 from delineate.image import MAXIMUM_LABELS, LabelSet
 
@@ -38,7 +37,7 @@ def recognise(survey: Survey, read: Read) -> MaskEncoding:
     """What the masks of a set mean.
 
     Args:
-        survey: All of them, counted.
+        survey: All of them, counted; some hold a value other than 0.
         read: To look at some once more.
 
     Returns:
@@ -49,10 +48,6 @@ def recognise(survey: Survey, read: Read) -> MaskEncoding:
     """
     values = survey.tally.values
     labelled = values[values != 0]
-    if not len(labelled):
-        raise MaskError(
-            f"All {len(survey.masks)} masks are empty: every pixel is 0. Are these the right files?"
-        )
     if survey.reading == "colours":
         return _colours(survey)
     if len(labelled) == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from delineate import formats
 from delineate.dataset.mask_encoding import ANY, Kind, MaskEncoding, ValueRow, colour_distances, value_text
-from delineate.dataset.mask_option import LabelOption, parse_labels
+from delineate.dataset.mask_labels import fitted, not_fitting, option_naming
+from delineate.dataset.mask_option import Entry, LabelOption, parse_labels
 from delineate.dataset.mask_recognition import recognise
 from delineate.dataset.mask_survey import FRACTION_LEVELS, Survey, Surveyor
 from delineate.dataset.mask_table import encode, option_by_ranges, option_for, refusal
@@ -28,6 +29,7 @@ def understand(
     *,
     labels: str | None = None,
     names: Mapping[int, str] | None = None,
+    expected: LabelSet | None = None,
     read: Callable[[Path], StoredMask] = formats.read_mask,
     progress: Callable[[int, int], object] | None = None,
 ) -> MaskEncoding:
@@ -37,15 +39,18 @@ def understand(
         masks: The files, at least one.
         labels: The user's --labels option; see `mask_option`. It decides all.
         names: Label names by value where the data set has them (a `dataset.json`); 0 is background.
+        expected: The labels of the model that the masks are compared with. All masks may then be empty, and
+            labels named as the model's may be some of them.
         read: How a mask is read.
         progress: Called with the masks read and their number.
 
     Returns:
-        The encoding, with the table to show.
+        The encoding, with the table to show. Its labels are `expected` where the names allow it.
 
     Raises:
         UsageError: `labels` cannot be read.
-        MaskError: Masks cannot be read, are all empty, or can mean more than one thing.
+        MaskError: Masks cannot be read, are all empty, can mean more than one thing, or have other labels
+            than expected.
     """
     option = parse_labels(labels) if labels is not None else None
     if not masks:
@@ -53,10 +58,31 @@ def understand(
     surveyor = Surveyor()
     surveyor.look(masks, read, progress)
     if option is not None:
-        return _as_told(surveyor.survey("colours" if option.colours else "values"), option)
-    if names is not None:
-        return _as_named(surveyor.survey("values"), names)
-    return recognise(surveyor.survey(), read)
+        survey = surveyor.survey("colours" if option.colours else "values")
+    else:
+        survey = surveyor.survey(None if names is None else "values")
+    zero_is_label = option is not None and any(e.first == 0 and e.label for e in option.entries)
+    if not zero_is_label and not survey.tally.values.any():
+        if expected is None:
+            raise MaskError(
+                f"All {len(survey.masks)} masks are empty: every pixel is 0. Are these the right files?"
+            )
+        return encode(survey, "values", expected, [(0, 0, BACKGROUND)])
+    if option is not None:
+        encoding = _as_told(survey, option)
+    elif names is not None:
+        encoding = _as_named(survey, names)
+    else:
+        encoding = recognise(survey, read)
+    return encoding if expected is None else _as_expected(survey, encoding, expected)
+
+
+def _as_expected(survey: Survey, encoding: MaskEncoding, expected: LabelSet) -> MaskEncoding:
+    """The encoding with the model's labels, or the refusal that says how to name them."""
+    found = fitted(encoding, expected)
+    if found is None:
+        raise refusal(survey, not_fitting(encoding, expected), option_naming(expected))
+    return found
 
 
 def _as_told(survey: Survey, option: LabelOption) -> MaskEncoding:
@@ -67,15 +93,20 @@ def _as_told(survey: Survey, option: LabelOption) -> MaskEncoding:
     blurred = survey.lossy or len(values) > _EXACT_COLOURS
     if option.colours and blurred:
         return _nearest_colours(survey, option)
-    for label in option.labels:
-        mine = [entry for entry in option.entries if entry.label == label.value]
-        if not any(((values >= entry.first) & (values <= entry.last)).any() for entry in mine):
-            what = ", ".join(entry.text for entry in mine)
-            raise refusal(
-                survey,
-                f'--labels names {what} as "{label.name}", but no mask holds it. These are the values:',
-                option_for(survey, [int(v) for v in values if v][:_EXACT_COLOURS]),
-            )
+    held = [
+        entry.label
+        for entry in option.entries
+        if entry.label and bool(((values >= entry.first) & (values <= entry.last)).any())
+    ]
+    if not held:
+        what = ", ".join(
+            f'{entry.text} as "{_name(entry, option)}"' for entry in option.entries if entry.label
+        )
+        raise refusal(
+            survey,
+            f"--labels names {what}, but no mask holds it. These are the values:",
+            option_for(survey, [int(v) for v in values if v][:_EXACT_COLOURS]),
+        )
     if option.exact and survey.lossy:
         raise refusal(
             survey,
@@ -91,11 +122,25 @@ def _as_told(survey: Survey, option: LabelOption) -> MaskEncoding:
     if option.exact and not any(first == 0 for first, _, _ in ranges):
         ranges.append((0, 0, BACKGROUND))
     left = [value_text(value, survey.reading) for value in unnamed if value]
-    notes = []
+    notes = _absent(option, held)
     if left:
         more = f" and {len(left) - 8} more" if len(left) > 8 else ""
         notes.append(f"not named by --labels, so background: {', '.join(left[:8])}{more}")
     return encode(survey, _kind(option), option.labels, ranges, notes)
+
+
+def _name(entry: Entry, option: LabelOption) -> str:
+    return option.labels.names[entry.label - 1]
+
+
+def _absent(option: LabelOption, held: Collection[int]) -> list[str]:
+    """What to say of labels that are named and in no mask."""
+    absent = [
+        f"{entry.text} ({_name(entry, option)})"
+        for entry in option.entries
+        if entry.label and entry.label not in held
+    ]
+    return [f"no mask holds {', '.join(absent)}"] if absent else []
 
 
 def _kind(option: LabelOption) -> Kind:
@@ -161,7 +206,8 @@ def _nearest_colours(survey: Survey, option: LabelOption) -> MaskEncoding:
     note = (
         f"the colours are blurred ({100 * blurred:.2f} % of the pixels): each takes the nearest that is named"
     )
-    encoding = encode(survey, "colours", option.labels, ranges, [note])
+    held = {label for (_, _, label), row in zip(ranges, rows, strict=True) if row.cases}
+    encoding = encode(survey, "colours", option.labels, ranges, [*_absent(option, held), note])
     return replace(encoding, rows=tuple(rows), nearest=True)
 
 
@@ -177,8 +223,6 @@ def _as_named(survey: Survey, names: Mapping[int, str]) -> MaskEncoding:
         raise refusal(
             survey, f"The data set names no label with the value {listed}, but masks hold it.", option
         )
-    if not survey.tally.values.any():
-        raise MaskError(f"All {len(survey.masks)} masks are empty: every pixel is 0.")
     try:
         labels = LabelSet.of(*labelled.values())
     except ValueError as error:

@@ -90,10 +90,26 @@ def straddling(
     return problems
 
 
-def label_problems(labels_by_case: Mapping[str, Sequence[str]], names: Sequence[str]) -> list[Problem]:
-    """Empty masks, and labels in very few cases."""
+def label_problems(
+    labels_by_case: Mapping[str, Sequence[str]], names: Sequence[str], *, only_scored: bool = False
+) -> list[Problem]:
+    """Empty masks, and labels in very few cases.
+
+    Args:
+        labels_by_case: The labels in each case's mask, of the cases that could be read.
+        names: All labels.
+        only_scored: Whether nothing is learnt from these cases, so that a label may be missing altogether.
+    """
+    if not labels_by_case:
+        return []
     empty = [name for name, labels in labels_by_case.items() if not labels]
-    if labels_by_case and len(empty) == len(labels_by_case):
+    if len(empty) == len(labels_by_case) and only_scored:
+        message = (
+            f"All {counted(len(empty), 'mask')} are empty: the scores tell only what is found where there is "
+            "nothing. If something was to be seen, check how the masks were exported."
+        )
+        return [Problem("warning", "all-masks-empty", message)]
+    if len(empty) == len(labels_by_case):
         message = (
             f"All {counted(len(empty), 'mask')} are empty: nothing to learn. Check how they were exported."
         )
@@ -109,11 +125,12 @@ def label_problems(labels_by_case: Mapping[str, Sequence[str]], names: Sequence[
     count = Counter(label for labels in labels_by_case.values() for label in labels)
     rare = [f"{name} ({count[name]})" for name in names if count[name] < FEW_CASES]
     if rare:
-        message = (
-            f"{counted(len(rare), 'label')} in fewer than {FEW_CASES} cases: {listed(rare)}. Too few to "
-            "learn and to score; add "
-            "cases, or leave the label out with --labels."
+        todo = (
+            "Too few to score it well."
+            if only_scored
+            else "Too few to learn and to score; add cases, or leave the label out with --labels."
         )
+        message = f"{counted(len(rare), 'label')} in fewer than {FEW_CASES} cases: {listed(rare)}. {todo}"
         problems.append(Problem("warning", "rare-label", message))
     return problems
 

@@ -81,7 +81,7 @@ def test_values_by_name_and_several_to_one() -> None:
     assert encoding.labels.names == ("lung", "heart")
     assert encoding.notes == ("not named by --labels, so background: 200",)
     assert row(encoding, [0, 3, 5, 200, 255]) == [0, 1, 1, 0, 2]
-    with pytest.raises(MaskError, match="no other mask had: 7"):
+    with pytest.raises(MaskError, match="no known meaning: 7"):
         row(encoding, [7])
 
 
@@ -98,9 +98,12 @@ def test_above(text: str, kind: str) -> None:
     assert row(encoding, [0, limit, limit + 1, 255]) == [0, 0, 1, 1]
 
 
-def test_a_label_that_no_mask_holds_is_refused() -> None:
+def test_labels_that_no_mask_holds_are_told_and_refused_if_they_are_all() -> None:
+    encoding = told("3=a,4=b,5=a,6=b")
+    assert encoding.notes[0] == "no mask holds 4 (b), 6 (b)"
+    assert row(encoding, [0, 3, 4, 5, 6]) == [0, 1, 2, 1, 2]
     with pytest.raises(MaskError, match='names 4 as "b", but no mask holds it'):
-        told("3=a,4=b")
+        told("4=b")
 
 
 def test_single_values_of_lossy_masks_are_refused() -> None:

@@ -1,0 +1,154 @@
+"""The masks of a set under check: what their values mean, and which labels each case has."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from delineate.dataset import set_findings
+from delineate.dataset.case_files import CaseFiles, Discovery, Problem
+from delineate.dataset.check_report import without_root
+from delineate.dataset.inspection import Inspected, MaskShelf, in_threads
+from delineate.dataset.mask_labels import counted_rows, fitted, not_fitting
+from delineate.dataset.masks import MaskEncoding, understand
+from delineate.errors import ImageError, MaskError
+from delineate.image import BACKGROUND, IGNORED, LabelSet
+
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class MaskWishes:
+    """How the user and the caller want masks to be understood.
+
+    Attributes:
+        labels: What the values mean, where that is decided by hand; it overrules all else.
+        expected: The labels of a model to be scored.
+        encoding: That of the training data.
+    """
+
+    labels: str | None = None
+    expected: LabelSet | None = None
+    encoding: MaskEncoding | None = None
+
+    @property
+    def only_scored(self) -> bool:
+        """Whether nothing is learnt from these masks."""
+        return self.expected is not None or self.encoding is not None
+
+
+@dataclass(frozen=True)
+class MaskFindings:
+    """What was found in the masks.
+
+    Attributes:
+        encoding: What the values mean; None where that cannot be told.
+        labels_by_case: For each case whose mask could be read the names of the labels in it.
+        digests: Of its labels, pixel by pixel.
+        problems: What is to be said.
+    """
+
+    encoding: MaskEncoding | None = None
+    labels_by_case: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+
+def check_masks(
+    inspected: Sequence[Inspected],
+    cases: Sequence[CaseFiles],
+    discovery: Discovery,
+    wishes: MaskWishes,
+    *,
+    shelf: MaskShelf,
+    tell: Tell,
+) -> MaskFindings:
+    """Find out what the masks of a set hold.
+
+    Args:
+        inspected: All cases.
+        cases: The usable ones among them.
+        discovery: Where they come from.
+        wishes: How they are to be understood.
+        shelf: Reads masks.
+        tell: Told how far it is.
+    """
+    masks = [
+        item.case.mask for item in inspected if item.mask_size is not None and item.case.mask is not None
+    ]
+    if not masks:
+        return MaskFindings()
+    try:
+        if wishes.encoding is not None and wishes.labels is None:
+            encoding = _of_training(wishes.encoding, wishes.expected)
+        else:
+            encoding = understand(
+                masks,
+                labels=wishes.labels,
+                names=discovery.label_names,
+                expected=wishes.expected,
+                read=shelf.read,
+                progress=lambda done, total: tell("understanding mask values", done, total),
+            )
+    except (MaskError, ImageError) as error:
+        message = without_root(str(error), discovery.root)
+        return MaskFindings(problems=(Problem("error", "mask-values", message),))
+    found = _decoded(cases, encoding, wishes, discovery, shelf=shelf, tell=tell)
+    notes = tuple(
+        Problem("note", "mask-encoding", f"Masks: {without_root(note, discovery.root).rstrip('.')}.")
+        for note in encoding.notes
+    )
+    return replace(found, problems=(*notes, *found.problems))
+
+
+def _of_training(encoding: MaskEncoding, expected: LabelSet | None) -> MaskEncoding:
+    """The training data's encoding without what was said of their masks."""
+    found = encoding if expected is None else fitted(encoding, expected)
+    if found is None and expected is not None:
+        raise MaskError(not_fitting(encoding, expected))
+    return replace(found or encoding, notes=())
+
+
+def _decoded(
+    cases: Sequence[CaseFiles],
+    encoding: MaskEncoding,
+    wishes: MaskWishes,
+    discovery: Discovery,
+    *,
+    shelf: MaskShelf,
+    tell: Tell,
+) -> MaskFindings:
+    """What each case's mask holds by the encoding."""
+
+    def look(case: CaseFiles) -> tuple[npt.NDArray[np.int64], str] | Problem:
+        assert case.mask is not None  # noqa: S101  usable cases have one
+        try:
+            values = encoding.decode(shelf.read(case.mask), case.mask)
+        except (MaskError, ImageError) as error:
+            message = without_root(str(error), discovery.root)
+            return Problem("error", "mask-values", message, (case.mask,))
+        pixels = np.bincount(values.ravel(), minlength=IGNORED + 1).astype(np.int64, copy=False)
+        return pixels, hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()
+
+    pixels: dict[str, npt.NDArray[np.int64]] = {}
+    digests: dict[str, str] = {}
+    problems: list[Problem] = []
+    results = in_threads(look, cases, lambda done, total: tell("looking at masks", done, total))
+    for case, result in zip(cases, results, strict=True):
+        if isinstance(result, Problem):
+            problems.append(result)
+        else:
+            pixels[case.name], digests[case.name] = result
+    names = encoding.labels.names
+    labels_by_case = {
+        name: tuple(names[v - 1] for v in np.flatnonzero(counts) if v not in (BACKGROUND, IGNORED))
+        for name, counts in pixels.items()
+    }
+    problems += set_findings.label_problems(labels_by_case, names, only_scored=wishes.only_scored)
+    if wishes.encoding is not None and wishes.labels is None:
+        encoding = replace(encoding, rows=counted_rows(encoding, list(pixels.values())))
+    return MaskFindings(encoding, labels_by_case, digests, tuple(problems))
