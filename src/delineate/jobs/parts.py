@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from delineate.dataset.case_files import CaseFiles
 from delineate.dataset.cases import load_case
@@ -45,7 +44,6 @@ class Part:
         files: The cases.
         encoding: What their masks mean.
         labels: What the masks' values shall be called.
-        order: The value that each of the encoding's values 1…n becomes; None where they stay.
         notes: What was taken for granted about the labels.
     """
 
@@ -53,7 +51,6 @@ class Part:
     files: tuple[CaseFiles, ...]
     encoding: MaskEncoding
     labels: LabelSet
-    order: tuple[int, ...] | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -65,15 +62,8 @@ class Part:
         for files in self.files:
             case = load_case(files, self.encoding)
             assert case.mask is not None  # noqa: S101  checked cases have one
-            mask = replace(case.mask, values=self._ordered(case.mask.values), labels=self.labels)
+            mask = replace(case.mask, labels=self.labels)
             yield LoadedCase(case.name, groups[case.name], case.image, mask)
-
-    def _ordered(self, values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        if self.order is None:
-            return values
-        table = np.arange(256, dtype=np.uint8)
-        table[1 : len(self.order) + 1] = self.order
-        return table[values]
 
     def of(self, names: Sequence[str]) -> Part:
         """The cases of these names, in this order."""
@@ -94,6 +84,7 @@ def checked_part(
     group_regex: str | None,
     reporter: Reporter,
     expected: LabelSet | None = None,
+    encoding: MaskEncoding | None = None,
     forgiven: frozenset[str] = frozenset(),
 ) -> Part:
     """Check a data set and take all of its cases.
@@ -104,6 +95,7 @@ def checked_part(
         group_regex: The option `--group-regex`.
         reporter: Told about it.
         expected: The labels of the model that the masks are to be compared with; None to take the data's own.
+        encoding: Of the training masks, by which these are read where they do not say enough themselves.
         forgiven: Codes of errors that do not matter here.
 
     Returns:
@@ -113,7 +105,9 @@ def checked_part(
         UsageError: There is no such folder.
         DataError: The check found errors, or other labels than expected.
     """
-    report = check(data, labels=labels, group_regex=group_regex, progress=reporter.stage)
+    report = check(data, labels=labels, group_regex=group_regex, expected=expected, progress=reporter.stage)
+    if report.encoding is None and encoding is not None and labels is None:
+        report = check(data, group_regex=group_regex, encoding=encoding, progress=reporter.stage)
     reporter.checked(report, data)
     errors = [
         problem for problem in report.problems if problem.level == "error" and problem.code not in forgiven
@@ -122,16 +116,8 @@ def checked_part(
         found = "\n".join(f"- {without_root(problem.message, report.discovery.root)}" for problem in errors)
         raise DataError(f"{printable(data)} cannot be used as it is:\n{found}")
     own = report.encoding.labels
-    if expected is None or own.names == expected.names:
+    if expected is None or own == expected:
         return Part(report, report.cases, report.encoding, own)
-    if len(own) != len(expected):
-        raise DataError(
-            f"The masks of {printable(data)} have {counted(len(own), 'label')} ({', '.join(own.names)}), the "
-            f"model {len(expected)} ({', '.join(expected.names)}). Say which value is which with --labels."
-        )
-    if set(own.names) == set(expected.names):
-        order = tuple(expected.names.index(name) + 1 for name in own.names)
-        return Part(report, report.cases, report.encoding, expected, order)
     if len(own) > 1 and not all(GENERATED.fullmatch(name) for name in own.names):
         raise DataError(
             f"The masks of {printable(data)} have the labels {', '.join(own.names)}, the model "

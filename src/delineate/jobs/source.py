@@ -114,6 +114,7 @@ class Parts:
                 group_regex=source.group_regex,
                 reporter=reporter,
                 expected=whole.labels,
+                encoding=whole.encoding,
                 forgiven=TO_SCORE,
             )
             name = f"the separate test set {source.test.absolute().name}"

@@ -117,3 +117,25 @@ def test_a_pixel_digest_knows_an_image_again_and_no_other() -> None:
     changed[0, 3, 4] ^= 1
     others = (changed, pixels.reshape(1, 30, 20), pixels.astype(np.uint16), pixels[:, ::-1])
     assert len({digest, *(pixel_digest(Image(other)) for other in others)}) == 5
+
+
+def test_healthy_controls_can_be_scored(tmp_path: Path) -> None:
+    assert part_of(data_set(tmp_path / "data", []), LabelSet.of("lesion"), Reporter()) == [(0,)] * 3
+
+
+def test_a_test_set_without_one_of_the_labels_is_read_as_the_training_masks_were(tmp_path: Path) -> None:
+    whole = checked_part(
+        data_set(tmp_path / "data", [1, 2]), labels=None, group_regex=None, reporter=Reporter()
+    )
+    other = data_set(tmp_path / "other", [2])
+    part = checked_part(
+        other,
+        labels=None,
+        group_regex=None,
+        reporter=Reporter(),
+        expected=whole.labels,
+        encoding=whole.encoding,
+        forgiven=TO_SCORE,
+    )
+    assert [tuple(np.unique(case.mask.values).tolist()) for case in part] == [(0, 2)] * 3
+    assert part.labels == whole.labels
