@@ -90,6 +90,10 @@ class CheckReport:
         near = self.near_duplicate_groups if self.keep_near_together else ()
         return merge_groups(self.groups, (*self.duplicate_groups, *near))
 
+    def strict_groups(self) -> Mapping[str, str]:
+        """As `case_groups`, but without near duplicates, which a split by hand may divide."""
+        return merge_groups(self.groups, self.duplicate_groups)
+
     def to_json(self) -> dict[str, object]:
         """The report as plain lists, numbers and strings, with no path from outside the data's folder."""
         root = self.discovery.root

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TypeVar
 
@@ -31,6 +31,17 @@ def joined(links: Iterable[Iterable[_Item]]) -> list[set[_Item]]:
     for item in list(parent):
         sets[root(item)].add(item)
     return list(sets.values())
+
+
+def by_part(names: Iterable[str], part_of: Mapping[str, str]) -> tuple[str, ...]:
+    """Cases as `name (part)`, one of each part first, so that the first few tell what is divided."""
+    met: Counter[str] = Counter()
+    ranked = []
+    for name in names:
+        if part := part_of.get(name):
+            ranked.append((met[part], f"{name} ({part})"))
+            met[part] += 1
+    return tuple(text for _, text in sorted(ranked, key=lambda item: item[0]))
 
 
 def merge_groups(stated: Mapping[str, str | None], duplicates: Groups) -> Mapping[str, str]:

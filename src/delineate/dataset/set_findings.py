@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from delineate.dataset.case_files import CaseFiles, Problem
+from delineate.dataset.grouping import by_part
 from delineate.dataset.naming import counted, listed
 
 Groups = Sequence[Sequence[str]]
@@ -81,9 +82,10 @@ def straddling(
     for code, groups, what in kinds:
         across = [group for group in groups if len({part.get(name) for name in group} - {None}) > 1]
         if across:
-            lines = [[f"{name} ({part[name]})" for name in group if name in part] for group in across]
+            lines = [by_part(group, part) for group in across]
+            shown = _grouped(lines) if code != "group-across-split" else _listed_groups(lines)
             message = (
-                f"{what} in different parts of the given split, which flatters the score: {_grouped(lines)}. "
+                f"{what} in different parts of the given split, which flatters the score: {shown}. "
                 "Move each group into one part, or keep one image of it."
             )
             problems.append(Problem("warning" if groups is near else "error", code, message))
@@ -161,6 +163,12 @@ def too_few(cases: Sequence[CaseFiles], groups: Mapping[str, str]) -> list[Probl
         )
         return [Problem("error", "one-group", message)]
     return []
+
+
+def _listed_groups(groups: Groups) -> str:
+    """Groups of cases that are not the same image."""
+    shown = "; ".join(listed(group, 6) for group in groups[:12])
+    return shown + (f"; and {len(groups) - 12} more groups" if len(groups) > 12 else "")
 
 
 def _grouped(groups: Groups) -> str:

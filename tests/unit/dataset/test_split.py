@@ -142,7 +142,7 @@ def test_file_round_trip(tmp_path: Path) -> None:
         ('{"train": ["a", "x", "y"], "validation": ["b"]}', "Not in the data: x, y."),
         ('{"train": ["a"], "validation": ["a"]}', "Named more than once: a."),
         ('{"train": ["a", "a"], "validation": ["b"]}', "Named more than once: a."),
-        ('{"train": ["a"], "validation": ["c"]}', "Groups in more than one part: p."),
+        ('{"train": ["a"], "validation": ["c"]}', "in more than one part: a (train), c (validation)."),
         ('{"train": ["a"]}', "No case for validation."),
         ("{}", "No case for train and validation."),
         ('{"train": ["a"], "validation": ["b"], "seed": "x"}', "'seed' must be a whole number"),
@@ -156,6 +156,27 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, content: str, said:
     assert said in str(refused.value)
     with pytest.raises(DataError, match="cannot be read"):
         read_splits(tmp_path / "gone.json", {})
+
+
+def test_a_file_may_divide_near_duplicates_with_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "splits.json"
+    path.write_text('{"train": ["a", "c", "d"], "validation": ["b", "e"], "test": ["f"]}')
+    groups = {"a": "p", "c": "p", "b": "b", "d": "d", "e": "e", "f": "f", "g": "g"}
+    near = (("a", "b", "f"), ("c", "d"), ("e", "g"))
+    read = read_splits(path, groups, near=near)
+    assert read.warnings == (
+        f"{path} puts nearly identical images into different parts, which flatters the score: "
+        "a (train), b (validation), f (test). Move each group into one part, or keep one image of it.",
+    )
+    assert dict(read.groups) == {"a": "p", "c": "p", "d": "d", "b": "b", "e": "e", "f": "f"} | {
+        "a": "d", "c": "d"
+    }  # fmt: skip
+    assert read.left_out == ("g",)
+    assert read_splits(path, groups, near=near[1:]).warnings == ()
+    with pytest.raises(
+        DataError, match=r"in more than one part: a \(train\), b \(validation\), c \(train\). Put"
+    ):
+        read_splits(path, {**groups, "b": "p"}, near=near)
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=14))
