@@ -96,7 +96,7 @@ def check(
     problems += set_findings.straddling(cases, exact, near, stated)
     if discovery.cases and not any(problem.level == "error" for problem in problems):
         merged = merge_groups(groups, (*exact, *(near if together else ())))
-        problems += set_findings.too_few(cases, merged)
+        problems += set_findings.too_few(cases, merged, stated)
     rank = {"error": 0, "warning": 1, "note": 2}
     return CheckReport(
         discovery=discovery,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from delineate.dataset.case_files import CaseFiles, Discovery, Problem, shown
 from delineate.dataset.grouping import Groups, merge_groups
 from delineate.dataset.masks import MaskEncoding, ValueRow
+from delineate.dataset.naming import printable
 from delineate.image import Colour
 
 
@@ -111,12 +112,20 @@ class CheckReport:
                 {
                     "level": problem.level,
                     "code": problem.code,
-                    "message": without_root(problem.message, root),
+                    "message": _without_outside(without_root(problem.message, root), problem.paths, root),
                     "files": [shown(path, root) for path in problem.paths],
                 }
                 for problem in self.problems
             ],
         }
+
+
+def _without_outside(message: str, paths: Sequence[Path], root: Path) -> str:
+    """`message` with files outside `root` by their names alone."""
+    for path in paths:
+        if path.is_absolute() and not path.is_relative_to(root):
+            message = message.replace(printable(path), printable(path.name))
+    return message
 
 
 def without_root(message: str, root: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +13,10 @@ from delineate.dataset.case_files import CaseFiles, Problem, shown
 from delineate.dataset.cases import size_in_words
 from delineate.dataset.inspection import ImageFacts, Inspected
 from delineate.dataset.naming import counted, listed
+from delineate.errors import ImageError
 from delineate.image import Colour
 
+_VARYING = re.compile(r"\S+\.\w{3,4}(?= of the same case)|\d+(\.\d+)?(e[+-]?\d+)?")
 Facts = Mapping[str, ImageFacts]
 OUTLIER_DEVIATIONS = 6.0
 LEAST_FOR_OUTLIERS = 12
@@ -22,20 +25,20 @@ KIND_SHARE = 0.1
 
 
 def unreadable(inspected: Sequence[Inspected], root: Path) -> list[Problem]:
-    """Files that cannot be read: one error a reason."""
-    by_reason: dict[str, list[Path]] = defaultdict(list)
+    """Files that cannot be read: one error a cause, whatever numbers and names of files it comes with."""
+    by_cause: dict[str, list[ImageError]] = defaultdict(list)
     for item in inspected:
         for error in item.errors:
-            by_reason[error.reason.rstrip(".")].append(error.path)
-    return [
-        Problem(
-            "error",
-            "unreadable-file",
-            f"{listed(shown(path, root) for path in paths)}: {reason}.",
-            tuple(paths),
-        )
-        for reason, paths in by_reason.items()
-    ]
+            by_cause[_VARYING.sub("…", error.reason)].append(error)
+    problems = []
+    for errors in by_cause.values():
+        names = listed(shown(error.path, root) for error in errors)
+        reason = errors[0].reason.rstrip(".")
+        alike = len({error.reason for error in errors}) == 1
+        message = f"{names}: {reason}." if alike else f"{names}: the same fault, of the first: {reason}."
+        files = tuple(error.path for error in errors)
+        problems.append(Problem("error", "unreadable-file", message, files))
+    return problems
 
 
 def size_mismatches(inspected: Sequence[Inspected], root: Path) -> list[Problem]:

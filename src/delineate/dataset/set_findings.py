@@ -137,8 +137,16 @@ def label_problems(
     return problems
 
 
-def too_few(cases: Sequence[CaseFiles], groups: Mapping[str, str]) -> list[Problem]:
-    """Whether there is something to learn from and something to check with."""
+def too_few(
+    cases: Sequence[CaseFiles], groups: Mapping[str, str], stated: Mapping[str, str]
+) -> list[Problem]:
+    """Whether there is something to learn from and something to check with.
+
+    Args:
+        cases: The usable ones.
+        groups: For each what it must not be split from.
+        stated: The groups that the data or the user state, where they do.
+    """
     parts = {case.split for case in cases}
     if cases and parts <= {"test", "validation"}:
         message = (
@@ -156,11 +164,24 @@ def too_few(cases: Sequence[CaseFiles], groups: Mapping[str, str]) -> list[Probl
         )
         return [Problem("error", "too-few-cases", message)]
     if len({groups[case.name] for case in fitting}) < 2:
-        message = (
-            f"All {len(fitting)} cases belong to one group, so none can be held out to check with. Add cases "
-            "of another "
-            "patient, or group by something else."
-        )
+        number = len(fitting)
+        named = {stated.get(case.name) for case in fitting}
+        if named == {None}:
+            message = (
+                f"All {number} images show the same picture, so none can be held out to check with. Add other "
+                "images."
+            )
+        elif len(named) > 1:
+            message = (
+                f"All {number} cases belong to one group, since images that are there twice join the groups "
+                "that are stated; none can be held out to check with. Add cases of another patient, or take "
+                "the copies out."
+            )
+        else:
+            message = (
+                f"All {number} cases belong to one group, so none can be held out to check with. Add cases "
+                "of another patient, or group by something else."
+            )
         return [Problem("error", "one-group", message)]
     return []
 

@@ -6,11 +6,11 @@ import csv
 import io
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from delineate.dataset.case_files import SPLIT_WORDS, CaseFiles, Problem, Split, shown
+from delineate.dataset.case_files import SPLIT_WORDS, CaseFiles, Problem, Split
 from delineate.dataset.layouts import Found
 from delineate.dataset.naming import counted, listed, natural_key, printable, unique_names
 from delineate.errors import DataError
@@ -27,6 +27,7 @@ class _Row:
     mask: Path | None
     group: str | None
     split: str
+    written: Mapping[Path, str]  # each file as its cell names it
 
 
 def columns(path: Path) -> tuple[str, ...]:
@@ -62,8 +63,8 @@ def read_table(path: Path) -> Found:
     found_problems = [
         *problems,
         *_missing_files(rows, path),
-        *_repeated(rows, path.parent),
-        *_unpaired(rows, path.parent),
+        *_repeated(rows),
+        *_unpaired(rows),
         *_split_words(usable),
     ]
     bad = {p for problem in found_problems if problem.level == "error" for p in problem.paths}
@@ -138,11 +139,12 @@ def _rows(path: Path, names: Sequence[str]) -> tuple[list[_Row], list[Problem]]:
     for number, cells in lines:
         if len(cells) <= len(names):
             row = dict(zip(names, (cell.strip() for cell in cells), strict=False))
-            mask = row.get("mask")
-            rows.append(
-                _Row(number, _file(path.parent, row["image"]), _file(path.parent, mask) if mask else None,
-                     row.get("group") or None, row.get("split", ""))
-            )  # fmt: skip
+            written = {
+                _file(path.parent, cell): printable(cell) for role in REQUIRED if (cell := row.get(role))
+            }
+            image = _file(path.parent, row["image"])
+            mask = _file(path.parent, row["mask"]) if row.get("mask") else None
+            rows.append(_Row(number, image, mask, row.get("group") or None, row.get("split", ""), written))
     return rows, problems
 
 
@@ -155,16 +157,26 @@ def _parents(path: Path, root: Path) -> tuple[str, ...]:
     return path.relative_to(root).parts[:-1] if path.is_relative_to(root) else (path.parent.name,)
 
 
+def _named(file: Path, row: _Row) -> str:
+    """A file as the table names it, so that it is found again wherever it lies."""
+    return row.written.get(file, printable(file.name))
+
+
+def _files(rows: Iterable[_Row]) -> tuple[Path, ...]:
+    """All files of some lines, each once."""
+    return tuple(dict.fromkeys(file for row in rows for file in (row.image, row.mask) if file is not None))
+
+
 def _split(word: str) -> Split | None:
     return SPLIT_WORDS.get(word.casefold())
 
 
 def _missing_files(rows: Sequence[_Row], table: Path) -> list[Problem]:
-    files = [(row.line, file) for row in rows for file in (row.image, row.mask) if file is not None]
-    missing = [(line, file) for line, file in files if not _is_file(file)]
+    files = [(row, file) for row in rows for file in (row.image, row.mask) if file is not None]
+    missing = [(row, file) for row, file in files if not _is_file(file)]
     if not missing:
         return []
-    names = listed(f"{shown(file, table.parent)} (line {line})" for line, file in missing)
+    names = listed(f"{_named(file, row)} (line {row.line})" for row, file in missing)
     message = (
         f"{counted(len(missing), 'file')} named in {printable(table.name)} not found: {names}. Paths are "
         "taken from the table's "
@@ -180,7 +192,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _repeated(rows: Sequence[_Row], root: Path) -> list[Problem]:
+def _repeated(rows: Sequence[_Row]) -> list[Problem]:
     """Images or masks that stand in several lines, and files that are image and mask at once."""
     problems = []
     cells: dict[str, Callable[[_Row], Path | None]] = {
@@ -188,20 +200,22 @@ def _repeated(rows: Sequence[_Row], root: Path) -> list[Problem]:
         "mask": lambda row: row.mask,
     }
     for role, cell in cells.items():
-        lines: dict[Path, list[int]] = defaultdict(list)
+        naming: dict[Path, list[_Row]] = defaultdict(list)
         for row in rows:
             if (file := cell(row)) is not None:
-                lines[file].append(row.line)
-        twice = {file: where for file, where in lines.items() if len(where) > 1}
+                naming[file].append(row)
+        twice = {file: where for file, where in naming.items() if len(where) > 1}
         if twice:
             names = listed(
-                f"{shown(file, root)} (lines {', '.join(map(str, where))})" for file, where in twice.items()
+                f"{_named(file, where[0])} (lines {', '.join(str(row.line) for row in where)})"
+                for file, where in twice.items()
             )
             message = f"{counted(len(twice), role)} listed more than once: {names}. Keep one line each."
-            problems.append(Problem("error", f"doubled-{role}", message, tuple(twice)))
+            files = _files(row for where in twice.values() for row in where)
+            problems.append(Problem("error", f"doubled-{role}", message, files))
     both = [row for row in rows if row.image == row.mask]
     if both:
-        names = listed(f"{shown(row.image, root)} (line {row.line})" for row in both)
+        names = listed(f"{_named(row.image, row)} (line {row.line})" for row in both)
         message = (
             f"{counted(len(both), 'line')} name one file as image and as mask: {names}. Correct the mask."
         )
@@ -209,11 +223,11 @@ def _repeated(rows: Sequence[_Row], root: Path) -> list[Problem]:
     return problems
 
 
-def _unpaired(rows: Sequence[_Row], root: Path) -> list[Problem]:
+def _unpaired(rows: Sequence[_Row]) -> list[Problem]:
     without = [row for row in rows if row.mask is None]
     if not without:
         return []
-    names = listed(f"{shown(row.image, root)} (line {row.line})" for row in without)
+    names = listed(f"{_named(row.image, row)} (line {row.line})" for row in without)
     message = f"{counted(len(without), 'image')} left out, without a mask in the table: {names}."
     return [Problem("warning", "unpaired-image", message, tuple(row.image for row in without))]
 
@@ -225,7 +239,7 @@ def _split_words(rows: Sequence[_Row]) -> list[Problem]:
     if unknown:
         names = listed(f"{printable(row.split)} (line {row.line})" for row in unknown)
         message = f"The column split has words that mean no part: {names}. Write train, validation or test."
-        problems.append(Problem("error", "unknown-split", message, tuple(row.image for row in unknown)))
+        problems.append(Problem("error", "unknown-split", message, _files(unknown)))
     empty = [row for row in rows if not row.split]
     if empty and len(empty) < len(rows):
         names = listed(f"line {row.line}" for row in empty)
@@ -233,5 +247,5 @@ def _split_words(rows: Sequence[_Row]) -> list[Problem]:
         message = (
             f"The column split is empty in {lines} and filled in elsewhere: {names}. Fill in all or none."
         )
-        problems.append(Problem("error", "missing-split", message, tuple(row.image for row in empty)))
+        problems.append(Problem("error", "missing-split", message, _files(empty)))
     return problems

@@ -278,6 +278,37 @@ def test_one_group_or_nothing_to_train_on(tmp_path: Path) -> None:
     assert found(check(tmp_path / "c")) == ["no-training-cases"]
 
 
+@pytest.mark.parametrize("constant", [False, True])
+def test_copies_of_one_picture_are_not_called_a_patient(tmp_path: Path, constant: bool) -> None:
+    for number in range(5):
+        put(tmp_path, str(number), np.full((48, 48), 9, np.uint8) if constant else image(0), mask(number))
+    report = check(tmp_path)
+    assert found(report) == ["one-group"]
+    assert said(report, "one-group").startswith("All 5 images show the same picture, so none can be held out")
+    assert "there twice join the groups" in said(check(tmp_path, group_regex="[0-4]"), "one-group")
+
+
+def test_one_cause_is_one_line_whatever_its_numbers(tmp_path: Path) -> None:
+    folder(tmp_path, 6, channels=3)
+    for number in range(4):
+        alpha = np.full((48, 48), 255, np.uint8)
+        alpha[0, 0] = number
+        put(tmp_path, str(number), np.dstack([image(number, channels=3), alpha]))
+    (problem,) = [problem for problem in check(tmp_path).problems if problem.level == "error"]
+    assert problem.message.startswith(
+        "images/0.png, images/1.png, images/2.png, images/3.png: the same fault, of the first: its alpha "
+        "channel (transparency) varies from 0 to 255, so"
+    )
+    assert [path.name for path in problem.paths] == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_labels_of_no_case_are_not_called_rare(tmp_path: Path) -> None:
+    folder(tmp_path, 3)
+    for number in range(3):
+        (tmp_path / "images" / f"{number}.png").write_text("no picture")
+    assert [problem.code for problem in check(tmp_path).problems] == ["unreadable-file"]
+
+
 def test_group_regex(tmp_path: Path) -> None:
     for seed, name in enumerate(("p1_a", "p1_b", "p2_a", "q")):
         put(tmp_path, name, image(seed), mask())
@@ -339,6 +370,16 @@ def test_report_as_json_tells_no_path(tmp_path: Path) -> None:
     assert "images/0.png" in text
     (tmp_path / "secret" / "nothing").mkdir()
     assert str(tmp_path) not in json.dumps(check(tmp_path / "secret" / "nothing").to_json())
+
+
+def test_report_as_json_names_files_elsewhere_by_their_last_part(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "cases.csv").write_text(f"image,mask\n{tmp_path}/secret/gone.png,b.png\n")
+    report = check(tmp_path / "t")
+    assert f"not found: {tmp_path}/secret/gone.png (line 2), b.png (line 2)." in report.problems[0].message
+    problems = json.dumps(report.to_json()["problems"])
+    assert "not found: gone.png (line 2), b.png (line 2)." in problems
+    assert "secret" not in problems
 
 
 def test_progress_counts_up_to_the_total(tmp_path: Path) -> None:

@@ -98,6 +98,17 @@ def test_another_encoding_is_refused_with_the_remedy(tmp_path: Path) -> None:
     assert "UTF-8" in discover(path).problems[0].message
 
 
+def test_files_elsewhere_are_named_as_the_table_names_them(tmp_path: Path) -> None:
+    root = tmp_path / "t"
+    root.mkdir()
+    lines = ["image,mask", "../p1/gone.png,/nowhere/gone.png", "../p1/a.png,../p1/b.png", "../p2/alone.png,"]
+    path = table(root, "\n".join(lines), "../p1/a.png", "../p1/b.png", "../p2/alone.png")
+    found = discover(path)
+    said = {problem.code: problem.message for problem in found.problems}
+    assert "not found: ../p1/gone.png (line 2), /nowhere/gone.png (line 2)." in said["missing-file"]
+    assert said["unpaired-image"].endswith("without a mask in the table: ../p2/alone.png (line 4).")
+
+
 def test_an_empty_mask_cell_leaves_the_image_out(tmp_path: Path) -> None:
     found = discover(
         table(tmp_path, "image,mask\na.png,b.png\nc.png,\nd.png\n", "a.png", "b.png", "c.png", "d.png")
