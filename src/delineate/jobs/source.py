@@ -99,6 +99,8 @@ class Parts:
             forgiven=forgiven,
         )
         splits = divided(whole, source)
+        for warning in splits.warnings:
+            reporter.warn(warning)
         if splits.left_out:
             left = counted(len(splits.left_out), "case")
             reporter.warn(f"{left} in no part of the split, and left aside: {listed(splits.left_out)}.")
@@ -124,7 +126,8 @@ class Parts:
         else:
             scored, name = validation, "the validation part"
         kind: Literal["validation", "test"] = "validation" if scored is validation else "test"
-        cautions = tuple(p.message for p in whole.report.problems if p.code in FLATTERING)
+        found = (p.message for p in whole.report.problems if p.code in FLATTERING)
+        cautions = (*splits.warnings, *found)
         return cls(train, validation, scored, name, kind, splits, cautions, leaks)
 
     def relabelled(self, labels: LabelSet) -> Parts:
@@ -178,9 +181,14 @@ def divided(whole: Part, source: Source) -> Splits:
     Raises:
         DataError: The file does not fit the data, or there are not two groups.
     """
-    groups = whole.report.case_groups()
     if source.splits is not None:
-        return read_splits(source.splits, groups, held_out_elsewhere=source.test is not None)
+        return read_splits(
+            source.splits,
+            whole.report.strict_groups(),
+            near=whole.report.near_duplicate_groups,
+            held_out_elsewhere=source.test is not None,
+        )
+    groups = whole.report.case_groups()
     if source.test is None:
         return split(whole.files, groups, seed=source.split_seed, labels_by_case=whole.report.labels_by_case)
     by_part: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
