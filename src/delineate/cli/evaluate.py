@@ -35,7 +35,10 @@ def evaluate(
         found = scoring.evaluate(
             model,
             data,
-            out=out or free_folder(Path("evaluations") / (data.absolute().stem or "data")),
+            out=out
+            or free_folder(
+                Path("evaluations") / (data.absolute().stem if data.is_file() else data.absolute().name)
+            ),
             labels=labels,
             group_regex=group_regex,
             reporter=reporter,

@@ -46,6 +46,9 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
+            if "KeyboardInterrupt" in str(error):  # a library that was loading has wrapped it
+                _tell("Stopped.")
+                raise typer.Exit(128 + signal.SIGINT) from error
             if os.environ.get(TRACEBACK):
                 raise
             _tell(

@@ -24,7 +24,7 @@ class Splits:
 
     Attributes:
         train: What is learnt from.
-        validation: What is chosen by.
+        validation: What is looked at while training, and scored where there is no test part.
         test: What is only scored.
         seed: By which it was drawn.
         how: How it came about, in words.

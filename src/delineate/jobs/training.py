@@ -33,7 +33,7 @@ from delineate.planner import Length, Preset
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow
 from delineate.training.loop import Trained, fit
-from delineate.training.speed import measure_steps
+from delineate.training.speed import LEAST_STEPS, measure_steps
 from delineate.training.trainer import precision_for
 
 PLAN_NAME, SPLITS_NAME = "plan.yaml", "splits.json"
@@ -201,6 +201,7 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
     try:
         parts = Parts.read(source, reporter)
         facts = measured(parts.train, reporter)
+        reporter.say(f"Going on with the run in {folder}.")
         if facts.sha256 != environment.data_sha256:
             raise DataError(
                 f"The training images or masks in {source.data} are not those that this run was begun with. "
@@ -257,6 +258,8 @@ class _Job:
         self.reporter.say(
             f"One step takes {speed.step_seconds:.3g} s here, so {speed.steps} of them fill the budget."
         )
+        if speed.steps <= LEAST_STEPS:
+            self.reporter.warn("So few steps teach a net next to nothing: give a longer --budget.")
         settled = plan.with_steps(speed.steps, speed.evaluations)
         path = self.folder / PLAN_NAME
         write_text(path, retold(path.read_text(encoding="utf-8"), plan, settled))
