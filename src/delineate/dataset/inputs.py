@@ -10,8 +10,9 @@ from typing import NamedTuple
 from delineate import formats
 from delineate.dataset.case_files import Problem
 from delineate.dataset.listing import list_files
-from delineate.dataset.naming import counted, listed, printable, unique_names
+from delineate.dataset.naming import counted, folded, listed, printable, unique_names
 from delineate.dataset.nnunet import by_channel
+from delineate.dataset.roles import bare, role_of_name
 from delineate.errors import ImageError
 
 
@@ -71,6 +72,14 @@ def _in_folder(folder: Path) -> tuple[list[Path], list[Problem]]:
     other = [path for path in listing.files if not formats.is_image(path)]
     problems = list(listing.problems())
     where = printable(folder)
+    masks = _masks_beside(images)
+    if masks:
+        message = (
+            f"{counted(len(masks), 'file')} in {where} left out, by their names masks of other files there: "
+            f"{listed(path.name for path in masks)}. Give a file itself to have it predicted."
+        )
+        problems.append(Problem("warning", "masks-left-out", message, tuple(masks)))
+        images = [path for path in images if path not in set(masks)]
     if other:
         message = (
             f"{counted(len(other), 'file')} in {where} skipped, no pictures by their suffix: "
@@ -86,6 +95,17 @@ def _in_folder(folder: Path) -> tuple[list[Path], list[Problem]]:
         )
         problems.append(Problem("error", "no-images", f"{where} holds no pictures.{hint}", (folder,)))
     return images, problems
+
+
+def _masks_beside(files: Sequence[Path]) -> list[Path]:
+    """Files named as masks of others: `x_mask.png` beside `x.png`, `mask_7.png` beside `image_7.png`."""
+    named = [path for path in files if role_of_name(path.stem) == "mask"]
+    names = {
+        name
+        for path in set(files).difference(named)
+        for name in (folded(path.stem), bare(path.stem, "image"))
+    }
+    return [path for path in named if bare(path.stem, "mask") in names]
 
 
 def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple[Path, ...]]], list[Problem]]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from delineate import formats
 from delineate.dataset.case_files import CaseFiles, Problem, shown
 from delineate.dataset.listing import Listing
-from delineate.dataset.naming import counted, listed, natural_key, printable, unique_names
+from delineate.dataset.naming import counted, listed, natural_key, path_key, printable, unique_names
 from delineate.dataset.pairing import Places, pair
-from delineate.dataset.roles import Place, bare, place, role_of_name
+from delineate.dataset.role_assignment import assign
+from delineate.dataset.roles import bare, place
 
 Found = tuple[str, tuple[CaseFiles, ...], list[Problem]]
 ACCEPTED = (
@@ -36,38 +36,19 @@ def find_pairs(listing: Listing) -> Found:
     root = listing.root
     pictures = [path for path in listing.files if formats.is_image(path)]
     places = {path: place(path.relative_to(root).parts[:-1]) for path in pictures}
-    manner, images, masks = _assign(places)
+    manner, images, masks = assign(places)
     used = {*images, *masks}
-    problems = [*_competing_folders(masks, root), *_other_folders(set(pictures) - used, root)]
+    problems = [*_competing_folders(masks, root), *other_folders(set(pictures) - used, root)]
     competing = {path for problem in problems if problem.level == "error" for path in problem.paths}
     masks = {path: where for path, where in masks.items() if path not in competing}
     if not images or not masks:
-        return "not recognised", (), [_no_masks(listing, images, masks, problems)]
+        return "not recognised", (), _no_masks(listing, images, masks, problems)
     pairs, found = pair(images, masks, root)
     problems += found
     if not pairs:
         return "not recognised", (), [*problems, _no_pairs(listing, images, masks)]
     cases = _cases(pairs, images)
     return _in_words(manner, pairs, images, root), cases, problems
-
-
-def _assign(places: Places) -> tuple[Literal["folders", "names"], Places, Places]:
-    """Which files are images and which masks: as their folders say, else as their names say."""
-    by_role: dict[str | None, dict[Path, Place]] = defaultdict(dict)
-    for path, where in places.items():
-        by_role[where.role][path] = where
-    images, masks, neither = by_role["image"], by_role["mask"], by_role[None]
-    if images and masks:
-        return "folders", images, masks
-    if (
-        masks
-    ):  # the images lie beside the folder of masks: train/ with train_masks/, or x.png with masks/x.png
-        keys = {where.key for where in masks.values()}
-        beside = {path: where for path, where in neither.items() if where.key in keys}
-        return "folders", beside, masks
-    images = images or neither
-    masks = {path: where for path, where in images.items() if role_of_name(path.stem) == "mask"}
-    return "names", {path: where for path, where in images.items() if path not in masks}, masks
 
 
 def _competing_folders(masks: Places, root: Path) -> list[Problem]:
@@ -91,9 +72,10 @@ def _competing_folders(masks: Places, root: Path) -> list[Problem]:
     ]
 
 
-def _other_folders(left: Iterable[Path], root: Path) -> list[Problem]:
+def other_folders(left: Iterable[Path], root: Path) -> list[Problem]:
     """A note on pictures in folders that hold neither images nor masks."""
-    count = Counter(path.parent for path in left)
+    files = sorted(left, key=path_key)
+    count = Counter(path.parent for path in files)
     if not count:
         return []
     folders = sorted(count, key=lambda folder: natural_key(str(folder)))
@@ -108,23 +90,26 @@ def _other_folders(left: Iterable[Path], root: Path) -> list[Problem]:
             "note",
             "unused-folder",
             f"Pictures not used, being neither images nor masks by their folder: {names}.",
-            tuple(folders),
+            tuple(files),
         )
     ]
 
 
-def _no_masks(listing: Listing, images: Places, masks: Places, problems: Sequence[Problem]) -> Problem:
+def _no_masks(listing: Listing, images: Places, masks: Places, problems: Sequence[Problem]) -> list[Problem]:
     """What to say where one side is missing altogether."""
-    errors = [problem for problem in problems if problem.level == "error"]
-    if errors:
-        return errors[0]
+    if any(problem.level == "error" for problem in problems):
+        return list(problems)
+    return [_one_side_missing(listing, images, masks), *problems]
+
+
+def _one_side_missing(listing: Listing, images: Places, masks: Places) -> Problem:
     root = printable(listing.root)
     if images:
         what = f"{root} holds {counted(len(images), 'image')} but no masks."
-        return Problem("error", "no-masks", f"{what} {_inventory(listing)} {ACCEPTED}")
+        return Problem("error", "no-masks", f"{what} {_inventory(listing)} {ACCEPTED}", tuple(images))
     if masks:
         what = f"{root} holds {counted(len(masks), 'mask')} but no images beside them."
-        return Problem("error", "no-images", f"{what} {_inventory(listing)} {ACCEPTED}")
+        return Problem("error", "no-images", f"{what} {_inventory(listing)} {ACCEPTED}", tuple(masks))
     kinds = ", ".join(
         sorted(suffix[1:].upper() for suffix in formats.SUFFIXES if suffix not in (".jpeg", ".tiff"))
     )
@@ -141,6 +126,7 @@ def _no_pairs(listing: Listing, images: Places, masks: Places) -> Problem:
         f"No image in {printable(listing.root)} has a mask of the same name. Images: {some_images}. Masks: "
         f"{some_masks}. "
         f"{_inventory(listing)} {ACCEPTED}",
+        (*images, *masks),
     )
 
 
@@ -184,7 +170,7 @@ def _cases(pairs: Sequence[tuple[Path, Path]], images: Places) -> tuple[CaseFile
 def _in_words(manner: str, pairs: Sequence[tuple[Path, Path]], images: Places, root: Path) -> str:
     """The layout as it is told to the user."""
     image, mask = pairs[0]
-    if manner == "names":
+    if manner == "names" and image.parent == mask.parent:
         words = f"images and masks side by side, told apart by name: {image.name} with {mask.name}"
     else:
         where = [

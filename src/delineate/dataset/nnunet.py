@@ -9,7 +9,7 @@ from pathlib import Path
 
 from delineate import formats
 from delineate.dataset.case_files import CaseFiles, Problem, Split, shown
-from delineate.dataset.layouts import Found
+from delineate.dataset.layouts import Found, other_folders
 from delineate.dataset.listing import Listing
 from delineate.dataset.naming import counted, folded, listed, natural_key, unique_names
 
@@ -55,7 +55,7 @@ def find_nnunet_cases(listing: Listing) -> Found:
             message = (
                 f"{counted(len(images), 'file')} in {image_folder}/ not used: no {mask_folder}/ with masks."
             )
-            problems.append(Problem("note", "unused-folder", message, (root / image_folder,)))
+            problems.append(Problem("note", "unused-folder", message, tuple(images)))
             continue
         problems += _doubled(images, "image", root) + _doubled(masks, "mask", root)
         if any(problem.level == "error" for problem in problems):
@@ -72,6 +72,7 @@ def find_nnunet_cases(listing: Listing) -> Found:
             found.append((name, tuple(by_case[name][number] for number in numbers), mask, split))
     complete = [case for case in found if len(case[1]) == len(channels)]
     problems += _incomplete([case for case in found if case not in complete], channels, root)
+    problems += other_folders(_elsewhere(listing), root)
     problems += _splits_file(root)
     if not found and not any(problem.level == "error" for problem in problems):
         message = (
@@ -79,7 +80,7 @@ def find_nnunet_cases(listing: Listing) -> Found:
             "a channel) "
             "with labelsTr/CASE.png."
         )
-        problems.append(Problem("error", "no-pairs", message, (root / "imagesTr", root / "labelsTr")))
+        problems.append(Problem("error", "no-pairs", message, tuple(listing.files)))
     names = unique_names([(name, f"{split or 'train'}__{name}") for name, _, _, split in complete])
     cases = [
         CaseFiles(unique, image, mask, None, split)
@@ -92,10 +93,16 @@ def find_nnunet_cases(listing: Listing) -> Found:
     return words, tuple(sorted(cases, key=lambda case: natural_key(case.name))), problems
 
 
+def _case_and_channel(path: Path) -> str:
+    """What a file is: without a number channel 0 of its case."""
+    stem = folded(path.stem)
+    return stem if _CHANNEL.fullmatch(stem) else f"{stem}_0000"
+
+
 def _doubled(files: Sequence[Path], role: str, root: Path) -> list[Problem]:
     by_stem: dict[str, list[Path]] = defaultdict(list)
     for path in files:
-        by_stem[folded(path.stem)].append(path)
+        by_stem[_case_and_channel(path) if role == "image" else folded(path.stem)].append(path)
     return [
         Problem(
             "error",
@@ -119,18 +126,24 @@ def _unpaired(files: Sequence[Path], role: str, other: str, root: Path) -> list[
     return [Problem("warning", f"unpaired-{role}", message, tuple(files))]
 
 
+def _elsewhere(listing: Listing) -> list[Path]:
+    """Pictures in none of the folders that the layout has."""
+    known = {listing.root / folder for images, masks, _ in PARTS for folder in (images, masks)}
+    return [path for path in listing.files if path.parent not in known and formats.is_image(path)]
+
+
 def _incomplete(
     cases: Sequence[tuple[str, tuple[Path, ...], Path, Split | None]], channels: set[int], root: Path
 ) -> list[Problem]:
     if not cases:
         return []
     wanted = ", ".join(f"_{number:04d}" for number in sorted(channels))
-    files = tuple(path for _, image, _, _ in cases for path in image)
+    files = tuple(path for _, image, mask, _ in cases for path in (*image, mask))
     message = (
         f"{counted(len(cases), 'case')} lack a channel: {listed(name for name, *_ in cases)}. Others have "
         f"{wanted}. "
         "Add the missing files or remove these cases. There are: "
-        f"{listed(shown(path, root) for path in files)}."
+        f"{listed(shown(path, root) for _, image, _, _ in cases for path in image)}."
     )
     return [Problem("error", "missing-channel", message, files)]
 

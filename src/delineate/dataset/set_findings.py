@@ -168,8 +168,8 @@ def too_few(
         named = {stated.get(case.name) for case in fitting}
         if named == {None}:
             message = (
-                f"All {number} images show the same picture, so none can be held out to check with. Add other "
-                "images."
+                f"All {number} images show the same picture, so none can be held out to check with. Add "
+                "other images."
             )
         elif len(named) > 1:
             message = (

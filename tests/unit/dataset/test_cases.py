@@ -86,6 +86,22 @@ def test_files_and_folders_get_unique_names(tmp_path: Path) -> None:
     ]
 
 
+def test_masks_beside_their_images_are_not_predicted(tmp_path: Path) -> None:
+    for name in ("x.png", "x_mask.png", "image_7.png", "mask_7.png", "image_7_seg.tif", "alone_mask.png"):
+        (tmp_path / name).touch()
+    found = prediction_inputs([tmp_path], 1)
+    assert [name for name, _ in found.images] == ["alone_mask", "image_7", "x"]
+    (problem,) = found.problems
+    assert (problem.level, problem.code) == ("warning", "masks-left-out")
+    assert [path.name for path in problem.paths] == ["image_7_seg.tif", "mask_7.png", "x_mask.png"]
+    assert problem.message == (
+        f"3 files in {tmp_path} left out, by their names masks of other files there: image_7_seg.tif, "
+        "mask_7.png, x_mask.png. Give a file itself to have it predicted."
+    )
+    given = prediction_inputs([tmp_path / "x.png", tmp_path / "x_mask.png"], 1)
+    assert ([name for name, _ in given.images], given.problems) == (["x", "x_mask"], ())
+
+
 def test_a_folder_without_pictures_names_its_sub_folders(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (problem,) = prediction_inputs([tmp_path], 1).problems

@@ -1,0 +1,70 @@
+"""Which files are images and which are masks: by their folders, and where these do not say, by names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from delineate.dataset.naming import folded
+from delineate.dataset.pairing import Places
+from delineate.dataset.roles import Place, Role, role_of_name
+
+Manner = Literal["folders", "names"]
+
+
+def assign(places: Places) -> tuple[Manner, Places, Places]:
+    """Tell images from masks.
+
+    Args:
+        places: All pictures, and what their folders say.
+
+    Returns:
+        Whether folders or names told, the images, and the masks. Where images and masks lie in two folders
+        whose names say nothing (`a/image_0.png`, `b/mask_0.png`), these are not in the places returned.
+    """
+    by_role: dict[Role | None, dict[Path, Place]] = defaultdict(dict)
+    for path, where in places.items():
+        by_role[where.role][path] = where
+    images, masks, neither = by_role["image"], by_role["mask"], by_role[None]
+    if images and masks:
+        return "folders", images, masks
+    if masks:
+        # the images lie beside the folder of masks: train/ with train_masks/, or x.png with masks/x.png
+        keys = {where.key for where in masks.values()}
+        beside = {path: where for path, where in neither.items() if where.key in keys}
+        if beside or not neither:
+            return "folders", beside, masks
+        return "names", *_without_own_folders(_named(neither, "image"), masks)
+    inside = images or neither
+    masks = _named(inside, "mask") or _named(neither, "mask")
+    images = {path: where for path, where in inside.items() if path not in masks}
+    return "names", *_without_own_folders(images, masks)
+
+
+def _named(places: Places, role: Role) -> dict[Path, Place]:
+    return {path: where for path, where in places.items() if role_of_name(path.stem) == role}
+
+
+def _without_own_folders(images: Places, masks: Places) -> tuple[Places, Places]:
+    """Pass over folders that all images and no mask lie in, or the reverse, if no place has both."""
+    if {where.key for where in images.values()} & {where.key for where in masks.values()}:
+        return images, masks
+    of_images, of_masks = (_common(places.values()) for places in (images, masks))
+    dropped = of_images ^ of_masks
+    return _without(images, dropped), _without(masks, dropped)
+
+
+def _without(places: Places, dropped: Collection[str]) -> Places:
+    return {
+        path: replace(where, rest=tuple(part for part in where.rest if folded(part) not in dropped))
+        for path, where in places.items()
+    }
+
+
+def _common(places: Iterable[Place]) -> set[str]:
+    """Names of folders that all of these lie in."""
+    names = [{folded(part) for part in where.rest} for where in places]
+    return set.intersection(*names) if names else set()
