@@ -297,3 +297,17 @@ def test_stride_counts_stem_and_pooling() -> None:
 def test_settings_refuse_what_cannot_be_built(field: str, value: object) -> None:
     with pytest.raises(ValidationError, match=field):
         UNetSettings.model_validate({**SMALL.model_dump(), field: value})
+
+
+@pytest.mark.parametrize("stem", [1, 2, 4])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_unfolded_pixels_of_one_place_start_alike(stem: int, outputs: int) -> None:
+    torch.manual_seed(0)
+    settings = UNetSettings(input_channels=1, output_channels=outputs, widths=(8, 16), stem=stem)
+    network = UNet(settings).eval()
+    logits = network(torch.randn(1, 1, 8 * stem, 8 * stem))
+    places = logits.unflatten(3, (8, stem)).unflatten(2, (8, stem))  # (1, K, 8, stem, 8, stem)
+    assert torch.equal(places, places[:, :, :, :1, :, :1].expand_as(places))
+    assert logits.std() > 0
+    if outputs > 1:
+        assert not torch.equal(logits[:, 0], logits[:, 1])

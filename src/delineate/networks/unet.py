@@ -103,7 +103,11 @@ def _pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 
 
 def _initialize(network: UNet) -> None:
-    """He-normal weights (He 2015) and zero biases; logits start near zero."""
+    """He-normal weights (He 2015) and zero biases; logits start near zero.
+
+    Where the head unfolds pixels, those unfolded from one place start with the same logits, so that no
+    checkerboard is there to be unlearned (Aitken 2017).
+    """
     if network.head.weight.is_meta:  # built for its shapes alone
         return
     for module in network.modules():
@@ -113,5 +117,7 @@ def _initialize(network: UNet) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, UpConvolution):
             nn.init.normal_(module.weight, std=math.sqrt(1 / module.weight.shape[0]))
+    unfolded = network.settings.stem**2
     with torch.no_grad():
-        network.head.weight.mul_(0.1)
+        first = network.head.weight[::unfolded] * 0.1
+        network.head.weight.copy_(first.repeat_interleave(unfolded, dim=0))
