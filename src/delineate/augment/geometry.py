@@ -59,13 +59,16 @@ def draw_movement(settings: AugmentationSettings, count: int, generator: torch.G
         coin = torch.randint(0, 2, (count,), generator=generator)
         return torch.where(coin.bool() & torch.tensor(wanted), -1.0, 1.0)
 
-    zoom = even(math.log(settings.zoom[0]), math.log(settings.zoom[1])).exp()
-    stretch = (1 + even(-settings.stretch, settings.stretch)).sqrt()
+    moved = torch.ones(count)
+    if settings.geometry_probability < 1:
+        moved = (torch.rand(count, generator=generator) < settings.geometry_probability).float()
+    zoom = (moved * even(math.log(settings.zoom[0]), math.log(settings.zoom[1]))).exp()
+    stretch = (1 + moved * even(-settings.stretch, settings.stretch)).sqrt()
     return Movement(
-        rotation_degrees=even(-settings.rotation_degrees, settings.rotation_degrees),
-        shift_rows=even(-settings.shift, settings.shift),
-        shift_columns=even(-settings.shift, settings.shift),
-        shear_degrees=even(-settings.shear_degrees, settings.shear_degrees),
+        rotation_degrees=moved * even(-settings.rotation_degrees, settings.rotation_degrees),
+        shift_rows=moved * even(-settings.shift, settings.shift),
+        shift_columns=moved * even(-settings.shift, settings.shift),
+        shear_degrees=moved * even(-settings.shear_degrees, settings.shear_degrees),
         zoom_rows=zoom * stretch * mirror(settings.flip_vertical),
         zoom_columns=zoom / stretch * mirror(settings.flip_horizontal),
     )

@@ -16,6 +16,8 @@ class AugmentationSettings(BaseModel):
     Geometry moves image and mask alike; intensity touches the image alone and works on normalized images.
 
     Attributes:
+        geometry_probability: Share of the images that are rotated, shifted, sheared, zoomed and stretched;
+            mirroring is apart. The others keep their pixels as they are, unsmoothed by interpolation.
         rotation_degrees: Rotation within ± this.
         shift: Shift within ± this share of height and of width.
         shear_degrees: Shear angle within ± this.
@@ -37,6 +39,7 @@ class AugmentationSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    geometry_probability: Probability = 1.0
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
     shift: Fraction = 0.0
     shear_degrees: Annotated[float, Field(ge=0, le=45)] = 0.0
@@ -64,6 +67,16 @@ NONE = AugmentationSettings()
 """Images and masks as they are."""
 
 CLASSIC = AugmentationSettings(
-    rotation_degrees=20, shift=0.1, shear_degrees=0.1, zoom=(0.9, 1.1), flip_horizontal=True, fill="nearest"
+    geometry_probability=0.5,
+    rotation_degrees=20,
+    shift=0.1,
+    shear_degrees=0.1,
+    zoom=(0.9, 1.1),
+    flip_horizontal=True,
+    fill="nearest",
 )
-"""The ranges of the widely copied Keras script, with shear in degrees as Keras reads it."""
+"""The ranges of the widely copied Keras script, with shear in degrees as Keras reads it.
+
+Half of the images stay where they are, so that the net also meets pixels that no interpolation has smoothed,
+as those it will be used on.
+"""

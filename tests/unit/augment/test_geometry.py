@@ -330,3 +330,25 @@ def test_classic_ranges_are_the_scripts() -> None:
 def test_settings_refuse_what_cannot_be(field: str, value: object) -> None:
     with pytest.raises(ValidationError, match=field):
         AugmentationSettings.model_validate({field: value})
+
+
+def test_so_many_images_are_moved_and_the_others_not_by_a_hair() -> None:
+    settings = AugmentationSettings(
+        geometry_probability=0.25,
+        rotation_degrees=20,
+        shift=0.1,
+        shear_degrees=5,
+        zoom=(0.5, 2),
+        stretch=0.2,
+    )
+    movement = draw_movement(settings, 4000, torch.Generator().manual_seed(0))
+    still = movement.is_identity()
+    assert 0.72 < float(still.float().mean()) < 0.78
+    assert bool((movement.zoom_rows[still] == 1).all())
+    mirrored = draw_movement(
+        settings.model_copy(update={"flip_horizontal": True, "geometry_probability": 0.0}),
+        4000,
+        torch.Generator().manual_seed(0),
+    )
+    assert set(mirrored.zoom_columns.tolist()) == {-1.0, 1.0}
+    assert set(mirrored.zoom_rows.tolist()) == {1.0}
