@@ -264,6 +264,7 @@ def test_the_classic_preset_is_the_keras_script() -> None:
     assert parameter_count(UNet(plan.network)) == 7_759_521
     assert plan.loss == LossSettings(cross_entropy=1, dice=0)
     assert plan.augmentation == AugmentationSettings(
+        geometry_probability=0.5,
         rotation_degrees=20,
         shift=0.1,
         shear_degrees=0.1,

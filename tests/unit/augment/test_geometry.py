@@ -307,6 +307,7 @@ def test_a_seed_gives_its_movements_whatever_was_drawn_before() -> None:
 
 def test_classic_ranges_are_the_scripts() -> None:
     assert CLASSIC.model_dump(exclude_defaults=True) == {
+        "geometry_probability": 0.5,  # the rest is the script's
         "rotation_degrees": 20,
         "shift": 0.1,
         "shear_degrees": 0.1,
