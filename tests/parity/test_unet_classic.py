@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -301,7 +302,7 @@ def test_settings_refuse_what_cannot_be_built(field: str, value: object) -> None
 
 @pytest.mark.parametrize("stem", [1, 2, 4])
 @pytest.mark.parametrize("outputs", [1, 3])
-def test_unfolded_pixels_of_one_place_start_alike(stem: int, outputs: int) -> None:
+def test_unfolded_pixels_of_one_place_start_alike(stem: Literal[1, 2, 4], outputs: int) -> None:
     torch.manual_seed(0)
     settings = UNetSettings(input_channels=1, output_channels=outputs, widths=(8, 16), stem=stem)
     network = UNet(settings).eval()
