@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from delineate.geometry import NOWHERE, Geometry
 
 BACKGROUND = 0
 MAXIMUM_LABELS = 254  # masks are stored as uint8; 255 is kept for "not scored"
@@ -16,37 +18,41 @@ Colour = Literal["grey", "rgb", "channels"]
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """Where pixels lie.
-
-    Attributes:
-        spacing_mm: Distance between neighbouring pixel centres per spatial axis, `(H, W)` or `(D, H, W)`,
-            in millimetres; None where the file does not say, and distances are then in pixels.
-    """
-
-    spacing_mm: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True)
 class Image:
     """Pixels with their geometry.
 
     Attributes:
-        pixels: `(C, H, W)` or `(C, D, H, W)`, uint8, uint16 or float32, in the file's own units.
+        pixels: `(C, H, W)` or `(C, D, H, W)`, uint8, uint16, int16 or float32, in the file's own units.
         geometry: Where the pixels lie.
         notes: What the reader did that the user should know ("a constant alpha channel was dropped").
+        shares: Whether integers stand for shares of their type's range, as in pictures, so that 8-bit and
+            16-bit files of one picture are alike; else, as in the formats of the clinic, for themselves.
+        modality: DICOM's word for the kind of image, "CT" or "MR", where the file says it.
+        subject: Of whom the image is, as a digest that means nothing outside this process; None where the
+            file does not say.
+        identifying: Names, numbers and dates that the file says of its subject: never to be written or
+            shown, but to be looked for in what is.
     """
 
     pixels: npt.NDArray[np.generic]
-    geometry: Geometry = Geometry()
+    geometry: Geometry = NOWHERE
     notes: tuple[str, ...] = ()
+    shares: bool = True
+    modality: str | None = None
+    subject: str | None = None
+    identifying: frozenset[str] = field(default=frozenset(), repr=False)
 
     def units(self) -> npt.NDArray[np.float32]:
-        """The pixels as `(C, …)` float32: integers as shares of their type's range, floats as they are."""
+        """The pixels as `(C, …)` float32: shares of their type's range, or their own units."""
         pixels = self.pixels.astype(np.float32)
-        if np.issubdtype(self.pixels.dtype, np.integer):
+        if self.shares and np.issubdtype(self.pixels.dtype, np.integer):
             pixels /= _greatest(self.pixels.dtype)
         return pixels
+
+    @property
+    def in_own_units(self) -> bool:
+        """Whether the numbers are what they say, not shares of a range."""
+        return not self.shares or not np.issubdtype(self.pixels.dtype, np.integer)
 
     @property
     def channels(self) -> int:
@@ -120,7 +126,7 @@ class Mask:
 
     values: npt.NDArray[np.uint8]
     labels: LabelSet
-    geometry: Geometry = Geometry()
+    geometry: Geometry = NOWHERE
 
 
 def _greatest(dtype: np.dtype[np.generic]) -> int:
@@ -131,7 +137,7 @@ def as_colour(image: Image, colour: Colour) -> Image:
     """The image with the channels a net expects.
 
     Args:
-        image: `(C, H, W)`.
+        image: `(C, H, W)` or `(C, D, H, W)`.
         colour: "grey" takes one channel as it is, equal channels once, and of unequal three their luminance
             (ITU-R BT.601); "rgb" repeats a single channel; "channels" takes them as they are.
 
@@ -155,3 +161,17 @@ def as_colour(image: Image, colour: Colour) -> Image:
     if image.channels != expected:
         raise ValueError(f"it has {image.channels} channels, but {expected} are expected")
     return image
+
+
+__all__ = [
+    "BACKGROUND",
+    "IGNORED",
+    "MAXIMUM_LABELS",
+    "Colour",
+    "Geometry",
+    "Image",
+    "Label",
+    "LabelSet",
+    "Mask",
+    "as_colour",
+]

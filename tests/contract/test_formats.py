@@ -266,7 +266,7 @@ def read_or_reason(path: Path, reader: Callable[..., object]) -> Array | str | o
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            result = reader(path, maximum_megapixels=1)
+            result = reader(path, formats.Reading(maximum_megapixels=1))
         except ImageError as error:
             reason = error.reason
         else:

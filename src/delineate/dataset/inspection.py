@@ -7,7 +7,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -91,15 +91,12 @@ class MaskShelf:
         if path in self._packed:
             packed, empty = self._packed[path]
             flat = np.frombuffer(zlib.decompress(packed), empty.values.dtype)
-            return StoredMask(flat.reshape(empty.values.shape), empty.palette, empty.lossy)
+            return replace(empty, values=flat.reshape(empty.values.shape))
         stored = formats.read_mask(path)
         packed = zlib.compress(stored.values.tobytes(), 1)
         # stands for dtype and shape without the memory
-        empty = StoredMask(
-            np.broadcast_to(np.zeros((), stored.values.dtype), stored.values.shape),
-            stored.palette,
-            stored.lossy,
-        )
+        nothing = np.broadcast_to(np.zeros((), stored.values.dtype), stored.values.shape)
+        empty = replace(stored, values=nothing)
         with self._lock:
             if self._left_bytes >= len(packed):
                 self._left_bytes -= len(packed)
@@ -127,8 +124,7 @@ def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
         errors.append(error)
     if case.mask is not None:
         try:
-            height, width = shelf.read(case.mask).values.shape[:2]
-            mask_size = (height, width)
+            mask_size = shelf.read(case.mask).size
         except ImageError as error:
             errors.append(error)
     return Inspected(case, facts, mask_size, tuple(errors))

@@ -196,7 +196,7 @@ def form_and_levels(stored: StoredMask, path: Path) -> tuple[Form, npt.NDArray[n
         MaskError: It holds numbers that are neither whole nor shares from 0 to 1, or negative ones.
     """
     values = stored.values
-    if values.ndim == 3:
+    if stored.coloured:
         grey = bool((values == values[:, :, :1]).all())
         return ("values", values[:, :, 0].astype(np.uint8)) if grey else ("colours", pack(values))
     if values.dtype.kind == "f":
@@ -223,10 +223,10 @@ def _float_levels(values: npt.NDArray[np.float64], path: Path) -> tuple[Form, In
 
 
 def count(levels: npt.NDArray[np.integer]) -> tuple[Integers, Integers, Integers]:
-    """Distinct values in rising order, the pixels of each, and how many have four equal neighbours."""
-    inner = levels[1:-1, 1:-1]
-    same = (inner == levels[:-2, 1:-1]) & (inner == levels[2:, 1:-1])
-    same &= (inner == levels[1:-1, :-2]) & (inner == levels[1:-1, 2:])
+    """Distinct values in rising order, the pixels of each, and how many have four equal slice neighbours."""
+    inner = levels[..., 1:-1, 1:-1]
+    same = (inner == levels[..., :-2, 1:-1]) & (inner == levels[..., 2:, 1:-1])
+    same &= (inner == levels[..., 1:-1, :-2]) & (inner == levels[..., 1:-1, 2:])
     if int(levels.max()) < 1 << 16:
         pixels = np.bincount(levels.ravel())
         values = np.flatnonzero(pixels)

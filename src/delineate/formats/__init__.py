@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from delineate.errors import ImageError
 from delineate.formats import raster, tiff
 from delineate.formats.raster import from_picture
-from delineate.formats.stored import MAXIMUM_MEGAPIXELS, Family, Header, Source, StoredMask
+from delineate.formats.stored import HEAD_BYTES, USUAL, Family, Header, Reading, Source, StoredMask
 from delineate.formats.writing import write_mask, write_probabilities
 
 if TYPE_CHECKING:
@@ -25,21 +25,33 @@ if TYPE_CHECKING:
 
 FAMILIES: tuple[Family, ...] = (raster.FAMILY, tiff.FAMILY)
 SUFFIXES: frozenset[str] = frozenset().union(*(family.suffixes for family in FAMILIES))
-_HEAD_BYTES = 16
 _Result = TypeVar("_Result")
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix in small letters: ".nii.gz" as a whole, as all that can be read here; else the last."""
+    name = path.name.lower()
+    known = [suffix for suffix in SUFFIXES if name.endswith(suffix) and len(name) > len(suffix)]
+    return max(known, key=len, default=path.suffix.lower())
+
+
+def stem_of(path: Path) -> str:
+    """The name of a file without that suffix."""
+    suffix = suffix_of(path)
+    return path.name[: len(path.name) - len(suffix)] if suffix else path.name
 
 
 def is_image(path: Path) -> bool:
     """Whether the name of `path` ends like that of an image that can be read here."""
-    return path.suffix.lower() in SUFFIXES
+    return suffix_of(path) in SUFFIXES
 
 
-def header(path: Path, *, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> Header:
+def header(path: Path, reading: Reading = USUAL) -> Header:
     """What an image says of itself, without decoding its pixels.
 
     Args:
         path: The file.
-        maximum_megapixels: Larger pictures are refused.
+        reading: Larger ones than it allows are refused.
 
     Returns:
         Its size and kind.
@@ -47,31 +59,31 @@ def header(path: Path, *, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> Hea
     Raises:
         ImageError: It is missing, no image, damaged in its header, too large, or of a kind that is not read.
     """
-    return _with_family(path, maximum_megapixels, lambda family: family.header)
+    return _with_family(path, reading, lambda family: family.header)
 
 
-def read(path: Path, *, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> Image:
+def read(path: Path, reading: Reading = USUAL) -> Image:
     """Read an image.
 
     Args:
         path: The file.
-        maximum_megapixels: Larger pictures are refused before their pixels are decoded.
+        reading: How; larger ones than it allows are refused before their pixels are decoded.
 
     Returns:
-        `(C, H, W)` uint8, uint16 or float32, with notes on what was done.
+        `(C, H, W)` or `(C, D, H, W)` uint8, uint16, int16 or float32, with notes on what was done.
 
     Raises:
         ImageError: It is missing, no image, damaged, too large, or of a kind that is not read.
     """
-    return _with_family(path, maximum_megapixels, lambda family: family.read)
+    return _with_family(path, reading, lambda family: family.read)
 
 
-def read_mask(path: Path, *, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> StoredMask:
+def read_mask(path: Path, reading: Reading = USUAL) -> StoredMask:
     """Read a mask's pixels as they are stored.
 
     Args:
         path: The file.
-        maximum_megapixels: Larger pictures are refused before their pixels are decoded.
+        reading: How; larger ones than it allows are refused before their pixels are decoded.
 
     Returns:
         Values, palette indices or colours, for `dataset.masks` to understand.
@@ -79,11 +91,20 @@ def read_mask(path: Path, *, maximum_megapixels: float = MAXIMUM_MEGAPIXELS) -> 
     Raises:
         ImageError: It is missing, no image, damaged, too large, or of a kind that is not read.
     """
-    return _with_family(path, maximum_megapixels, lambda family: family.read_mask)
+    return _with_family(path, reading, lambda family: family.read_mask)
+
+
+def family_of(path: Path) -> Family:
+    """The family that a file belongs to by its content.
+
+    Raises:
+        ImageError: It is missing, or of none.
+    """
+    return _with_family(path, USUAL, lambda family: lambda _: family)
 
 
 def _with_family(
-    path: Path, maximum_megapixels: float, action: Callable[[Family], Callable[[Source], _Result]]
+    path: Path, reading: Reading, action: Callable[[Family], Callable[[Source], _Result]]
 ) -> _Result:
     """Open the file and let the family that knows it act; every fault becomes an `ImageError`."""
     try:
@@ -97,13 +118,13 @@ def _with_family(
         raise ImageError(path, _reason_not_opened(error)) from error
     with stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        head = stream.read(_HEAD_BYTES)
+        head = stream.read(HEAD_BYTES)
         stream.seek(0)
         family = next((family for family in FAMILIES if family.recognises(head)), None)
         if family is None:
             raise ImageError(path, _reason_not_recognised(head))
         try:
-            return action(family)(Source(stream, path, maximum_megapixels * 1e6))
+            return action(family)(Source(stream, path, reading))
         except ImageError:
             raise
         except Exception as error:  # a library may raise anything on damaged bytes
@@ -141,16 +162,19 @@ def _reason_damaged(error: Exception) -> str:
 
 __all__ = [
     "FAMILIES",
-    "MAXIMUM_MEGAPIXELS",
     "SUFFIXES",
     "Family",
     "Header",
+    "Reading",
     "StoredMask",
+    "family_of",
     "from_picture",
     "header",
     "is_image",
     "read",
     "read_mask",
+    "stem_of",
+    "suffix_of",
     "write_mask",
     "write_probabilities",
 ]

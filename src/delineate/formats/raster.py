@@ -121,7 +121,7 @@ def from_picture(picture: Pillow.Image) -> Image:
         ImageError: Its mode has no clear meaning, its alpha channel varies, or pixels are no numbers.
     """
     name = Path(getattr(picture, "filename", "") or "the picture")
-    source = Source(None, name, float("inf"))  # type: ignore[arg-type]  # there is no file, and none is read
+    source = Source(None, name)  # type: ignore[arg-type]  # there is no file, and none is read
     channels, notes = picture_channels(picture, source)
     pixels, converted = image_pixels(channels, source)
     return Image(np.ascontiguousarray(pixels), notes=notes + converted)

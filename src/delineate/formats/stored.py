@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from delineate.errors import ImageError
-from delineate.image import Image
+from delineate.geometry import NOWHERE, Geometry
+from delineate.image import Image, Mask
 
 MAXIMUM_MEGAPIXELS = 100.0
+MAXIMUM_VOLUME_MEGAPIXELS = 600.0
 MAXIMUM_CHANNELS = 64
+HEAD_BYTES = 1024
+Probabilities = npt.NDArray[np.floating]
+FourthAxis = Literal["refuse", "channels"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are to be read where they leave a choice.
+
+    Attributes:
+        maximum_megapixels: Larger pictures and volumes are refused; None for 100 million pixels of a picture
+            and 600 million of a volume.
+        fourth_axis: Whether volumes with a fourth axis are refused, or taken for channels.
+    """
+
+    maximum_megapixels: float | None = None
+    fourth_axis: FourthAxis = "refuse"
+
+
+USUAL = Reading()
 
 
 @dataclass(frozen=True)
@@ -22,13 +45,13 @@ class Header:
     """What a file says of itself, known without decoding its pixels.
 
     Attributes:
-        size: `(H, W)` as the picture is shown, that is after its EXIF orientation.
+        size: `(H, W)` as the picture is shown, that is after its EXIF orientation; `(D, H, W)` of a volume.
         mode: What one pixel is, for people: "grey", "16-bit grey", "RGB with alpha", "palette", "1-bit", ….
-        file_format: "PNG", "JPEG", "BMP", "GIF" or "TIFF": by its content, not its name.
+        file_format: "PNG", "JPEG", "TIFF", "NIfTI", "DICOM", …: by its content, not its name.
         channels: How many its image will have: alpha not counted, a palette looked up.
     """
 
-    size: tuple[int, int]
+    size: tuple[int, ...]
     mode: str
     file_format: str
     channels: int
@@ -39,14 +62,35 @@ class StoredMask:
     """The pixels of a mask file as they are stored.
 
     Attributes:
-        values: `(H, W)` integers or floats, palette indices among them, or `(H, W, 3)` uint8 colours.
+        values: `(H, W)` or `(D, H, W)` integers or floats, palette indices among them, or `(H, W, 3)` uint8
+            colours.
         palette: `(K, 3)` uint8 colours of the indices, None where `values` are no indices.
         lossy: Whether the format alters pixels (JPEG), so that values near an edge mean nothing.
+        volume: Whether three axes of `values` are `(D, H, W)`, none of them colours.
+        geometry: Where the pixels lie.
+        partial: Whether the mask may cover only a part of its image, the rest being background.
+        names: What the file itself calls the values (the segments of a DICOM SEG); empty where it does not.
+        identifying: As of an `Image`.
     """
 
     values: npt.NDArray[np.generic]
     palette: npt.NDArray[np.uint8] | None = None
     lossy: bool = False
+    volume: bool = False
+    geometry: Geometry = NOWHERE
+    partial: bool = False
+    names: Mapping[int, str] = field(default_factory=dict)
+    identifying: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def coloured(self) -> bool:
+        """Whether the last axis of `values` is red, green and blue."""
+        return self.values.ndim == 3 and not self.volume
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Spatial size, `(H, W)` or `(D, H, W)`."""
+        return self.values.shape[:-1] if self.coloured else self.values.shape
 
 
 @dataclass(frozen=True)
@@ -55,31 +99,43 @@ class Source:
 
     Attributes:
         stream: Its bytes, at the beginning.
-        path: Its name, for messages only.
-        maximum_pixels: More are refused.
+        path: Its name; to be opened only by libraries that take no stream.
+        reading: How it is to be read.
     """
 
     stream: IO[bytes]
     path: Path
-    maximum_pixels: float
+    reading: Reading = USUAL
 
     def refuse(self, reason: str) -> ImageError:
         """The error that says why this file is not taken."""
         return ImageError(self.path, reason)
 
-    def check_size(self, height: int, width: int) -> None:
-        """Refuse a picture that is empty or too large, before memory is taken for it.
+    def check_size(self, *size: int) -> None:
+        """Refuse a picture or volume that is empty or too large, before memory is taken for it.
+
+        Args:
+            size: `H, W` or `D, H, W`.
 
         Raises:
             ImageError: It is.
         """
-        if height < 1 or width < 1:
-            raise self.refuse(f"the picture has no pixels ({height}×{width})")
-        if height * width > self.maximum_pixels:
+        what, pixels = ("picture", "pixels") if len(size) == 2 else ("volume", "voxels")
+        shape = "×".join(map(str, size))
+        if min(size) < 1:
+            raise self.refuse(f"the {what} has no {pixels} ({shape})")
+        most = self.reading.maximum_megapixels or (
+            MAXIMUM_MEGAPIXELS if len(size) == 2 else MAXIMUM_VOLUME_MEGAPIXELS
+        )
+        if math.prod(size) > most * 1e6:
             raise self.refuse(
-                f"the picture is too large: {height}×{width} are {height * width / 1e6:.0f} megapixels, "
-                f"and at most {self.maximum_pixels / 1e6:g} are read. Cut it into parts, or reduce it"
+                f"the {what} is too large: {shape} are {math.prod(size) / 1e6:.0f} million {pixels}, "
+                f"and at most {most:g} million are read. If that is meant, raise --max-megapixels"
             )
+
+
+def _png(_name: str) -> str:
+    return ".png"
 
 
 @dataclass(frozen=True)
@@ -87,12 +143,16 @@ class Family:
     """File formats that are read by one library.
 
     Attributes:
-        suffixes: Lower-case, with dot.
+        suffixes: Lower-case, with dot; such as ".nii.gz" may have two.
         formats: Names for people.
-        recognises: Whether a file that begins with these bytes belongs to it.
+        recognises: Whether a file that begins with these bytes (up to `HEAD_BYTES`) belongs to it.
         header: Reads what the file says of itself.
         read: Reads an image.
         read_mask: Reads a mask. All three raise `ImageError`, or on damage whatever the library raises.
+        mask_suffix: Of masks that are written in this family for images of the given name.
+        write_mask: Writes a mask, whole or not at all, from its values and geometry alone; None where masks
+            are written as PNG.
+        write_probabilities: Likewise each label's probability `(n, …)`, 0 to 1; None where as a TIFF.
     """
 
     suffixes: frozenset[str]
@@ -101,3 +161,6 @@ class Family:
     header: Callable[[Source], Header]
     read: Callable[[Source], Image]
     read_mask: Callable[[Source], StoredMask]
+    mask_suffix: Callable[[str], str] = _png
+    write_mask: Callable[[Path, Mask], None] | None = None
+    write_probabilities: Callable[[Path, Probabilities, Geometry], None] | None = None

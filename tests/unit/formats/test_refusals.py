@@ -132,8 +132,8 @@ def test_the_limit_is_a_parameter(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Pillow.fromarray(np.zeros((1000, 1001), np.uint8)).save(path)
     assert formats.header(path).size == (1000, 1001)
-    with pytest.raises(ImageError, match="1000×1001 are 1 megapixels, and at most 1 are read"):
-        formats.header(path, maximum_megapixels=1)
+    with pytest.raises(ImageError, match="1000×1001 are 1 million pixels, and at most 1 million are read"):
+        formats.header(path, formats.Reading(maximum_megapixels=1))
 
 
 def test_bombs_stay_small_in_memory(tmp_path: Path) -> None:
