@@ -4,7 +4,9 @@
 |---|---|---|
 | 1-bit | uint8, 0 and 255 | 0 and 255 |
 | 8- and 16-bit unsigned | as they are | as they are |
-| signed, or 32-bit and more | float32 if exact (up to 2^24), else refused | as they are |
+| signed 8- and 16-bit of a picture | float32, and said | as they are |
+| signed 8- and 16-bit where numbers are what they say | int16 | as they are |
+| 32-bit and more | float32 if exact (up to 2^24), else refused | as they are |
 | half, single and double precision | float32 | as they are |
 | NaN, infinite | refused with their number | refused with their number |
 | palette | RGB, or grey where the palette is grey | the indices, and the palette beside them |
@@ -26,15 +28,17 @@ ALPHA_NOTE = "a constant alpha channel was dropped"
 Array = npt.NDArray[np.generic]
 
 
-def image_pixels(array: Array, source: Source) -> tuple[Array, tuple[str, ...]]:
+def image_pixels(array: Array, source: Source, *, shares: bool = True) -> tuple[Array, tuple[str, ...]]:
     """Pixels of one of the types an `Image` has.
 
     Args:
         array: Of any shape and numeric type.
         source: Where they come from.
+        shares: Whether integers stand for shares of their type's range, as in pictures; else they are what
+            they say, as in the formats of the clinic.
 
     Returns:
-        The pixels as uint8, uint16 or float32, and what was done to them.
+        The pixels as uint8, uint16, float32 or, where numbers are what they say, int16; and what was done.
 
     Raises:
         ImageError: There are NaN or infinite pixels, or the type cannot be kept exactly.
@@ -46,16 +50,19 @@ def image_pixels(array: Array, source: Source) -> tuple[Array, tuple[str, ...]]:
         return array.astype(array.dtype.newbyteorder("="), copy=False), ()
     if kind == "f":
         with np.errstate(over="ignore"):
-            single = array.astype(np.float32)
+            single = array.astype(np.float32, copy=False)
         check_finite(single, source)
         return single, ()
+    if kind == "i" and array.dtype.itemsize <= 2 and not shares:
+        return array.astype(np.int16, copy=False), ()
     if kind in "iu":
         if max(abs(int(array.min())), abs(int(array.max()))) > _EXACT_IN_FLOAT32:
             raise source.refuse(
                 f"its {array.dtype.name} pixels go from {array.min()} to {array.max()}, more than can be "
                 "kept exactly. Save it as 16-bit or floating point"
             )
-        return array.astype(np.float32), (f"{array.dtype.name} pixels were read as numbers, unscaled",)
+        notes = (f"{array.dtype.name} pixels were read as numbers, unscaled",) if shares else ()
+        return array.astype(np.float32), notes
     raise source.refuse(f"pixels of type {array.dtype.name} are not read. Save it as 8-bit or 16-bit")
 
 
