@@ -24,12 +24,15 @@ BOTH = LossSettings()
 ALL = [CROSS_ENTROPY, DICE, DICE_PER_IMAGE, BOTH]
 
 
-def drawn(labels: int, count: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Logits and masks of `labels` labels, 6 × 5 pixels, none ignored."""
+IMAGE, VOLUME = (6, 5), (4, 6, 5)
+
+
+def drawn(labels: int, count: int = 3, seed: int = 0, size: tuple[int, ...] = IMAGE) -> tuple[Tensor, Tensor]:
+    """Logits and masks of `labels` labels, none ignored."""
     generator = torch.Generator().manual_seed(seed)
     channels = 1 if labels == 1 else labels + 1
-    logits = 3 * torch.randn(count, channels, 6, 5, generator=generator)
-    return logits, torch.randint(0, labels + 1, (count, 6, 5), generator=generator, dtype=torch.uint8)
+    logits = 3 * torch.randn(count, channels, *size, generator=generator)
+    return logits, torch.randint(0, labels + 1, (count, *size), generator=generator, dtype=torch.uint8)
 
 
 def decided(mask: Tensor, labels: int, sure: float = 30.0) -> Tensor:
@@ -42,10 +45,11 @@ def decided(mask: Tensor, labels: int, sure: float = 30.0) -> Tensor:
 @pytest.mark.parametrize("labels", [1, 2, 5])
 @pytest.mark.parametrize("per_image", [False, True])
 @pytest.mark.parametrize("weights", [(1.0, 1.0), (0.3, 2.0)])
+@pytest.mark.parametrize("size", [IMAGE, VOLUME], ids=["image", "volume"])
 def test_equals_monai_in_value_and_gradient(
-    labels: int, per_image: bool, weights: tuple[float, float]
+    labels: int, per_image: bool, weights: tuple[float, float], size: tuple[int, ...]
 ) -> None:
-    logits, mask = drawn(labels)
+    logits, mask = drawn(labels, size=size)
     mask[1] = 0  # one image without any label
     settings = LossSettings(cross_entropy=weights[0], dice=weights[1], dice_per_image=per_image)
     activation = {"sigmoid": True} if labels == 1 else {"softmax": True, "to_onehot_y": True}
@@ -68,11 +72,14 @@ def test_equals_monai_in_value_and_gradient(
 
 @pytest.mark.parametrize("labels", [1, 3])
 @pytest.mark.parametrize("per_image", [False, True])
-def test_dice_equals_monai_also_where_pixels_are_ignored(labels: int, per_image: bool) -> None:
-    logits, mask = drawn(labels, seed=2)
+@pytest.mark.parametrize("size", [IMAGE, VOLUME], ids=["image", "volume"])
+def test_dice_equals_monai_also_where_pixels_are_ignored(
+    labels: int, per_image: bool, size: tuple[int, ...]
+) -> None:
+    logits, mask = drawn(labels, seed=2, size=size)
     probability = logits.sigmoid() if labels == 1 else logits.softmax(1)[:, 1:]
     left_out = torch.rand(mask.shape, generator=torch.Generator().manual_seed(1)) < 0.4
-    target = functional.one_hot(mask.long(), labels + 1)[..., 1:].permute(0, 3, 1, 2).float()
+    target = functional.one_hot(mask.long(), labels + 1)[..., 1:].movedim(-1, 1).float()
     # MONAI's masked Dice, told the same pixels by a mask of its own
     peer = monai_losses.MaskedDiceLoss(smooth_nr=1.0, smooth_dr=1.0, batch=not per_image)
     expected = peer(probability, target, (~left_out)[:, None].float())
@@ -167,6 +174,22 @@ def test_all_ignored_is_zero_with_a_zero_gradient(labels: int, settings: LossSet
     loss = segmentation_loss(logits, torch.full_like(mask, IGNORED), settings)
     assert loss.item() == 0
     assert torch.equal(torch.autograd.grad(loss, logits)[0], torch.zeros_like(logits))
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+@pytest.mark.parametrize("settings", ALL)
+def test_a_volume_is_scored_as_the_image_of_all_its_slices(labels: int, settings: LossSettings) -> None:
+    logits, mask = drawn(labels, size=VOLUME)
+    mask[:, 1, 2:4] = IGNORED
+    mine, flat = logits.clone().requires_grad_(), logits.flatten(2, 3).requires_grad_()
+    loss, expected = (
+        segmentation_loss(mine, mask, settings),
+        segmentation_loss(flat, mask.flatten(1, 2), settings),
+    )
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    gradient, wanted = torch.autograd.grad(loss, mine)[0], torch.autograd.grad(expected, flat)[0]
+    assert torch.allclose(gradient.flatten(2, 3), wanted, atol=1e-8)
+    assert gradient[:, :, 1, 2:4].abs().max() == 0
 
 
 def test_no_weights_no_loss() -> None:

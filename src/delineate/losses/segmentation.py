@@ -1,7 +1,8 @@
 """What training makes small: cross-entropy, and one minus the soft Dice overlap.
 
-Masks are `(N, H, W)` uint8: 0 background, 1…n the labels, `IGNORED` where nothing is scored. Logits are
-`(N, 1, H, W)` for one label (sigmoid) or `(N, n + 1, H, W)` for several (softmax). All sums run in float32.
+Masks are `(N, H, W)` or `(N, D, H, W)` uint8, here `(N, …)`: 0 background, 1…n the labels, `IGNORED` where
+nothing is scored. Logits are `(N, 1, …)` for one label (sigmoid) or `(N, n + 1, …)` for several (softmax).
+All sums run in float32.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ def segmentation_loss(logits: Tensor, mask: Tensor, settings: LossSettings) -> T
     """The weighted sum of both losses.
 
     Args:
-        logits: `(N, 1, H, W)` or `(N, n + 1, H, W)`, any float type.
-        mask: `(N, H, W)` uint8.
+        logits: `(N, 1, …)` or `(N, n + 1, …)`, any float type.
+        mask: `(N, …)` uint8.
         settings: The weights.
 
     Returns:
@@ -39,9 +40,9 @@ def cross_entropy(logits: Tensor, mask: Tensor, scored: Tensor) -> Tensor:
     """Mean cross-entropy of the scored pixels.
 
     Args:
-        logits: `(N, K, H, W)` float32.
-        mask: `(N, H, W)` uint8.
-        scored: `(N, H, W)` bool.
+        logits: `(N, K, …)` float32.
+        mask: `(N, …)` uint8.
+        scored: `(N, …)` bool.
 
     Returns:
         A scalar in nats.
@@ -60,9 +61,9 @@ def soft_dice(
     """Mean soft Dice over the labels (background apart), with probabilities in place of decisions.
 
     Args:
-        logits: `(N, K, H, W)` float32.
-        mask: `(N, H, W)` uint8.
-        scored: `(N, H, W)` bool.
+        logits: `(N, K, …)` float32.
+        mask: `(N, …)` uint8.
+        scored: `(N, …)` bool.
         per_image: Whether sums run over one image or over the batch.
         smooth: Pixels added above and below, so that an empty reference met by an empty prediction scores 1.
 
@@ -74,9 +75,10 @@ def soft_dice(
     """
     probability = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)[:, 1:]
     values = torch.arange(1, probability.shape[1] + 1, device=mask.device, dtype=mask.dtype)
-    target = (mask[:, None] == values[:, None, None]).to(probability.dtype)
+    target = (mask[:, None] == values.view(-1, *[1] * (mask.ndim - 1))).to(probability.dtype)
     probability = probability * scored[:, None]
-    over = (2, 3) if per_image else (0, 2, 3)
+    pixels = tuple(range(2, probability.ndim))
+    over = pixels if per_image else (0, *pixels)
     overlap = (probability * target).sum(over)
     total = probability.sum(over) + target.sum(over)
     return ((2 * overlap + smooth) / (total + smooth)).mean()

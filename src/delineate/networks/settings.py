@@ -2,45 +2,107 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class UNetSettings(BaseModel):
-    """One U-Net.
+    """One U-Net, for images `(H, W)` or volumes `(D, H, W)`.
 
     Attributes:
+        axes: 2 for images, 3 for volumes.
         input_channels: Channels of the image.
         output_channels: Logits a pixel: 1 for one label (sigmoid), labels + 1 for several (softmax).
         widths: Channels of each level, finest first; the last is the bottleneck's.
-        convolutions: 3×3 convolutions in each block on the way down.
+        strides: For volumes: how the pixels are pooled between one level and the next, finest first, each
+            `(D, H, W)` of 1 and 2; 1 leaves a coarse axis as it is until the others have come to its spacing.
+            None pools by 2 along every axis.
+        convolutions: Convolutions of 3 pixels a side (see `kernels`) in each block on the way down.
         decoder_convolutions: Likewise on the way up.
         residual: Whether a shortcut runs around each block (He 2016).
         normalization: After each convolution: "none" or "batch" (Ioffe 2015).
-        upsampling: Between levels: "transposed", a 2×2 stride-2 transposed convolution, or "nearest", a 1×1
-            convolution and repetition of each pixel.
-        stem: 1 to work at the image's own resolution; 2 or 4 to fold that many pixels a side into channels
-            first and unfold the logits last (pixel unshuffle and shuffle, Shi 2016).
+        upsampling: Between levels: "transposed", a transposed convolution whose kernel is its stride, or
+            "nearest", a convolution of one pixel and repetition of each pixel.
+        stem: 1 to work at the image's own resolution; 2 or 4 to fold that many pixels a side (H and W) into
+            channels first and unfold the logits last (pixel unshuffle and shuffle, Shi 2016).
+        stem_depth: Likewise of volumes along D.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    axes: Literal[2, 3] = 2
     input_channels: Annotated[int, Field(ge=1, le=64)]
     output_channels: Annotated[int, Field(ge=1, le=255)]
     widths: Annotated[tuple[Annotated[int, Field(ge=1, le=2048)], ...], Field(min_length=2, max_length=8)]
+    strides: tuple[tuple[Literal[1, 2], ...], ...] | None = None
     convolutions: Annotated[int, Field(ge=1, le=4)] = 2
     decoder_convolutions: Annotated[int, Field(ge=1, le=4)] = 2
     residual: bool = False
     normalization: Literal["none", "batch"] = "none"
     upsampling: Literal["transposed", "nearest"] = "transposed"
     stem: Literal[1, 2, 4] = 1
+    stem_depth: Literal[1, 2, 4] = 1
+
+    @model_validator(mode="after")
+    def _fits_its_axes(self) -> Self:
+        if self.axes == 2 and (self.strides is not None or self.stem_depth != 1):
+            raise ValueError("strides and stem_depth are for volumes: leave them out, or set axes to 3")
+        if self.strides is None:
+            return self
+        if len(self.strides) != len(self.widths) - 1:
+            raise ValueError(
+                f"strides must have {len(self.widths) - 1} entries, one between each two of the "
+                f"{len(self.widths)} widths, not {len(self.strides)}"
+            )
+        for stride in self.strides:
+            if len(stride) != self.axes:
+                raise ValueError(f"each of strides is one number for D, H and W: not {list(stride)}")
+            if max(stride) == 1:
+                raise ValueError(f"each of strides must pool along an axis: not {list(stride)}")
+        return self
+
+    @property
+    def folding(self) -> tuple[int, ...]:
+        """Pixels per axis that the stem folds into channels."""
+        in_plane = (self.stem, self.stem)
+        return in_plane if self.axes == 2 else (self.stem_depth, *in_plane)
+
+    @property
+    def pooling(self) -> tuple[tuple[int, ...], ...]:
+        """Pixels per axis that become one between a level and the next, finest first."""
+        return self.strides or ((2,) * self.axes,) * (len(self.widths) - 1)
+
+    @property
+    def kernels(self) -> tuple[tuple[int, ...], ...]:
+        """Size per axis of the convolutions of each level, finest first: 1 or 3.
+
+        The rule: along an axis, 1 at every level that neither comes after a pooling (or folding) of that axis
+        nor ends in one; 3 from then on, and 3 at the bottleneck. So nothing is mixed across slices that lie
+        far apart before the pixels within them have come to like distances.
+
+        Source:
+            Isensee et al.: nnU-Net, Nature Methods 2021.
+        """
+        pooling = (*self.pooling, (2,) * self.axes)
+        begun = [folded > 1 for folded in self.folding]
+        kernels = []
+        for stride in pooling:
+            begun = [before or step > 1 for before, step in zip(begun, stride, strict=True)]
+            kernels.append(tuple(3 if each else 1 for each in begun))
+        return tuple(kernels)
+
+    @property
+    def total_strides(self) -> tuple[int, ...]:
+        """Image pixels per axis that one pixel of the bottleneck stands for."""
+        return tuple(math.prod(steps) for steps in zip(self.folding, *self.pooling, strict=True))
 
     @property
     def stride(self) -> int:
-        """Image pixels a side that one pixel of the bottleneck stands for."""
-        return int(self.stem * 2 ** (len(self.widths) - 1))
+        """Image pixels a side that one pixel of the bottleneck stands for; the most of any axis."""
+        return max(self.total_strides)
 
 
 CLASSIC = UNetSettings(input_channels=1, output_channels=1, widths=(32, 64, 128, 256, 512))
@@ -49,8 +111,17 @@ CLASSIC = UNetSettings(input_channels=1, output_channels=1, widths=(32, 64, 128,
 
 def most_parameters(settings: UNetSettings) -> int:
     """An upper bound of the number of parameters, by arithmetic alone."""
-    widths = (settings.input_channels * settings.stem**2, *settings.widths)
+    folded = math.prod(settings.folding)
+    widths = (settings.input_channels * folded, *settings.widths)
     depth = max(settings.convolutions, settings.decoder_convolutions)
-    encoder = sum((10 * a + 9 * b * depth + 8 * depth) * b for a, b in pairwise(widths))
-    decoder = sum((4 * b + 20 * a + 9 * a * depth + 8 * depth) * a for a, b in pairwise(settings.widths))
-    return encoder + decoder + (settings.widths[0] + 1) * settings.output_channels * settings.stem**2
+    areas = [math.prod(kernel) for kernel in settings.kernels]
+    steps = [math.prod(stride) for stride in settings.pooling]
+    encoder = sum(
+        ((k + 1) * a + k * b * depth + 8 * depth) * b
+        for k, (a, b) in zip(areas, pairwise(widths), strict=True)
+    )
+    decoder = sum(
+        (step * b + 2 * (k + 1) * a + k * a * depth + 8 * depth) * a
+        for step, k, (a, b) in zip(steps, areas[:-1], pairwise(settings.widths), strict=True)
+    )
+    return encoder + decoder + (settings.widths[0] + 1) * settings.output_channels * folded
