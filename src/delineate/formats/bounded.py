@@ -169,7 +169,7 @@ def _bytes_left(source: Source) -> int:
 
 
 def _truncated(source: Source, missing: int) -> Exception:
-    return source.refuse(f"the file is truncated: at least {missing} bytes of its pixels are missing")
+    return source.refuse(f"the file is truncated: at least {missing} bytes are missing at its end")
 
 
 def _too_long(source: Source, more: int) -> Exception:
