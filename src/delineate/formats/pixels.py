@@ -123,7 +123,7 @@ def through_palette(indices: Array, palette: npt.NDArray[np.uint8]) -> npt.NDArr
     """The colours that palette indices stand for.
 
     Args:
-        indices: `(H, W)` integers below K.
+        indices: `(H, W)` or `(D, H, W)` integers below K.
         palette: `(K, 3)`.
 
     Returns:
@@ -131,7 +131,7 @@ def through_palette(indices: Array, palette: npt.NDArray[np.uint8]) -> npt.NDArr
     """
     grey = bool((palette == palette[:, :1]).all())
     colours = palette[:, :1] if grey else palette
-    return np.ascontiguousarray(colours[indices].transpose(2, 0, 1))
+    return np.ascontiguousarray(np.moveaxis(colours[indices], -1, 0))
 
 
 def check_indices(indices: Array, palette: npt.NDArray[np.uint8], source: Source) -> None:

@@ -1,26 +1,26 @@
-"""TIFF, read by tifffile: integers and floats; grey, RGB, palette or several channels; one picture a file.
+"""TIFF, read by tifffile: integers and floats; grey, RGB, palette or several channels; pictures and stacks.
 
 | in the file | here |
 |---|---|
 | white is zero | inverted, and said; in masks refused, for programs differ |
 | 2 and 4 bits a pixel | images: scaled to 0…255; masks: as they are |
 | an orientation other than upright | refused: some programs turn it and some do not |
-| several pages, depth, stacks | refused: one picture a file |
+| several pages of one kind | a volume, or channels where ImageJ, OME or tifffile say so (`tiff_layout.py`) |
+| points in time | refused, or channels where a fourth axis is meant so |
+| pages of different kinds, pyramids | refused: which one is meant is not clear |
 | parts missing or cut off | refused, never filled up |
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
-import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import numpy as np
 import tifffile
-from PIL import JpegImagePlugin
 
 from delineate.formats.pixels import (
     ALPHA_NOTE,
@@ -32,52 +32,69 @@ from delineate.formats.pixels import (
     without_alpha,
 )
 from delineate.formats.stored import MAXIMUM_CHANNELS, Family, Header, Source, StoredMask
+from delineate.formats.tiff_layout import Layout, layout
+from delineate.formats.tiff_page import (
+    COLOUR_SAMPLES,
+    JPEG,
+    PALETTE,
+    PHOTOMETRIC,
+    WHITE_IS_ZERO,
+    Page,
+    channels_first,
+    check_believable,
+    check_kind,
+    check_whole,
+    decode,
+    has_alpha,
+    kind_of,
+    palette_of,
+)
+from delineate.formats.tiff_writing import write_mask, write_probabilities
 from delineate.image import Image
 
 # What tifffile logs is an error here, or nothing the user can act on: it must not reach the terminal.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("tifffile").propagate = False
 
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
-_JPEG = 7
-_PHOTOMETRIC = {
-    _WHITE_IS_ZERO: "grey",
-    _BLACK_IS_ZERO: "grey",
-    _RGB: "RGB",
-    _PALETTE: "palette",
-    _YCBCR: "RGB",
-}
-_REFUSED_PHOTOMETRIC = {4: "transparency mask", 5: "CMYK", 8: "Lab", 9: "Lab", 10: "Lab", 32803: "raw camera"}
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# none, CCITT (three kinds), LZW, JPEG, deflate (two numbers), PackBits, LZMA, Zstandard: none of them unpacks
-# to more than the header says; JPEG is checked for it
-_COMPRESSIONS = {1, 2, 3, 4, 5, _JPEG, 8, 32946, 32773, 34925, 50000}
-_COLOUR_SAMPLES = 3
+# tifffile reads these in ways of their own, partly by the file's name; here they are TIFFs like others
+_AS_ANY_OTHER = {"is_ndpi": False, "is_lsm": False, "is_scanimage": False}
 
 
-class _Page(Protocol):
-    """The part of tifffile's page that is used; the library ships no types."""
+class _File(Protocol):
+    """The part of tifffile's file that is used."""
 
-    imagewidth: int
-    imagelength: int
-    imagedepth: int
-    samplesperpixel: int
-    planarconfig: int
-    photometric: int
-    compression: int
-    bitspersample: int
-    extrasamples: tuple[int, ...]
-    dtype: np.dtype[np.generic] | None
-    colormap: Array | None
-    is_tiled: bool
-    tilewidth: int
-    tilelength: int
-    rowsperstrip: int
-    dataoffsets: tuple[int, ...]
-    databytecounts: tuple[int, ...]
+    pages: _Pages
 
-    def asarray(self, *, squeeze: bool, maxworkers: int) -> Array:
-        """The decoded pixels."""
+
+class _Pages(Protocol):
+    def __getitem__(self, index: int) -> Page: ...
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """The pages of a file, checked but not decoded.
+
+    Attributes:
+        file: The open file.
+        first: Its first page, which all others are like.
+        layout: Their arrangement.
+    """
+
+    file: _File
+    first: Page
+    layout: Layout
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """`(H, W)` or `(D, H, W)`."""
+        depth = self.layout.places.shape[1:] if self.layout.volume else ()
+        return (*depth, self.first.imagelength, self.first.imagewidth)
+
+    @property
+    def channels(self) -> int:
+        """Of pages and samples, alpha among them."""
+        return int(self.layout.places.shape[0]) * self.first.samplesperpixel
 
 
 def recognises(head: bytes) -> bool:
@@ -87,160 +104,161 @@ def recognises(head: bytes) -> bool:
 
 def header(source: Source) -> Header:
     """Size and kind, without decoding the pixels."""
-    with _page(source) as page:
-        name = _PHOTOMETRIC[page.photometric]
-        channels = page.samplesperpixel - int(_has_alpha(page))
-        if page.photometric == _PALETTE:
-            palette = _palette(page)
-            channels = 1 if (palette == palette[:, :1]).all() else _COLOUR_SAMPLES
-        colours = _COLOUR_SAMPLES if name == "RGB" else 1
-        if page.samplesperpixel > colours:
-            alpha = _has_alpha(page) and page.samplesperpixel == colours + 1
-            name = f"{name} with alpha" if alpha else f"{page.samplesperpixel} channels"
+    with _stack(source) as stack:
+        page = stack.first
+        for number in range(1, 1 if stack.layout.follow else stack.layout.places.size):
+            _check_like(stack.file.pages[number], page, source)
+        name = PHOTOMETRIC[page.photometric]
+        channels = stack.channels - int(has_alpha(page))
+        if page.photometric == PALETTE:
+            palette = palette_of(page)
+            channels = 1 if (palette == palette[:, :1]).all() else COLOUR_SAMPLES
+        colours = COLOUR_SAMPLES if name == "RGB" else 1
+        if stack.channels > colours:
+            alpha = has_alpha(page) and stack.channels == colours + 1
+            name = f"{name} with alpha" if alpha else f"{stack.channels} channels"
         if page.dtype is not None and page.dtype.kind == "f":
             name = f"float {name}"
         elif page.bitspersample != 8:
             name = f"{page.bitspersample}-bit" + ("" if page.bitspersample == 1 else f" {name}")
-        return Header((page.imagelength, page.imagewidth), name, "TIFF", channels)
+        return Header(stack.size, name, "TIFF", channels)
 
 
 def read(source: Source) -> Image:
-    """The picture as an `Image`."""
-    with _page(source) as page:
-        channels = _channels(page, source)
-        notes: tuple[str, ...] = ()
-        if page.photometric == _PALETTE:
-            palette = _palette(page)
+    """The picture or volume as an `Image`."""
+    with _stack(source) as stack:
+        page, geometry, notes = stack.first, stack.layout.geometry, stack.layout.notes
+        channels = _channels(stack, source)
+        if page.photometric == PALETTE:
+            palette = palette_of(page)
             check_indices(channels[0], palette, source)
-            return Image(through_palette(channels[0], palette))
+            return Image(through_palette(channels[0], palette), geometry, notes)
         if page.bitspersample in (2, 4):
             channels = (channels * (255 // (2**page.bitspersample - 1))).astype(np.uint8)
-        if _has_alpha(page):
-            channels, notes = without_alpha(channels, source), (ALPHA_NOTE,)
-        if page.photometric == _WHITE_IS_ZERO:
+        if has_alpha(page):
+            channels, notes = without_alpha(channels, source), (*notes, ALPHA_NOTE)
+        if page.photometric == WHITE_IS_ZERO:
             channels, notes = _inverted(channels, source), (*notes, "its white is zero: it was inverted")
         pixels, converted = image_pixels(channels, source)
-        return Image(np.ascontiguousarray(pixels), notes=notes + converted)
+        return Image(np.ascontiguousarray(pixels), geometry, notes + converted)
 
 
 def read_mask(source: Source) -> StoredMask:
-    """The picture's values as they are stored."""
-    with _page(source) as page:
-        channels = _channels(page, source)
-        if page.photometric == _WHITE_IS_ZERO:
+    """The values as they are stored."""
+    with _stack(source) as stack:
+        page, volume, geometry = stack.first, stack.layout.volume, stack.layout.geometry
+        channels = _channels(stack, source)
+        if page.photometric == WHITE_IS_ZERO:
             raise source.refuse(
                 "its white is zero (photometric interpretation), which programs show differently. "
                 "Save the mask with black as zero, for example as PNG"
             )
-        if page.photometric == _PALETTE:
-            palette = _palette(page)
+        if page.photometric == PALETTE:
+            palette = palette_of(page)
             check_indices(channels[0], palette, source)
-            return StoredMask(channels[0], palette)
+            return StoredMask(channels[0], palette, volume=volume, geometry=geometry)
         channels = mask_values(channels, source)
-        if _has_alpha(page):
+        if has_alpha(page):
             channels = without_alpha(channels, source)
-        lossy = page.compression == _JPEG
+        lossy = page.compression == JPEG
         if len(channels) == 1:
-            return StoredMask(np.ascontiguousarray(channels[0]), None, lossy)
-        if len(channels) == _COLOUR_SAMPLES and channels.dtype == np.uint8:
-            return StoredMask(np.ascontiguousarray(channels.transpose(1, 2, 0)), None, lossy)
+            values = np.ascontiguousarray(channels[0])
+            return StoredMask(values, None, lossy, volume=volume, geometry=geometry)
+        if len(channels) == COLOUR_SAMPLES and channels.dtype == np.uint8 and not volume:
+            values = np.ascontiguousarray(channels.transpose(1, 2, 0))
+            return StoredMask(values, None, lossy, geometry=geometry)
         raise source.refuse(
             f"a mask with {len(channels)} channels of {channels.dtype.name} has no clear meaning. "
-            "Save it with one number a pixel, for example as PNG"
+            f"Save it with one number a {'voxel' if volume else 'pixel, for example as PNG'}"
         )
 
 
 @contextlib.contextmanager
-def _page(source: Source) -> Iterator[_Page]:
-    """The one page of a file, checked but not decoded."""
-    with tifffile.TiffFile(source.stream, name=source.path.name) as tiff:
-        page = cast(_Page, tiff.pages[0])
-        source.check_size(page.imagelength, page.imagewidth)
-        pages = len(tiff.pages)
-        if pages == 1 and (tiff.is_imagej or tiff.is_shaped):
-            pages = max(1, round(math.prod(tiff.series[0].shape) / (page.imagelength * page.imagewidth)))
-            pages = pages if pages > page.samplesperpixel else 1
-        if pages > 1 or page.imagedepth > 1:
-            raise source.refuse("it holds several pictures (pages). Save each as a file of its own")
-        _check_kind(page, source)
-        _check_whole(page, source)
-        orientation = tiff.pages[0].tags.valueof(274, 1)
-        if orientation in range(2, 9):
+def _stack(source: Source) -> Iterator[_Stack]:
+    """The pages of a file, the first of them checked."""
+    with tifffile.TiffFile(source.stream, name=source.path.name, _multifile=False, **_AS_ANY_OTHER) as tiff:
+        file = cast(_File, tiff)
+        first = file.pages[0]
+        source.check_size(first.imagelength, first.imagewidth)
+        check_kind(first, source)
+        if first.subifds:
             raise source.refuse(
-                f"its orientation ({int(orientation)}) is shown by some programs and not by others. "
-                "Save it upright"
+                "it holds the picture in several resolutions (a pyramid). Save the one that is meant"
             )
-        yield page
+        arranged = layout(first, source)
+        stack = _Stack(file, first, arranged)
+        if arranged.volume:
+            source.check_size(*stack.size)
+        if stack.channels > MAXIMUM_CHANNELS:
+            raise source.refuse(f"it has {stack.channels} channels; at most {MAXIMUM_CHANNELS} are read")
+        if arranged.places.shape[0] > 1 and first.samplesperpixel > 1:
+            raise source.refuse(
+                f"each of its {arranged.places.shape[0]} channels has {first.samplesperpixel} colours. "
+                "Save each channel in grey"
+            )
+        check_believable(first, arranged.places.size, source)
+        check_whole(first, source)
+        yield stack
 
 
-def _check_kind(page: _Page, source: Source) -> None:
-    """Refuse kinds of pixels that have no clear meaning here."""
-    if page.photometric not in _PHOTOMETRIC or (page.photometric == _YCBCR and page.compression != _JPEG):
-        name = _REFUSED_PHOTOMETRIC.get(page.photometric, f"(photometric {int(page.photometric)})")
-        raise source.refuse(f"{name} colours are not read. Convert it to RGB")
-    if page.compression not in _COMPRESSIONS:
+def _check_like(page: Page, first: Page, source: Source) -> None:
+    """Refuse a page that is unlike the first."""
+    if page.is_reduced or page.is_mask or page.subifds:
         raise source.refuse(
-            f"its compression ({int(page.compression)}) is not read. "
-            "Save it with another, for example deflate"
+            "it holds the picture in several resolutions (a pyramid), or a mask with it. "
+            "Save the one that is meant"
         )
-    if page.samplesperpixel > MAXIMUM_CHANNELS:
-        raise source.refuse(f"it has {page.samplesperpixel} channels; at most {MAXIMUM_CHANNELS} are read")
-    if page.dtype is None:
-        raise source.refuse("its kind of pixels is not read. Save it as 8-bit or 16-bit")
-    if page.photometric in (_RGB, _YCBCR) and page.samplesperpixel < _COLOUR_SAMPLES:
-        raise source.refuse(f"the file is damaged: RGB with {page.samplesperpixel} channels")
-    if page.photometric == _PALETTE and (page.colormap is None or page.samplesperpixel != 1):
-        raise source.refuse("the file is damaged: its palette is missing")
-
-
-def _check_whole(page: _Page, source: Source) -> None:
-    """Refuse a file whose strips or tiles are missing, cut off, or unpack to more than the picture needs."""
-    rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
-    columns = page.tilewidth if page.is_tiled else page.imagewidth
-    source.check_size(rows, columns)
-    parts = math.ceil(page.imagelength / rows) * math.ceil(page.imagewidth / columns)
-    if page.planarconfig == 2:
-        parts *= page.samplesperpixel
-    offsets, counts = page.dataoffsets, page.databytecounts
-    contiguous = len(offsets) == 1 and page.compression == 1
-    if not contiguous and (len(offsets) < parts or len(counts) < parts or not all(counts[:parts])):
+    if (page.imagelength, page.imagewidth) != (first.imagelength, first.imagewidth):
         raise source.refuse(
-            f"the file is damaged: only {sum(map(bool, counts[:parts]))} of its {parts} parts are there"
+            "it holds several pictures (pages) of different sizes: "
+            f"{first.imagelength}×{first.imagewidth} and {page.imagelength}×{page.imagewidth}. "
+            "Save each as a file of its own"
         )
-    length = source.stream.seek(0, io.SEEK_END)
-    if any(offset + count > length for offset, count in zip(offsets[:parts], counts[:parts], strict=False)):
-        raise source.refuse("the file is truncated: a part of the picture is missing at its end")
-    if page.compression == _JPEG:
-        for offset, count in zip(offsets[:parts], counts[:parts], strict=False):
-            source.stream.seek(offset)
-            width, height = JpegImagePlugin.JpegImageFile(io.BytesIO(source.stream.read(count))).size
-            if height > rows or width > columns:
-                raise source.refuse(
-                    f"the file is damaged: a part of {rows}×{columns} unpacks to {height}×{width}"
-                )
+    if kind_of(page) != kind_of(first):
+        raise source.refuse(
+            "it holds several pictures (pages) of different kinds of pixels. Save each as a file of its own"
+        )
+    check_kind(page, source)
+    check_whole(page, source)
 
 
-def _channels(page: _Page, source: Source) -> Array:
-    """`(C, H, W)` of the decoded page."""
-    array = page.asarray(squeeze=False, maxworkers=1)
-    size = (page.imagelength, page.imagewidth)
-    if array.size != page.samplesperpixel * size[0] * size[1]:
-        raise source.refuse("the file is damaged: the number of its pixels is not what its header says")
-    if page.planarconfig == 2 and page.samplesperpixel > 1:
-        return array.reshape(page.samplesperpixel, *size)
-    return array.reshape(*size, page.samplesperpixel).transpose(2, 0, 1)
+def _channels(stack: _Stack, source: Source) -> Array:
+    """`(C, H, W)` or `(C, D, H, W)` of the decoded pages."""
+    first, places = stack.first, stack.layout.places
+    if places.size == 1:
+        return decode(first, source)
+    if stack.layout.follow:
+        planes = _following(first, places.size, source)
+        return _joined(planes[places], stack)
+    out: Array | None = None
+    for (channel, depth), number in np.ndenumerate(places):
+        page = stack.file.pages[int(number)]
+        if number:
+            _check_like(page, first, source)
+        plane = decode(page, source)
+        if out is None:
+            out = np.empty((*places.shape, *plane.shape), plane.dtype)
+        out[channel, depth] = plane
+    assert out is not None  # noqa: S101  there is at least one page
+    return _joined(out, stack)
 
 
-def _has_alpha(page: _Page) -> bool:
-    """Whether the last channel is declared to be alpha, or is the fourth of RGB."""
-    declared = bool(page.extrasamples) and int(page.extrasamples[-1]) in (1, 2)
-    fourth = page.photometric == _RGB and page.samplesperpixel == _COLOUR_SAMPLES + 1
-    return page.samplesperpixel > 1 and (declared or fourth)
+def _following(first: Page, count: int, source: Source) -> Array:
+    """`(N, S, H, W)` of pages that follow one another in one piece."""
+    assert first.dtype is not None  # noqa: S101  `check_kind` has refused it
+    source.stream.seek(0)
+    dtype = first.dtype.newbyteorder(">" if source.stream.read(2) == b"MM" else "<")
+    samples = first.imagelength * first.imagewidth * first.samplesperpixel
+    source.stream.seek(first.dataoffsets[0])
+    content = source.stream.read(count * samples * dtype.itemsize)
+    planes = np.frombuffer(content, dtype).reshape(count, samples)
+    return np.stack([channels_first(plane, first) for plane in planes])
 
 
-def _palette(page: _Page) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    colours = np.asarray(page.colormap).T
-    return (colours >> 8).astype(np.uint8) if colours.dtype.itemsize > 1 else colours.astype(np.uint8)
+def _joined(planes: Array, stack: _Stack) -> Array:
+    """`(C, H, W)` or `(C, D, H, W)` from `(C, D, S, H, W)`, of which C or S is 1."""
+    joined = np.moveaxis(planes, 2, 1).reshape(stack.channels, *planes.shape[1:2], *planes.shape[3:])
+    return joined if stack.layout.volume else joined[:, 0]
 
 
 def _inverted(channels: Array, source: Source) -> Array:
@@ -260,4 +278,6 @@ FAMILY = Family(
     header=header,
     read=read,
     read_mask=read_mask,
+    write_mask=write_mask,
+    write_probabilities=write_probabilities,
 )
