@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
+from delineate.metrics.boundaries import boundary
 from delineate.metrics.overlap import BoolArray, overlap
-from delineate.metrics.surface import boundary, hausdorff95, normalized_surface_dice
+from delineate.metrics.surface import hausdorff95, normalized_surface_dice
 
 torch = pytest.importorskip("torch")
 monai_metrics = pytest.importorskip("monai.metrics")

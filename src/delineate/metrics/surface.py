@@ -1,7 +1,5 @@
 """Agreement of the boundaries: the 95th percentile Hausdorff distance and the normalised surface Dice.
 
-A mask's boundary is its pixels of which at least one neighbour across a face (4 in 2D, 6 in 3D) is not in
-the mask; beyond the image there is no mask, so one that touches the image's border has a boundary there.
 Distances lie between pixel centres, from each boundary pixel to the nearest one of the other mask.
 """
 
@@ -12,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from scipy import ndimage
 
-from delineate.metrics.overlap import BoolArray, check_pair
+from delineate.metrics.boundaries import Boundaries, Distances, boundaries
+from delineate.metrics.overlap import BoolArray
 
 # 3 × 0.1 is a little more than 0.3: a distance that equals the tolerance but for rounding is within it
 ROUNDING = 1e-9
@@ -34,8 +31,8 @@ class SurfaceDistances:
         diagonal: The image's diagonal, in the spacing's unit.
     """
 
-    reference_to_prediction: npt.NDArray[np.float64]
-    prediction_to_reference: npt.NDArray[np.float64]
+    reference_to_prediction: Distances
+    prediction_to_reference: Distances
     reference_empty: bool
     prediction_empty: bool
     diagonal: float
@@ -74,21 +71,24 @@ def surface_distances(
     Raises:
         ValueError: The shapes differ, a mask is not bool, or a spacing is missing or not positive.
     """
-    check_pair(reference, prediction)
-    step = tuple(float(each) for each in spacing) if spacing is not None else (1.0,) * reference.ndim
-    if len(step) != reference.ndim or not all(0 < each < math.inf for each in step):
-        raise ValueError(f"{reference.ndim} positive spacings are needed, not {spacing}")
-    diagonal = math.hypot(*(length * each for length, each in zip(reference.shape, step, strict=True)))
-    empty = (not reference.any(), not prediction.any())
-    nothing = np.empty(0)
-    if any(empty):
-        return SurfaceDistances(nothing, nothing, *empty, diagonal)
-    box = _bounding_box(reference | prediction)
-    reference_boundary, prediction_boundary = boundary(reference[box]), boundary(prediction[box])
-    to_prediction = ndimage.distance_transform_edt(~prediction_boundary, sampling=step)
-    to_reference = ndimage.distance_transform_edt(~reference_boundary, sampling=step)
+    return measure(boundaries(reference, prediction), spacing)
+
+
+def measure(found: Boundaries, spacing: Sequence[float] | None = None) -> SurfaceDistances:
+    """Measure boundaries that were found before, see `surface_distances`.
+
+    Raises:
+        ValueError: A spacing is missing or not positive.
+    """
+    step = tuple(float(each) for each in spacing) if spacing is not None else (1.0,) * len(found.size)
+    if len(step) != len(found.size) or not all(0 < each < math.inf for each in step):
+        raise ValueError(f"{len(found.size)} positive spacings are needed, not {spacing}")
     return SurfaceDistances(
-        to_prediction[reference_boundary], to_reference[prediction_boundary], *empty, diagonal
+        found.to_prediction(step),
+        found.to_reference(step),
+        found.reference_empty,
+        found.prediction_empty,
+        diagonal=math.hypot(*(length * each for length, each in zip(found.size, step, strict=True))),
     )
 
 
@@ -142,29 +142,3 @@ def normalized_surface_dice(
         weighted by length, as in Metrics Reloaded (Maier-Hein et al., Nat Methods 21, 2024).
     """
     return surface_distances(reference, prediction, spacing).normalized_surface_dice(tolerance)
-
-
-def boundary(mask: BoolArray) -> BoolArray:
-    """The mask's pixels with a face neighbour that is not in the mask or lies beyond the array.
-
-    Args:
-        mask: Bool, any number of axes.
-    """
-    padded = np.pad(mask, 1)
-    inside = mask.copy()
-    for axis in range(mask.ndim):
-        for shift in (0, 2):
-            window = [slice(1, -1)] * mask.ndim
-            window[axis] = slice(shift, shift + mask.shape[axis])
-            inside &= padded[tuple(window)]
-    return mask & ~inside
-
-
-def _bounding_box(mask: BoolArray) -> tuple[slice, ...]:
-    """The smallest box that holds every set pixel; outside it is no mask, so a crop moves no boundary."""
-    box = []
-    for axis in range(mask.ndim):
-        others = tuple(other for other in range(mask.ndim) if other != axis)
-        filled = np.flatnonzero(mask.any(axis=others))
-        box.append(slice(int(filled[0]), int(filled[-1]) + 1))
-    return tuple(box)

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from delineate.metrics.boundaries import boundary
 from delineate.metrics.overlap import BoolArray
-from delineate.metrics.surface import boundary, hausdorff95, normalized_surface_dice, surface_distances
+from delineate.metrics.surface import hausdorff95, normalized_surface_dice, surface_distances
 
 PAIRS = st.tuples(st.integers(1, 7), st.integers(1, 7)).flatmap(
     lambda shape: st.tuples(hnp.arrays(bool, shape), hnp.arrays(bool, shape))
