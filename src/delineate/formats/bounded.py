@@ -59,6 +59,13 @@ class Plain:
             raise _truncated(self._source, count - left)
         self._stream.seek(count, io.SEEK_CUR)
 
+    def skip_to_last(self, count: int) -> None:
+        """Pass over all but the last `count` bytes."""
+        left = _bytes_left(self._source)
+        if count > left:
+            raise _truncated(self._source, count - left)
+        self._stream.seek(left - count, io.SEEK_CUR)
+
     def check_holds(self, count: int) -> None:
         """Refuse a file that has not exactly `count` more bytes."""
         left = _bytes_left(self._source)
