@@ -37,6 +37,9 @@ COLOURS = np.array([[0, 0, 0], [200, 10, 20], [0, 128, 255], [255, 255, 255]], d
 GREYS = np.array([[0] * 3, [60] * 3, [170] * 3, [255] * 3], dtype=np.uint8)
 FLOAT = (GREY.astype(np.float32) - 90) / 7
 SIGNED = GREY.astype(np.int16) - 1000
+VOLUME = np.stack([GREY, GREY[::-1], 255 - GREY, GREY // 2, GREY[:, ::-1]])
+CHANNELS = np.stack([VOLUME, VOLUME[::-1]])
+SIGNED_NOTE = ("int16 pixels were read as numbers, unscaled",)
 
 
 def pillow(mode_array: Array, file_format: str, **options: object) -> bytes:
@@ -60,6 +63,24 @@ def deep_png(array: Array) -> bytes:
 def tiff(array: Array, **options: object) -> bytes:
     stream = io.BytesIO()
     tifffile.imwrite(stream, array, metadata=None, **options)
+    return stream.getvalue()
+
+
+def stack(array: Array, axes: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, array, metadata={"axes": axes}, photometric="minisblack", **options)
+    return stream.getvalue()
+
+
+def npy(array: Array) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def npz(array: Array) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, array)
     return stream.getvalue()
 
 
@@ -184,7 +205,7 @@ FORMS: dict[str, tuple[str, bytes, str, Array, tuple[str, ...]]] = {
         tiff(SIGNED),
         "16-bit grey",
         SIGNED[None].astype(np.float32),
-        ("int16 pixels were read as numbers, unscaled",),
+        SIGNED_NOTE,
     ),
     "tiff five channels": (
         ".tif",
@@ -193,6 +214,36 @@ FORMS: dict[str, tuple[str, bytes, str, Array, tuple[str, ...]]] = {
         np.stack([GREY + np.uint8(n) for n in range(5)]),
         (),
     ),
+    "tiff pages": (".tif", tiff(VOLUME, photometric="minisblack"), "grey", VOLUME[None], ()),
+    "tiff imagej": (
+        ".tif",
+        stack(CHANNELS.swapaxes(0, 1), "ZCYX", imagej=True),
+        "2 channels",
+        CHANNELS,
+        (),
+    ),
+    "tiff imagej behind one page": (
+        ".tif",
+        stack(VOLUME, "ZYX", imagej=True, truncate=True),
+        "grey",
+        VOLUME[None],
+        (),
+    ),
+    "tiff ome": (".tif", stack(CHANNELS, "CZYX", ome=True), "2 channels", CHANNELS, ()),
+    "npy grey": (".npy", npy(GREY), "grey", GREY[None], ()),
+    "npy rgb": (".npy", npy(RGB), "RGB", first(RGB), ()),
+    "npy signed": (".npy", npy(SIGNED), "16-bit grey", SIGNED[None].astype(np.float32), SIGNED_NOTE),
+    "npy fortran": (".npy", npy(np.asfortranarray(VOLUME)), "grey", VOLUME[None], ()),
+    "npy float": (".npy", npy(FLOAT), "float grey", FLOAT[None], ()),
+    "npz volume": (".npz", npz(VOLUME), "grey", VOLUME[None], ()),
+}
+FORMAT_NAMES = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".npy": "NumPy",
+    ".npz": "NumPy",
 }
 each_form = pytest.mark.parametrize("form", FORMS, ids=[name.replace(" ", "-") for name in FORMS])
 
@@ -214,10 +265,8 @@ def test_reads_back_what_was_written(form: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(image.pixels, expected)
     assert image.notes == notes
     stated = formats.header(path)
-    assert stated == formats.Header((H, W), mode, stated.file_format, expected.shape[0])
-    assert stated.file_format == {".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}.get(
-        suffix, suffix[1:].upper()
-    )
+    assert stated == formats.Header(expected.shape[1:], mode, stated.file_format, expected.shape[0])
+    assert stated.file_format == FORMAT_NAMES.get(suffix, suffix[1:].upper())
 
 
 @each_form

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from delineate.errors import ImageError
-from delineate.formats import raster, tiff
+from delineate.formats import arrays, metaimage, nifti, nrrd, raster, tiff
 from delineate.formats.raster import from_picture
 from delineate.formats.stored import HEAD_BYTES, USUAL, Family, Header, Reading, Source, StoredMask
 from delineate.formats.writing import write_mask, write_probabilities
@@ -23,7 +23,14 @@ from delineate.formats.writing import write_mask, write_probabilities
 if TYPE_CHECKING:
     from delineate.image import Image
 
-FAMILIES: tuple[Family, ...] = (raster.FAMILY, tiff.FAMILY)
+FAMILIES: tuple[Family, ...] = (
+    raster.FAMILY,
+    tiff.FAMILY,
+    arrays.FAMILY,
+    nifti.FAMILY,
+    nrrd.FAMILY,
+    metaimage.FAMILY,
+)
 SUFFIXES: frozenset[str] = frozenset().union(*(family.suffixes for family in FAMILIES))
 _Result = TypeVar("_Result")
 
@@ -163,6 +170,7 @@ def _reason_damaged(error: Exception) -> str:
 __all__ = [
     "FAMILIES",
     "SUFFIXES",
+    "USUAL",
     "Family",
     "Header",
     "Reading",

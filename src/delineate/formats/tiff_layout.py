@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from delineate.formats import tiff_ome
 from delineate.formats.lengths import in_mm
-from delineate.formats.tiff_page import count_pages
+from delineate.formats.tiff_directories import count_pages
 from delineate.geometry import NOWHERE, Geometry
 
 if TYPE_CHECKING:

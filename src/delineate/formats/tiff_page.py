@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import struct
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +12,7 @@ from PIL import JpegImagePlugin
 
 from delineate.formats.pixels import Array
 from delineate.formats.stored import MAXIMUM_CHANNELS, Source
+from delineate.formats.tiff_directories import Tags, check_tags
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 JPEG = 7
@@ -24,8 +24,6 @@ PHOTOMETRIC = {
     YCBCR: "RGB",
 }
 COLOUR_SAMPLES = 3
-MAXIMUM_PAGES = 65_536
-MAXIMUM_TAGS = 4096
 _REFUSED_PHOTOMETRIC = {4: "transparency mask", 5: "CMYK", 8: "Lab", 9: "Lab", 10: "Lab", 32803: "raw camera"}
 # none, CCITT (three kinds), LZW, JPEG, deflate (two numbers), PackBits, LZMA, Zstandard: none of them unpacks
 # to more than the header says; JPEG is checked for it
@@ -39,6 +37,7 @@ _MUCH_BYTES, _MOST_PACKED = 1 << 28, 1100
 class Page(Protocol):
     """The part of tifffile's page that is used; the library ships no types."""
 
+    offset: int
     imagewidth: int
     imagelength: int
     imagedepth: int
@@ -67,61 +66,13 @@ class Page(Protocol):
         """The decoded pixels."""
 
 
-class Tags(Protocol):
-    """The part of tifffile's tags that is used."""
-
-    def valueof(self, key: int, default: object = None) -> object:
-        """A tag's value."""
-
-    def __contains__(self, key: int) -> bool: ...
-
-
-def count_pages(source: Source) -> int:
-    """The number of pages in a file, by the chain of their directories.
-
-    Raises:
-        ImageError: The chain is cut off, comes back to itself, or is too long.
-    """
-    stream = source.stream
-    length = stream.seek(0, io.SEEK_END)
-    stream.seek(0)
-    head = stream.read(16)
-    order = "<" if head[:2] == b"II" else ">"
-    big = head[2:4] in (b"+\0", b"\0+")
-    count_format, offset_format, entry = (
-        (order + "Q", order + "Q", 20) if big else (order + "H", order + "I", 12)
-    )
-    start = 8 if big else 4
-    try:
-        (offset,) = struct.unpack_from(offset_format, head, start)
-        seen: set[int] = set()
-        while offset:
-            if offset in seen:
-                raise source.refuse("the file is damaged: its pages lead back to one another")
-            if len(seen) == MAXIMUM_PAGES:
-                raise source.refuse(f"it has more than {MAXIMUM_PAGES} pages")
-            if offset >= length:
-                raise source.refuse(f"the file is truncated: page {len(seen) + 1} would lie behind its end")
-            seen.add(offset)
-            stream.seek(offset)
-            (tags,) = struct.unpack(count_format, stream.read(struct.calcsize(count_format)))
-            if not 0 < tags <= MAXIMUM_TAGS:
-                raise source.refuse(f"the file is damaged: page {len(seen)} has {tags} tags")
-            stream.seek(tags * entry, io.SEEK_CUR)
-            (offset,) = struct.unpack(offset_format, stream.read(struct.calcsize(offset_format)))
-    except struct.error as error:
-        raise source.refuse("the file is truncated: the list of its pages is cut off") from error
-    finally:
-        stream.seek(0)
-    return len(seen)
-
-
 def check_kind(page: Page, source: Source) -> None:
     """Refuse kinds of pages that have no clear meaning here.
 
     Raises:
         ImageError: It is one.
     """
+    check_tags(page.offset, page.tags, source)
     if page.imagedepth > 1:
         raise source.refuse("its pages have a depth of their own. Save each slice as a page")
     if page.photometric not in PHOTOMETRIC or (page.photometric == YCBCR and page.compression != JPEG):
