@@ -28,7 +28,7 @@ FORMAT_VERSION = 1
 ENTRY = "delineate"
 MODEL_NAME = "model.safetensors"
 MAXIMUM_HEADER_BYTES = 16 << 20
-Metric = Literal["dice", "iou", "precision", "recall", "accuracy", "hd95_px", "nsd"]
+Metric = Literal["dice", "iou", "precision", "recall", "accuracy", "hd95_px", "hd95_mm", "nsd"]
 
 
 class _Part(BaseModel):

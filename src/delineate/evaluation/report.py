@@ -134,10 +134,13 @@ def render_report(report: Report) -> str:
     environment.filters |= {"metric": _metric, "png": _data_uri, "interval": _interval}
     summary = report.summary
     names = [label.name for label in summary.labels]
-    columns = [column for column in COLUMNS if column[0] != "hd95_mm" or summary.mean_over_labels["hd95_mm"]]
+    distance: Metric = "hd95_mm" if _all_in_millimetres(report.scores) else "hd95_px"
+    unknown = {"hd95_px"} if distance == "hd95_mm" else set()
+    if summary.mean_over_labels["hd95_mm"] is None:
+        unknown.add("hd95_mm")
     shown_metrics: tuple[tuple[Metric, str], ...] = (
         ("dice", "Dice of each case"),
-        ("hd95_px", "HD95 of each case, in pixels"),
+        (distance, f"HD95 of each case, in {'millimetres' if distance == 'hd95_mm' else 'pixels'}"),
     )
     plots = [
         (title, Markup(distribution_svg(report.scores, names, metric, title)))  # noqa: S704  our own SVG, escaped
@@ -146,7 +149,9 @@ def render_report(report: Report) -> str:
     return environment.get_template("report.html.j2").render(
         report=report,
         summary=summary,
-        columns=columns,
+        columns=[column for column in COLUMNS if column[0] not in unknown],
+        distance=distance,
+        size_unit="ml" if all(score.reference_ml is not None for score in report.scores) else "px",
         plots=plots,
         curves=Markup(curves_svg(report.curves)) if report.curves else None,  # noqa: S704  likewise
         failures=[sentence for label in summary.labels for sentence in _failures(label)],
@@ -195,7 +200,25 @@ def _worst_first(score: CaseScore) -> tuple[bool, float, str]:
 def _metric(value: float | None, metric: str) -> str:
     if value is None:
         return "–"
+    if metric == "px":
+        return f"{value}"
+    if metric == "percent":
+        return f"{value:.1%}".replace("%", " %")
+    if metric.endswith("ml"):
+        sign = "+" if metric == "difference_ml" else ""
+        return f"{value:{sign},.{_decimals(value)}f}"
     return f"{value:.1f}" if metric.startswith("hd95") else f"{value:.3f}"
+
+
+def _decimals(value: float) -> int:
+    """So many that there are three digits or more; of less than one, three."""
+    return next((digits for digits, least in enumerate((100, 10, 1)) if abs(value) >= least), 3)
+
+
+def _all_in_millimetres(scores: Sequence[CaseScore]) -> bool:
+    """Whether every distance that has a value has one in millimetres."""
+    known = [score.hd95_mm is not None for score in scores if score.hd95_px is not None]
+    return bool(known) and all(known)
 
 
 def _interval(low: float | None, high: float | None, metric: str) -> str:

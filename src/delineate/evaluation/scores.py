@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from delineate.image import IGNORED, Mask
+from delineate.metrics.boundaries import boundaries
 from delineate.metrics.overlap import BoolArray, overlap
-from delineate.metrics.surface import hausdorff95, surface_distances
+from delineate.metrics.surface import measure
 
 TOLERANCE_PX = 2.0
+TOLERANCE_MM = 2.0  # of volumes
+VOLUME = 3  # axes
+MM3_PER_ML = 1000
+Unit = Literal["mm", "px"]
 State = Literal["scored", "both empty", "missed", "false alarm"]
 Metric = Literal["dice", "iou", "precision", "recall", "accuracy", "hd95_px", "hd95_mm", "nsd"]
 
@@ -32,12 +38,18 @@ class CaseScore:
         recall: 0…1; None where the reference is empty.
         accuracy: Share of pixels that rightly have or have not this label, 0…1.
         hd95_px: 95th percentile Hausdorff distance in pixels; None where both are empty.
-        hd95_mm: The same in millimetres; None also where the reference does not know its spacing.
+        hd95_mm: The same in millimetres; None also where the spacing is not known.
         nsd: Normalised surface Dice at the tolerance, 0…1.
-        reference_px: Pixels of the label in the reference.
+        nsd_tolerance: That tolerance.
+        nsd_unit: Its unit, "mm" or "px".
+        reference_px: Pixels (voxels) of the label in the reference.
         prediction_px: Pixels of the label in the prediction; of a false alarm, its size.
+        reference_ml: Volume of the label in the reference, in millilitres; None for images with two axes and
+            where the spacing is not known.
+        prediction_ml: Likewise in the prediction.
         hd95_is_diagonal: Whether the distances are the image's diagonal, since one mask is empty.
         pixel_accuracy: Share of the case's pixels with the right label of all, 0…1; the same for each label.
+        axes: How many the masks have: 2, or 3 for a volume.
     """
 
     case: str
@@ -52,25 +64,39 @@ class CaseScore:
     hd95_px: float | None
     hd95_mm: float | None
     nsd: float | None
+    nsd_tolerance: float
+    nsd_unit: Unit
     reference_px: int
     prediction_px: int
+    reference_ml: float | None
+    prediction_ml: float | None
     hd95_is_diagonal: bool
     pixel_accuracy: float | None
+    axes: int
 
 
 def score_case(
-    case: str, group: str, reference: Mask, prediction: Mask, *, tolerance_px: float = TOLERANCE_PX
+    case: str,
+    group: str,
+    reference: Mask,
+    prediction: Mask,
+    *,
+    tolerance_px: float = TOLERANCE_PX,
+    tolerance_mm: float | None = None,
 ) -> tuple[CaseScore, ...]:
     """Score a prediction, one label after the other.
 
-    Pixels that the reference marks as not to be scored (255) count neither for nor against.
+    Pixels that the reference marks as not to be scored (255) count neither for nor against. The spacing is
+    the reference's, or the prediction's where the reference does not know it.
 
     Args:
         case: The case's name.
         group: Its group's.
-        reference: The expert's mask.
+        reference: The expert's mask, `(H, W)` or `(D, H, W)`.
         prediction: Ours, on the same grid and with the same labels.
-        tolerance_px: Of the normalised surface Dice, in pixels.
+        tolerance_px: Of the normalised surface Dice, in pixels, where it is not in millimetres.
+        tolerance_mm: The same in millimetres, where the spacing is known. None is 2 mm for volumes, and
+            leaves images with two axes at `tolerance_px`.
 
     Returns:
         One score a label, in their order.
@@ -87,6 +113,7 @@ def score_case(
             f"{case}: the reference's labels are {', '.join(reference.labels.names)} "
             f"and the prediction's {', '.join(prediction.labels.names)}"
         )
+    spacing_mm = reference.geometry.spacing_mm or prediction.geometry.spacing_mm
     counted = reference.values != IGNORED
     right = int(np.count_nonzero((reference.values == prediction.values) & counted))
     pixels = int(np.count_nonzero(counted))
@@ -97,8 +124,8 @@ def score_case(
             (reference.values == label.value),
             (prediction.values == label.value) & counted,
             ignored=reference.values.size - pixels,
-            spacing_mm=reference.geometry.spacing_mm,
-            tolerance_px=tolerance_px,
+            spacing_mm=spacing_mm,
+            tolerance=_tolerance(reference.values.ndim, spacing_mm, tolerance_px, tolerance_mm),
             pixel_accuracy=pixel_accuracy,
         )
         for label in reference.labels
@@ -112,31 +139,50 @@ def _score_label(
     *,
     ignored: int,
     spacing_mm: tuple[float, ...] | None,
-    tolerance_px: float,
+    tolerance: tuple[float, Unit],
     pixel_accuracy: float | None,
 ) -> CaseScore:
     counts = overlap(reference, prediction)
     right = counts.true_positive + counts.true_negative - ignored
     pixels = reference.size - ignored
-    distances = surface_distances(reference, prediction)
+    reference_px = counts.true_positive + counts.false_negative
+    prediction_px = counts.true_positive + counts.false_positive
+    found = boundaries(reference, prediction)
+    in_px = measure(found)
+    in_mm = None if spacing_mm is None else measure(found, spacing_mm)
+    value, unit = tolerance
+    ml = None if spacing_mm is None or reference.ndim != VOLUME else math.prod(spacing_mm) / MM3_PER_ML
     return CaseScore(
         case=names[0],
         group=names[1],
         label=names[2],
-        state=_state(distances.reference_empty, distances.prediction_empty),
+        state=_state(found.reference_empty, found.prediction_empty),
         dice=counts.dice,
         iou=counts.iou,
         precision=counts.precision,
         recall=counts.recall,
         accuracy=right / pixels if pixels else None,
-        hd95_px=distances.hausdorff95,
-        hd95_mm=None if spacing_mm is None else hausdorff95(reference, prediction, spacing_mm),
-        nsd=distances.normalized_surface_dice(tolerance_px),
-        reference_px=counts.true_positive + counts.false_negative,
-        prediction_px=counts.true_positive + counts.false_positive,
-        hd95_is_diagonal=distances.reference_empty != distances.prediction_empty,
+        hd95_px=in_px.hausdorff95,
+        hd95_mm=in_mm.hausdorff95 if in_mm else None,
+        nsd=(in_mm if in_mm and unit == "mm" else in_px).normalized_surface_dice(value),
+        nsd_tolerance=value,
+        nsd_unit=unit,
+        reference_px=reference_px,
+        prediction_px=prediction_px,
+        reference_ml=None if ml is None else reference_px * ml,
+        prediction_ml=None if ml is None else prediction_px * ml,
+        hd95_is_diagonal=found.reference_empty != found.prediction_empty,
         pixel_accuracy=pixel_accuracy,
+        axes=reference.ndim,
     )
+
+
+def _tolerance(
+    axes: int, spacing_mm: tuple[float, ...] | None, tolerance_px: float, tolerance_mm: float | None
+) -> tuple[float, Unit]:
+    if spacing_mm is None or (axes != VOLUME and tolerance_mm is None):
+        return tolerance_px, "px"
+    return (TOLERANCE_MM if tolerance_mm is None else tolerance_mm), "mm"
 
 
 def _state(reference_empty: bool, prediction_empty: bool) -> State:

@@ -2,78 +2,42 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Sequence
-from statistics import fmean
+from collections.abc import Sequence
 from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 
-from delineate.evaluation.scores import TOLERANCE_PX, CaseScore, Metric, State
+from delineate.evaluation.distributions import (
+    IntervalOf,
+    MeanOverLabels,
+    Part,
+    Proportion,
+    Statistics,
+    mean_over_labels,
+    number,
+    proportion,
+    statistics_of,
+)
+from delineate.evaluation.scores import CaseScore, Metric, State, Unit
+from delineate.evaluation.volumes import Volumes, volumes_of
 from delineate.image import LabelSet
-from delineate.metrics.intervals import LEVEL, RESAMPLES, Interval, bootstrap_label_mean, wilson_interval
+from delineate.metrics.intervals import LEVEL, RESAMPLES, Interval, bootstrap_label_mean
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 FEW_GROUPS = 10  # below, bootstrap intervals are too narrow to be taken at their word
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Tolerance(Part):
+    """A tolerance of the normalised surface Dice, and in how many cases it was that of."""
+
+    value: float
+    unit: Unit
+    cases: int
 
 
-class Statistics(_Part):
-    """A number's distribution over cases.
-
-    Attributes:
-        n: Cases in which it is defined; all else rests on these.
-        groups: Groups they lie in.
-        mean: Over cases.
-        low: Lower end of the mean's interval; None where there is none, see `Summary.interval_note`.
-        high: Upper end.
-        mean_of_groups: Each group averaged first, then the groups, so that a patient with many images does
-            not outweigh the others.
-        minimum: The least of them.
-        lower_quartile: The 25th percentile.
-        median: The 50th.
-        upper_quartile: The 75th.
-        maximum: The greatest.
-    """
-
-    n: int
-    groups: int
-    mean: float
-    low: float | None
-    high: float | None
-    mean_of_groups: float
-    minimum: float
-    lower_quartile: float
-    median: float
-    upper_quartile: float
-    maximum: float
-
-
-class MeanOverLabels(_Part):
-    """The mean over cases within each label, then over the labels that have a value."""
-
-    mean: float
-    low: float | None
-    high: float | None
-
-
-class Proportion(_Part):
-    """A share of cases with its Wilson interval."""
-
-    successes: int
-    n: int
-    share: float
-    low: float
-    high: float
-
-
-class LabelSummary(_Part):
+class LabelSummary(Part):
     """One label over all cases.
 
     Attributes:
@@ -86,6 +50,7 @@ class LabelSummary(_Part):
         false_alarm_px: Pixels predicted in those.
         sensitivity: Of the cases that have the label, those in which any of it was predicted.
         specificity: Of the cases without it, those in which none was.
+        volumes: In millilitres; None for images with two axes and where no spacing is known.
     """
 
     name: str
@@ -97,15 +62,17 @@ class LabelSummary(_Part):
     false_alarm_px: int
     sensitivity: Proportion | None
     specificity: Proportion | None
+    volumes: Volumes | None
 
 
-class Summary(_Part):
+class Summary(Part):
     """All scores in few numbers; it names no case.
 
     Attributes:
         cases: How many were scored.
         groups: In how many groups (patients).
-        tolerance_px: Of the normalised surface Dice.
+        nsd_tolerance: Of the normalised surface Dice; more than one entry only where it is in millimetres in
+            some cases and in pixels in others, whose spacing is not known.
         level: Of all intervals, 0…1.
         interval_method: How those of means were computed.
         interval_note: What to bear in mind about them, or why there are none; empty if nothing.
@@ -116,7 +83,7 @@ class Summary(_Part):
 
     cases: int
     groups: int
-    tolerance_px: float
+    nsd_tolerance: tuple[Tolerance, ...]
     level: float
     interval_method: str
     interval_note: str
@@ -128,6 +95,16 @@ class Summary(_Part):
     def mean_dice(self) -> MeanOverLabels | None:
         """The headline: mean Dice over cases within each label, then over labels."""
         return self.mean_over_labels["dice"]
+
+    @property
+    def tolerance_text(self) -> str:
+        """The tolerance for people: "2 mm", or "2 mm in 10 cases and 2 px in 3"."""
+        if len(self.nsd_tolerance) == 1:
+            return f"{self.nsd_tolerance[0].value:g} {self.nsd_tolerance[0].unit}"
+        return " and ".join(
+            f"{each.value:g} {each.unit} in {each.cases} {'case' if each.cases == 1 else 'cases'}"
+            for each in self.nsd_tolerance
+        )
 
     def to_json(self) -> str:
         """The summary as indented JSON."""
@@ -147,7 +124,6 @@ def summarise(
     scores: Sequence[CaseScore],
     labels: LabelSet,
     *,
-    tolerance_px: float = TOLERANCE_PX,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -157,7 +133,6 @@ def summarise(
     Args:
         scores: Each case once a label.
         labels: The labels.
-        tolerance_px: The scores' own, for the record.
         level: Of the intervals, between 0 and 1.
         resamples: Bootstrap draws.
         seed: Of the draws.
@@ -182,37 +157,38 @@ def summarise(
     by_label = {name: {score.case: score for score in scores if score.label == name} for name in labels.names}
     tables = {
         metric: np.array(
-            [[_number(getattr(by_label[name][case], metric)) for name in labels.names] for case in groups]
+            [[number(getattr(by_label[name][case], metric)) for name in labels.names] for case in groups]
         )
         for metric in METRICS
     }
-    accuracies = np.array([_number(by_label[labels.names[0]][case].pixel_accuracy) for case in groups])
+    accuracies = np.array([number(by_label[labels.names[0]][case].pixel_accuracy) for case in groups])
     names = list(groups.values())
     return Summary(
         cases=len(groups),
         groups=len(set(names)),
-        tolerance_px=tolerance_px,
+        nsd_tolerance=_tolerances(scores),
         level=level,
         interval_method=f"cluster bootstrap by group, percentile, {resamples} draws, seed {seed}",
         interval_note=_interval_note(len(groups), len(set(names))),
-        mean_over_labels={metric: _mean_over_labels(table, interval) for metric, table in tables.items()},
-        pixel_accuracy=_statistics(accuracies, names, interval),
+        mean_over_labels={metric: mean_over_labels(table, interval) for metric, table in tables.items()},
+        pixel_accuracy=statistics_of(accuracies, names, interval),
         labels=tuple(
             _label_summary(
-                list(by_label[name].values()),
-                {metric: _statistics(table[:, column], names, interval) for metric, table in tables.items()},
+                [by_label[name][case] for case in groups],
+                {metric: statistics_of(table[:, row], names, interval) for metric, table in tables.items()},
+                interval,
                 level,
             )
-            for column, name in enumerate(labels.names)
+            for row, name in enumerate(labels.names)
         ),
     )
 
 
-_IntervalOf = Callable[[npt.NDArray[np.float64]], Interval | None]
-
-
 def _label_summary(
-    scores: Sequence[CaseScore], metrics: dict[Metric, Statistics | None], level: float
+    scores: Sequence[CaseScore],
+    metrics: dict[Metric, Statistics | None],
+    interval: IntervalOf,
+    level: float,
 ) -> LabelSummary:
     states: Counter[State] = Counter(score.state for score in scores)
     found, missed = states["scored"], states["missed"]
@@ -225,57 +201,16 @@ def _label_summary(
         missed=missed,
         false_alarms=alarms,
         false_alarm_px=sum(score.prediction_px for score in scores if score.state == "false alarm"),
-        sensitivity=_proportion(found, found + missed, level),
-        specificity=_proportion(empty, empty + alarms, level),
+        sensitivity=proportion(found, found + missed, level),
+        specificity=proportion(empty, empty + alarms, level),
+        volumes=volumes_of(scores, interval),
     )
 
 
-def _statistics(
-    values: npt.NDArray[np.float64], groups: Sequence[str], interval: _IntervalOf
-) -> Statistics | None:
-    defined = np.isfinite(values)
-    if not defined.any():
-        return None
-    known = values[defined]
-    members: dict[str, list[float]] = {}
-    for value, group in zip(values.tolist(), groups, strict=True):
-        if math.isfinite(value):
-            members.setdefault(group, []).append(value)
-    ends = interval(values[:, None])
-    minimum, lower, median, upper, maximum = np.percentile(known, [0, 25, 50, 75, 100]).tolist()
-    return Statistics(
-        n=len(known),
-        groups=len(members),
-        mean=fmean(known.tolist()),
-        low=ends.low if ends else None,
-        high=ends.high if ends else None,
-        mean_of_groups=fmean(fmean(each) for each in members.values()),
-        minimum=minimum,
-        lower_quartile=lower,
-        median=median,
-        upper_quartile=upper,
-        maximum=maximum,
-    )
-
-
-def _mean_over_labels(table: npt.NDArray[np.float64], interval: _IntervalOf) -> MeanOverLabels | None:
-    columns = [column[np.isfinite(column)] for column in table.T]
-    means = [fmean(column.tolist()) for column in columns if column.size]
-    if not means:
-        return None
-    ends = interval(table)
-    return MeanOverLabels(mean=fmean(means), low=ends.low if ends else None, high=ends.high if ends else None)
-
-
-def _proportion(successes: int, n: int, level: float) -> Proportion | None:
-    ends = wilson_interval(successes, n, level=level)
-    if ends is None:
-        return None
-    return Proportion(successes=successes, n=n, share=ends.mean, low=ends.low, high=ends.high)
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+def _tolerances(scores: Sequence[CaseScore]) -> tuple[Tolerance, ...]:
+    of_case = {score.case: (score.nsd_unit, score.nsd_tolerance) for score in scores}
+    counted = sorted(Counter(of_case.values()).items())
+    return tuple(Tolerance(value=value, unit=unit, cases=cases) for (unit, value), cases in counted)
 
 
 def _interval_note(cases: int, groups: int) -> str:
@@ -286,3 +221,16 @@ def _interval_note(cases: int, groups: int) -> str:
     if groups < FEW_GROUPS:
         return f"With {groups} groups the intervals are rough, and more likely too narrow than too wide."
     return ""
+
+
+__all__ = [
+    "FEW_GROUPS",
+    "LabelSummary",
+    "MeanOverLabels",
+    "Proportion",
+    "Statistics",
+    "Summary",
+    "Tolerance",
+    "Volumes",
+    "summarise",
+]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from delineate.errors import DataError
-from delineate.evaluation.scores import CaseScore, State
+from delineate.evaluation.scores import CaseScore, State, Unit
 from delineate.evaluation.summary import Summary
 from delineate.files import write_text
 
@@ -73,6 +73,8 @@ def _score(row: dict[str, str]) -> CaseScore:
     state = row["state"]
     if state not in get_args(State) or row["hd95_is_diagonal"] not in {"True", "False"}:
         raise ValueError(f"the row of {row['case']} has a state that is none")
+    if row["nsd_unit"] not in get_args(Unit):
+        raise ValueError(f"the row of {row['case']} has a unit that is none")
     return CaseScore(
         case=row["case"],
         group=row["group"],
@@ -86,8 +88,13 @@ def _score(row: dict[str, str]) -> CaseScore:
         hd95_px=number("hd95_px"),
         hd95_mm=number("hd95_mm"),
         nsd=number("nsd"),
+        nsd_tolerance=float(row["nsd_tolerance"]),
+        nsd_unit=cast(Unit, row["nsd_unit"]),  # likewise
         reference_px=int(row["reference_px"]),
         prediction_px=int(row["prediction_px"]),
+        reference_ml=number("reference_ml"),
+        prediction_ml=number("prediction_ml"),
         hd95_is_diagonal=row["hd95_is_diagonal"] == "True",
         pixel_accuracy=number("pixel_accuracy"),
+        axes=int(row["axes"]),
     )

@@ -7,7 +7,7 @@ import numpy as np
 from delineate.evaluation.model_scores import model_scores
 from delineate.evaluation.scores import CaseScore, score_case
 from delineate.evaluation.summary import summarise
-from delineate.image import LabelSet, Mask
+from delineate.image import Geometry, LabelSet, Mask
 
 LABELS = LabelSet.of("nucleus", "cytoplasm")
 
@@ -15,8 +15,11 @@ LABELS = LabelSet.of("nucleus", "cytoplasm")
 def test_numbers_are_those_of_the_summary() -> None:
     rng = np.random.default_rng(2)
     scores: list[CaseScore] = []
+    spacing = Geometry((1.0, 2.0))
     for number in range(6):
-        reference, prediction = (Mask(rng.integers(0, 3, (6, 6), np.uint8), LABELS) for _ in range(2))
+        reference, prediction = (
+            Mask(rng.integers(0, 3, (6, 6), np.uint8), LABELS, spacing) for _ in range(2)
+        )
         if number == 0:
             prediction = Mask(np.zeros((6, 6), np.uint8), LABELS)
         scores += score_case(f"secret_{number}", f"patient_{number}", reference, prediction)

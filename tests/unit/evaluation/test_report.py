@@ -227,9 +227,34 @@ def test_one_picture_a_rank_stands_in_one_row() -> None:
 
 def test_millimetres_are_shown_where_known() -> None:
     mask = Mask(np.eye(8, dtype=np.uint8), LESION, Geometry((0.5, 0.5)))
-    text = Page(render_report(report(LESION, list(score_case("a", "a", mask, mask))))).text
+    known = list(score_case("a", "a", mask, mask))
+    text = Page(render_report(report(LESION, known))).text
     assert "HD95, mm" in text
-    assert "HD95, mm" not in Page(render_report(report(LESION, cohort(LESION)))).text
+    assert "HD95, px" not in text
+    assert "HD95 of each case, in millimetres" in text
+    text = Page(render_report(report(LESION, cohort(LESION)))).text
+    assert "HD95, mm" not in text
+    assert "HD95, px" in text
+    text = Page(render_report(report(LESION, [*known, *cohort(LESION)]))).text
+    assert "HD95, mm" in text
+    assert "HD95 of each case, in pixels" in text
+
+
+def test_volumes_and_their_tolerance_are_told() -> None:
+    # blocks of 2 × 2 × 2 and 2 × 2 × 3 voxels of 1.5 ml: 12 and 18 ml
+    values, larger = np.zeros((2, 4, 4, 4), np.uint8)
+    values[:2, :2, :2] = larger[:2, :2, :3] = 1
+    geometry = Geometry((15.0, 10.0, 10.0))
+    found = list(score_case("a", "a", Mask(values, LESION, geometry), Mask(larger, LESION, geometry)))
+    text = Page(render_report(report(LESION, found))).text
+    assert "Volumes Label Reference, ml" in text
+    assert "lesion 12.0 18.0 +6.00 6.00 50.0 %" in text
+    assert "NSD, 2 mm" in text
+    assert "Reference ml Predicted ml" in text
+    flat = Page(render_report(report(LESION, cohort(LESION)))).text
+    assert "Volumes" not in flat
+    assert "NSD, 2 px" in flat
+    assert "Reference px Predicted px" in flat
 
 
 def test_names_cannot_break_out() -> None:

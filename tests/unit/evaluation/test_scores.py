@@ -46,10 +46,15 @@ def test_both_have_it() -> None:
         hd95_px=None,
         hd95_mm=None,
         nsd=1.0,
+        nsd_tolerance=2.0,
+        nsd_unit="px",
         reference_px=2,
         prediction_px=2,
+        reference_ml=None,
+        prediction_ml=None,
         hd95_is_diagonal=False,
         pixel_accuracy=10 / 12,
+        axes=2,
     )
 
 
@@ -115,6 +120,63 @@ def test_tolerance_is_in_pixels() -> None:
     reference, prediction = mask("1......"), mask("...1...")
     assert only(score_case("a", "p1", reference, prediction)).nsd == 0.0
     assert only(score_case("a", "p1", reference, prediction, tolerance_px=3)).nsd == 1.0
+
+
+def volume(*voxels: tuple[int, int, int], spacing_mm: tuple[float, ...] | None = None) -> Mask:
+    """A 3 × 10 × 10 mask with these voxels set."""
+    values = np.zeros((3, 10, 10), np.uint8)
+    for voxel in voxels:
+        values[voxel] = 1
+    return Mask(values, LESION, Geometry(spacing_mm))
+
+
+def test_volumes_are_measured_in_millimetres_and_millilitres() -> None:
+    # one voxel of 5 × 2 × 1 mm = 0.01 ml; the prediction has it and one 2 columns beside it, 2 mm away
+    reference = volume((1, 5, 5), spacing_mm=(5, 2, 1))
+    score = only(score_case("a", "p1", reference, volume((1, 5, 5), (1, 5, 7))))
+    assert (score.reference_ml, score.prediction_ml) == (0.01, 0.02)
+    assert score.hd95_px == score.hd95_mm == pytest.approx(0.95 * 2)
+    assert (score.nsd, score.nsd_tolerance, score.nsd_unit, score.axes) == (1.0, 2.0, "mm", 3)
+    # a row beside it is as near in voxels, but 4 mm away
+    score = only(score_case("a", "p1", reference, volume((1, 5, 5), (1, 7, 5))))
+    assert score.hd95_px == pytest.approx(0.95 * 2)
+    assert score.hd95_mm == pytest.approx(0.95 * 4)
+    assert score.nsd == 2 / 3
+    missed = only(score_case("a", "p1", reference, volume()))
+    assert (missed.reference_ml, missed.prediction_ml) == (0.01, 0.0)
+    assert missed.hd95_mm == math.hypot(15, 20, 10)
+
+
+def test_volumes_without_spacing_are_measured_in_voxels() -> None:
+    score = only(score_case("a", "p1", volume((1, 5, 5)), volume((1, 5, 8)), tolerance_mm=5))
+    assert (score.nsd, score.nsd_tolerance, score.nsd_unit) == (0.0, 2.0, "px")
+    assert (score.hd95_mm, score.reference_ml, score.prediction_ml) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "expected"), [(1.9, 0.0), (2.0, 1.0), (None, 1.0)], ids=["less", "equal", "default"]
+)
+def test_tolerance_of_volumes_is_in_millimetres(tolerance: float | None, expected: float) -> None:
+    # 1 voxel apart along an axis with 2 mm; as a tolerance in pixels both would be within
+    pair = volume((1, 5, 5), spacing_mm=(5, 2, 1)), volume((1, 6, 5), spacing_mm=(5, 2, 1))
+    score = only(score_case("a", "p1", *pair, tolerance_mm=tolerance))
+    assert (score.nsd, score.nsd_unit) == (expected, "mm")
+    assert score.nsd_tolerance == (2.0 if tolerance is None else tolerance)
+
+
+def test_tolerance_of_images_is_in_millimetres_only_if_asked_for() -> None:
+    pair = mask("1......", spacing_mm=(1.0, 0.5)), mask("...1...")
+    by_default = only(score_case("a", "p1", *pair))
+    assert (by_default.nsd, by_default.nsd_tolerance, by_default.nsd_unit) == (0.0, 2.0, "px")
+    asked = only(score_case("a", "p1", *pair, tolerance_mm=1.5))
+    assert (asked.nsd, asked.nsd_tolerance, asked.nsd_unit) == (1.0, 1.5, "mm")
+
+
+def test_the_spacing_is_the_prediction_s_where_the_reference_has_none() -> None:
+    # a mask in a picture beside an image of the clinic
+    score = only(score_case("a", "p1", mask("1...."), mask("..1..", spacing_mm=(3.0, 0.7))))
+    assert score.hd95_px == 2.0
+    assert score.hd95_mm == pytest.approx(1.4)
 
 
 def test_other_grids_and_labels_are_refused_by_name() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from delineate.evaluation.scores import CaseScore, score_case
 from delineate.evaluation.summary import Summary, summarise
-from delineate.image import LabelSet, Mask
+from delineate.image import Geometry, LabelSet, Mask
 
 LESION = LabelSet.of("lesion")
 
@@ -127,6 +127,58 @@ def test_the_note_says_why_or_how_far_intervals_can_be_trusted(groups: list[str]
     dice = summary.labels[0].metrics["dice"]
     assert dice is not None
     assert (dice.low is None) == (len(set(groups)) == 1)
+
+
+def cube(voxels: int, spacing_mm: tuple[float, ...] | None = (10.0, 10.0, 10.0)) -> Mask:
+    """A volume of 10 voxels of 1 ml with so many of them set."""
+    values = np.zeros((1, 2, 5), np.uint8)
+    values.flat[:voxels] = 1
+    return Mask(values, LESION, Geometry(spacing_mm))
+
+
+def test_volumes_over_cases() -> None:
+    # 2 ml too much, 2 ml too little, 4 ml missed, nothing to find, and one whose spacing is not known
+    pairs = [(4, 6), (8, 6), (4, 0), (0, 0)]
+    scores = [s for i, (a, b) in enumerate(pairs) for s in score_case(str(i), str(i), cube(a), cube(b))]
+    unknown = score_case("x", "x", cube(9, None), cube(1, None))
+    volumes = summarise([*scores, *unknown], LESION).labels[0].volumes
+    assert volumes is not None
+    assert volumes.reference_ml.n == 4
+    assert volumes.reference_ml.mean == (4 + 8 + 4 + 0) / 4
+    assert volumes.prediction_ml.mean == (6 + 6 + 0 + 0) / 4
+    assert volumes.difference_ml.mean == (2 - 2 - 4 + 0) / 4
+    assert volumes.absolute_difference_ml.mean == (2 + 2 + 4 + 0) / 4
+    assert volumes.relative_difference is not None
+    assert volumes.relative_difference.n == 3
+    assert volumes.relative_difference.mean == pytest.approx((2 / 4 + 2 / 8 + 4 / 4) / 3)
+    assert summarise(unknown, LESION).labels[0].volumes is None
+    assert summarise(cohort(), LESION).labels[0].volumes is None
+
+
+def test_volumes_go_with_their_groups_in_any_order() -> None:
+    # the second label's rows come the other way round; x and y are of one patient
+    two, geometry = LabelSet.of("a", "b"), Geometry((10.0, 10.0, 10.0))
+    none = Mask(cube(0).values, two, geometry)
+    scores = [
+        score
+        for case, group, voxels in (("x", "p", 2), ("y", "p", 6), ("z", "q", 8))
+        for score in score_case(case, group, Mask(2 * cube(voxels).values, two, geometry), none)
+    ]
+    volumes = summarise([*scores[::2], *scores[:0:-2]], two).labels[1].volumes
+    assert volumes is not None
+    assert volumes.reference_ml.mean_of_groups == ((2 + 6) / 2 + 8) / 2
+    assert volumes == summarise(scores, two).labels[1].volumes
+
+
+def test_the_tolerance_is_told_with_its_unit() -> None:
+    in_px, in_mm = cohort(), list(score_case("v", "v", cube(4), cube(4), tolerance_mm=1.5))
+    assert summarise(in_px, LESION).tolerance_text == "2 px"
+    assert summarise(in_mm, LESION).tolerance_text == "1.5 mm"
+    both = summarise([*in_px, *in_mm], LESION)
+    assert both.tolerance_text == "1.5 mm in 1 case and 2 px in 5 cases"
+    first, second = both.nsd_tolerance
+    assert (first.value, first.unit, first.cases) == (1.5, "mm", 1)
+    assert (second.value, second.unit, second.cases) == (2, "px", 5)
 
 
 def test_json_brings_it_back() -> None:

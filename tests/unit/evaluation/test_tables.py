@@ -38,6 +38,11 @@ def scores() -> list[CaseScore]:
             for _ in range(2)
         )
         found += score_case(f'cäse\n{number}, "x"', f"patient {number // 3}", reference, prediction)
+    for number, spacing_mm in enumerate([(5.0, 0.8, 0.8), None]):
+        stack, other = (
+            Mask(rng.integers(0, 3, (2, 4, 5), np.uint8), LABELS, Geometry(spacing_mm)) for _ in range(2)
+        )
+        found += score_case(f"volume {number}", "v", stack, other, tolerance_mm=0.7)
     assert {score.state for score in found} == {"scored", "both empty", "missed", "false alarm"}
     return found
 
@@ -78,6 +83,10 @@ def test_foreign_files_are_named(tmp_path: Path) -> None:
     write_cases_csv(foreign, scores())
     foreign.write_text(foreign.read_text().replace("scored", "solved"))
     with pytest.raises(DataError, match="has a state that is none"):
+        read_cases_csv(foreign)
+    write_cases_csv(foreign, scores())
+    foreign.write_text(foreign.read_text().replace(",mm,", ",cm,"))
+    with pytest.raises(DataError, match="has a unit that is none"):
         read_cases_csv(foreign)
 
 
