@@ -39,7 +39,6 @@ FLOAT = (GREY.astype(np.float32) - 90) / 7
 SIGNED = GREY.astype(np.int16) - 1000
 VOLUME = np.stack([GREY, GREY[::-1], 255 - GREY, GREY // 2, GREY[:, ::-1]])
 CHANNELS = np.stack([VOLUME, VOLUME[::-1]])
-SIGNED_NOTE = ("int16 pixels were read as numbers, unscaled",)
 
 
 def pillow(mode_array: Array, file_format: str, **options: object) -> bytes:
@@ -205,7 +204,7 @@ FORMS: dict[str, tuple[str, bytes, str, Array, tuple[str, ...]]] = {
         tiff(SIGNED),
         "16-bit grey",
         SIGNED[None].astype(np.float32),
-        SIGNED_NOTE,
+        ("int16 pixels were read as numbers, unscaled",),
     ),
     "tiff five channels": (
         ".tif",
@@ -232,7 +231,7 @@ FORMS: dict[str, tuple[str, bytes, str, Array, tuple[str, ...]]] = {
     "tiff ome": (".tif", stack(CHANNELS, "CZYX", ome=True), "2 channels", CHANNELS, ()),
     "npy grey": (".npy", npy(GREY), "grey", GREY[None], ()),
     "npy rgb": (".npy", npy(RGB), "RGB", first(RGB), ()),
-    "npy signed": (".npy", npy(SIGNED), "16-bit grey", SIGNED[None].astype(np.float32), SIGNED_NOTE),
+    "npy signed": (".npy", npy(SIGNED), "16-bit grey", SIGNED[None], ()),
     "npy fortran": (".npy", npy(np.asfortranarray(VOLUME)), "grey", VOLUME[None], ()),
     "npy float": (".npy", npy(FLOAT), "float grey", FLOAT[None], ()),
     "npz volume": (".npz", npz(VOLUME), "grey", VOLUME[None], ()),

@@ -126,8 +126,8 @@ def read(source: Source) -> Image:
         notes: tuple[str, ...] = ()
         if stored.coloured and len(channels) == 4:
             channels, notes = without_alpha(channels, source), (ALPHA_NOTE,)
-        pixels, converted = image_pixels(channels, source)
         shares = stored.dtype.kind == "b" or (stored.dtype.kind == "u" and stored.dtype.itemsize <= 2)
+        pixels, converted = image_pixels(channels, source, shares=shares)
         return Image(np.ascontiguousarray(pixels), notes=notes + converted, shares=shares)
 
 

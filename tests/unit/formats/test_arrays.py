@@ -97,8 +97,8 @@ def test_colours_or_slices(shape: tuple[int, ...], dtype: str, coloured: bool, t
     [
         ("uint8", "uint8", True),
         (">u2", "uint16", True),
-        ("int8", "float32", False),
-        ("int16", "float32", False),
+        ("int8", "int16", False),
+        (">i2", "int16", False),
         (">i4", "float32", False),
         ("float16", "float32", False),
         (">f8", "float32", False),
