@@ -3,127 +3,120 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from delineate.augment.left_right import LeftRight, swap_labels
+from delineate.augment.movement import Movement, draw_movement, output_to_input
 from delineate.augment.settings import AugmentationSettings
 
-
-@dataclass(frozen=True)
-class Movement:
-    """What is done to each of N images, about the image's centre; every field is `(N,)` float32.
-
-    Attributes:
-        rotation_degrees: Counter-clockwise as seen.
-        shift_rows: Downwards, as a share of the height.
-        shift_columns: To the right, as a share of the width.
-        shear_degrees: Angle by which vertical lines lean.
-        zoom_rows: Magnification along the height; negative mirrors top and bottom.
-        zoom_columns: Magnification along the width; negative mirrors left and right.
-    """
-
-    rotation_degrees: Tensor
-    shift_rows: Tensor
-    shift_columns: Tensor
-    shear_degrees: Tensor
-    zoom_rows: Tensor
-    zoom_columns: Tensor
-
-    def is_identity(self) -> Tensor:
-        """Which images stay as they are: `(N,)` bool."""
-        still = torch.stack(
-            [self.rotation_degrees, self.shift_rows, self.shift_columns, self.shear_degrees]
-        ).eq(0)
-        return still.all(0) & (self.zoom_rows == 1) & (self.zoom_columns == 1)
+__all__ = ["Movement", "draw_movement", "move", "output_to_input", "warp", "warp_part"]
 
 
-def draw_movement(settings: AugmentationSettings, count: int, generator: torch.Generator) -> Movement:
-    """Draw the movements of a batch.
+def move(
+    images: Tensor,
+    masks: Tensor,
+    movement: Movement,
+    settings: AugmentationSettings,
+    *,
+    size: tuple[int, ...] | None = None,
+    spacing: tuple[float, ...] | None = None,
+    left_right: LeftRight | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Move images and their masks alike; an identity leaves every value exactly as it was.
 
     Args:
-        settings: The ranges.
-        count: Number of images N.
-        generator: On the CPU, so that a seed gives the same movements on every device.
+        images: `(N, C, H, W)` or `(N, C, D, H, W)` float32.
+        masks: `(N, H, W)` or `(N, D, H, W)` uint8.
+        movement: N movements, of volumes with a depth.
+        settings: Only `fill` is read.
+        size: Of the outputs, cut about the centre; None for that of the images. With a size of its own an
+            identity too is read between pixels.
+        spacing: Distances between pixels per axis, in any unit; None where they are alike.
+        left_right: Labels that change sides where an image is mirrored along its axis.
 
     Returns:
-        N movements.
+        Images and masks, of the same shapes or of `size`.
     """
-
-    def even(low: float, high: float) -> Tensor:
-        return torch.empty(count).uniform_(low, high, generator=generator)
-
-    def mirror(wanted: bool) -> Tensor:
-        coin = torch.randint(0, 2, (count,), generator=generator)
-        return torch.where(coin.bool() & torch.tensor(wanted), -1.0, 1.0)
-
-    moved = torch.ones(count)
-    if settings.geometry_probability < 1:
-        moved = (torch.rand(count, generator=generator) < settings.geometry_probability).float()
-    zoom = (moved * even(math.log(settings.zoom[0]), math.log(settings.zoom[1]))).exp()
-    stretch = (1 + moved * even(-settings.stretch, settings.stretch)).sqrt()
-    return Movement(
-        rotation_degrees=moved * even(-settings.rotation_degrees, settings.rotation_degrees),
-        shift_rows=moved * even(-settings.shift, settings.shift),
-        shift_columns=moved * even(-settings.shift, settings.shift),
-        shear_degrees=moved * even(-settings.shear_degrees, settings.shear_degrees),
-        zoom_rows=zoom * stretch * mirror(settings.flip_vertical),
-        zoom_columns=zoom / stretch * mirror(settings.flip_horizontal),
-    )
-
-
-def output_to_input(movement: Movement, size: tuple[int, int]) -> Tensor:
-    """The maps from output pixels to the input pixels they show, both measured from the image's centre.
-
-    Args:
-        movement: N movements.
-        size: `(H, W)` of the image, for the shifts.
-
-    Returns:
-        `(N, 2, 3)` float32: on `(x, y, 1)` in pixels, x to the right and y downwards.
-    """
-    angle, lean = movement.rotation_degrees.deg2rad(), movement.shear_degrees.deg2rad()
-    cos, sin = angle.cos(), angle.sin()
-    # input to output: zoom, then shear, then rotate, then shift
-    scale_x, scale_y, slope = movement.zoom_columns, movement.zoom_rows, lean.tan()
-    forward = torch.stack(
-        [
-            torch.stack([cos * scale_x, (cos * slope + sin) * scale_y], -1),
-            torch.stack([-sin * scale_x, (cos - sin * slope) * scale_y], -1),
-        ],
-        -2,
-    )
-    inverse = torch.linalg.inv(forward)
-    shift = torch.stack([movement.shift_columns * size[1], movement.shift_rows * size[0]], -1)
-    return torch.cat([inverse, -inverse @ shift[..., None]], -1)
+    if left_right is not None:
+        masks = swap_labels(masks, movement.is_mirrored(left_right.axis), left_right.pairs)
+    if size is not None:
+        return warp(images, masks, output_to_input(movement, size, spacing), size, settings)
+    still = movement.is_identity().to(images.device)
+    if bool(still.all()):
+        return images, masks
+    size = tuple(images.shape[2:])
+    moved, labels = warp(images, masks, output_to_input(movement, size, spacing), size, settings)
+    return torch.where(_each(still, images), images, moved), torch.where(_each(still, masks), masks, labels)
 
 
 def warp(
-    images: Tensor, masks: Tensor, maps: Tensor, size: tuple[int, int], settings: AugmentationSettings
+    images: Tensor, masks: Tensor, maps: Tensor, size: tuple[int, ...], settings: AugmentationSettings
 ) -> tuple[Tensor, Tensor]:
     """Show each image and its mask through its map.
 
     Args:
-        images: `(N, C, H, W)` float32; read bilinearly.
-        masks: `(N, H, W)` uint8; read at the nearest pixel.
-        maps: `(N, 2, 3)` from `output_to_input`.
-        size: `(height, width)` of the outputs, cut about the centre.
+        images: `(N, C, H, W)` or `(N, C, D, H, W)` float32; read linearly between pixels.
+        masks: `(N, H, W)` or `(N, D, H, W)` uint8; read at the nearest pixel.
+        maps: `(N, 2, 3)` or `(N, 3, 4)` from `output_to_input`.
+        size: Of the outputs, `(height, width)` or `(depth, height, width)`, cut about the centre.
         settings: Only `fill` is read.
 
     Returns:
-        Images `(N, C, height, width)` and masks `(N, height, width)`.
+        Images `(N, C, *size)` and masks `(N, *size)`.
     """
-    grid = _sampling_grid(maps.to(images.device), size, (images.shape[-2], images.shape[-1]))
+    grid = _sampling_grid(maps.to(images.device), size, tuple(images.shape[2:]))
     padding = "border" if settings.fill == "nearest" else "reflection"
     moved = functional.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
     # the mask's nearest pixel by rounding: exact for every label, and cheaper than a second grid_sample
-    height, width = masks.shape[-2:]
-    column = _inside(((grid[..., 0] + 1) * (width / 2) - 0.5).round_().long(), width, settings.fill)
-    row = _inside(((grid[..., 1] + 1) * (height / 2) - 0.5).round_().long(), height, settings.fill)
-    labels = masks.flatten(1).gather(1, (row * width + column).flatten(1)).view(-1, *size)
+    positions = [
+        _inside(((grid[..., -axis] + 1) * (length / 2) - 0.5).round_().long(), length, settings.fill)
+        for axis, length in enumerate(masks.shape[1:], start=1)
+    ]
+    index = positions[0]
+    for position, length in zip(positions[1:], masks.shape[2:], strict=True):
+        index = index * length + position
+    labels = masks.flatten(1).gather(1, index.flatten(1)).view(-1, *size)
     return moved, labels
+
+
+def warp_part(
+    image: Tensor, mask: Tensor, seen: Tensor, size: tuple[int, ...], settings: AugmentationSettings
+) -> tuple[Tensor, Tensor]:
+    """Show one image through its map, of which only the part that is seen is taken to float32.
+
+    Args:
+        image: `(C, H, W)` or `(C, D, H, W)`, of any type; read linearly between pixels.
+        mask: `(H, W)` or `(D, H, W)` uint8; read at the nearest pixel.
+        seen: `(2, 3)` or `(3, 4)`, its map as from `output_to_input`, from the image's centre.
+        size: Of the outputs.
+        settings: Only `fill` is read.
+
+    Returns:
+        The image `(C, *size)` float32 and its mask `(*size)`.
+    """
+    part = _reached(seen, size, tuple(mask.shape), settings.fill)
+    centre = [(piece.start + piece.stop - length) / 2 for piece, length in zip(part, mask.shape, strict=True)]
+    there = seen.clone()
+    there[:, -1] -= torch.tensor(centre[::-1], device=seen.device)
+    moved, labels = warp(image[:, *part][None].float(), mask[part][None], there[None], size, settings)
+    return moved[0], labels[0]
+
+
+def _reached(seen: Tensor, size: tuple[int, ...], source: tuple[int, ...], fill: str) -> tuple[slice, ...]:
+    """The pixels of an image that a map reads; the whole of an axis where its edge is mirrored in."""
+    half = torch.tensor([(side - 1) / 2 for side in reversed(size)], device=seen.device)
+    reach = (seen[:, :-1].abs() @ half).tolist()
+    part = []
+    for middle, most, length in zip(seen[:, -1].tolist()[::-1], reach[::-1], source, strict=True):
+        low = math.floor((length - 1) / 2 + middle - most) - 1  # one more, for rounding
+        high = math.ceil((length - 1) / 2 + middle + most) + 1
+        if fill == "reflect" and (low < 0 or high >= length):
+            low, high = 0, length - 1
+        part.append(slice(min(max(low, 0), length - 1), min(max(high, 0), length - 1) + 1))
+    return tuple(part)
 
 
 def _inside(position: Tensor, length: int, fill: str) -> Tensor:
@@ -134,36 +127,20 @@ def _inside(position: Tensor, length: int, fill: str) -> Tensor:
     return torch.minimum(folded, 2 * length - 1 - folded)
 
 
-def move(
-    images: Tensor, masks: Tensor, movement: Movement, settings: AugmentationSettings
-) -> tuple[Tensor, Tensor]:
-    """Move images and their masks alike; an identity leaves every value exactly as it was.
-
-    Args:
-        images: `(N, C, H, W)` float32.
-        masks: `(N, H, W)` uint8.
-        movement: N movements.
-        settings: Only `fill` is read.
-
-    Returns:
-        Images and masks of the same shapes.
-    """
-    still = movement.is_identity().to(images.device)
-    if bool(still.all()):
-        return images, masks
-    size = (images.shape[-2], images.shape[-1])
-    moved, labels = warp(images, masks, output_to_input(movement, size), size, settings)
-    return (
-        torch.where(still[:, None, None, None], images, moved),
-        torch.where(still[:, None, None], masks, labels),
-    )
+def _sampling_grid(maps: Tensor, size: tuple[int, ...], source: tuple[int, ...]) -> Tensor:
+    """`(N, *size, axes)` coordinates for `grid_sample`, without its rounding of the corners."""
+    axes = len(size)
+    grid = maps.new_zeros(())
+    for column, side in enumerate(reversed(size)):  # x, y and, of volumes, z
+        places = torch.arange(side, device=maps.device, dtype=torch.float32) - (side - 1) / 2
+        along = [1] * axes
+        along[axes - 1 - column] = side
+        coefficients = maps[..., column].view(-1, *[1] * axes, axes)
+        grid = grid + coefficients * places.view(1, *along, 1)
+    to_unit = torch.tensor([2 / side for side in reversed(source)], device=maps.device)
+    return grid.add_(maps[..., axes].view(-1, *[1] * axes, axes)).mul_(to_unit)
 
 
-def _sampling_grid(maps: Tensor, size: tuple[int, int], source: tuple[int, int]) -> Tensor:
-    """`(N, height, width, 2)` coordinates for `grid_sample`, without its rounding of the corners."""
-    y = torch.arange(size[0], device=maps.device, dtype=torch.float32) - (size[0] - 1) / 2
-    x = torch.arange(size[1], device=maps.device, dtype=torch.float32) - (size[1] - 1) / 2
-    to_unit = torch.tensor([2 / source[1], 2 / source[0]], device=maps.device)
-    along_x = maps[:, None, None, :, 0] * x[None, None, :, None]
-    along_y = maps[:, None, None, :, 1] * y[None, :, None, None]
-    return (along_x + along_y + maps[:, None, None, :, 2]) * to_unit
+def _each(values: Tensor, like: Tensor) -> Tensor:
+    """`(N,)` values so that each stands for one of N images."""
+    return values.view(-1, *[1] * (like.ndim - 1))

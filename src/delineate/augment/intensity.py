@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from delineate.augment.settings import AugmentationSettings
 
+SHARP_SIGMA_PX = 0.1  # a Gaussian of less reaches no neighbour
+
 
 @dataclass(frozen=True)
 class Recolouring:
@@ -25,7 +27,8 @@ class Recolouring:
         colour: `(N, C)`, added to each channel.
         noise: `(N,)`, standard deviation.
         noise_seed: Seeds the noise.
-        blur_sigma_px: One value for the batch, so that one convolution serves all; 0 for none.
+        blur_sigma_px: Along the finest axis; one value for the batch, so that one convolution serves all; 0
+            for none.
         blurred: `(N,)` bool, which images the blur touches.
     """
 
@@ -72,30 +75,35 @@ def draw_recolouring(
     )
 
 
-def recolour(images: Tensor, recolouring: Recolouring) -> Tensor:
+def recolour(images: Tensor, recolouring: Recolouring, spacing: tuple[float, ...] | None = None) -> Tensor:
     """Apply the recolourings.
 
     Args:
-        images: `(N, C, H, W)` float32, normalized.
+        images: `(N, C, H, W)` or `(N, C, D, H, W)` float32, normalized.
         recolouring: N of them.
+        spacing: Distances between pixels per spatial axis, in any unit, so that blur reaches as far along
+            each; None where they are alike.
 
     Returns:
-        `(N, C, H, W)` float32.
+        Of the images' shape, float32.
     """
+    axes = images.ndim - 2
 
     def each(values: Tensor) -> Tensor:
-        return values.to(images.device)[:, None, None, None]
+        values = values.to(images.device)
+        return values.view(*values.shape, *[1] * (images.ndim - values.ndim))
 
     if bool((recolouring.gamma != 1).any()):
         images = _gamma(images, each(recolouring.gamma))
     contrast = each(recolouring.contrast)
-    shift = each(recolouring.brightness) + recolouring.colour.to(images.device)[:, :, None, None]
+    shift = each(recolouring.brightness) + each(recolouring.colour)
     if bool((contrast != 1).any()) or bool((shift != 0).any()):
-        mean = images.mean((1, 2, 3), keepdim=True)
+        mean = images.mean(_all_but_first(images), keepdim=True)
         images = images * contrast + (mean * (1 - contrast) + shift)
-    if recolouring.blur_sigma_px > 0.1 and bool(recolouring.blurred.any()):
-        blurred = _blur(images, recolouring.blur_sigma_px)
-        images = torch.where(each(recolouring.blurred), blurred, images)
+    if recolouring.blur_sigma_px > SHARP_SIGMA_PX and bool(recolouring.blurred.any()):
+        spacing = spacing or (1.0,) * axes
+        sigmas_px = tuple(recolouring.blur_sigma_px * (min(spacing) / each_mm) for each_mm in spacing)
+        images = torch.where(each(recolouring.blurred), _blur(images, sigmas_px), images)
     if bool((recolouring.noise != 0).any()):
         generator = torch.Generator().manual_seed(recolouring.noise_seed)
         noise = torch.randn(images.shape, generator=generator).to(images.device)
@@ -103,18 +111,42 @@ def recolour(images: Tensor, recolouring: Recolouring) -> Tensor:
     return images
 
 
+def _all_but_first(images: Tensor) -> tuple[int, ...]:
+    return tuple(range(1, images.ndim))
+
+
 def _gamma(images: Tensor, gamma: Tensor) -> Tensor:
-    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+    within = _all_but_first(images)
+    low, high = images.amin(within, keepdim=True), images.amax(within, keepdim=True)
     span = (high - low).clamp(min=1e-6)
     changed = ((images - low) / span).clamp(0, 1).pow(gamma) * span + low
     return torch.where(gamma == 1, images, changed)
 
 
-def _blur(images: Tensor, sigma_px: float) -> Tensor:
-    radius = max(1, round(3 * sigma_px))
-    offset = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    kernel = torch.exp(-0.5 * (offset / sigma_px) ** 2)
-    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, -1)
-    padded = functional.pad(images, (radius, radius, radius, radius), mode="replicate")
-    along_rows = functional.conv2d(padded, kernel[:, :, None, :], groups=images.shape[1])
-    return functional.conv2d(along_rows, kernel[:, :, :, None], groups=images.shape[1])
+def _blur(images: Tensor, sigmas_px: tuple[float, ...]) -> Tensor:
+    """Blur slice by slice and, of volumes, then across the slices, each seen as one row of pixels."""
+    blurred = _blur_plane(images.flatten(1, -3), sigmas_px[-2], sigmas_px[-1]).view(images.shape)
+    if len(sigmas_px) == 2:
+        return blurred
+    return _blur_plane(blurred.flatten(3), sigmas_px[0], 0.0).view(images.shape)
+
+
+def _blur_plane(images: Tensor, sigma_rows_px: float, sigma_columns_px: float) -> Tensor:
+    """Blur `(N, C, H, W)` along each axis, with the edge repeated."""
+    rows, columns = _kernel(sigma_rows_px, images), _kernel(sigma_columns_px, images)
+    below, beside = len(rows) // 2, len(columns) // 2
+    images = functional.pad(images, (beside, beside, below, below), mode="replicate")
+    channels = images.shape[1]
+    if beside:
+        images = functional.conv2d(images, columns.expand(channels, 1, 1, -1), groups=channels)
+    if below:
+        images = functional.conv2d(images, rows[:, None].expand(channels, 1, -1, 1), groups=channels)
+    return images
+
+
+def _kernel(sigma_px: float, like: Tensor) -> Tensor:
+    """A Gaussian's weights; a single one where it reaches no neighbour."""
+    radius = max(1, round(3 * sigma_px)) if sigma_px > SHARP_SIGMA_PX else 0
+    offset = torch.arange(-radius, radius + 1, device=like.device, dtype=like.dtype)
+    kernel = torch.exp(-0.5 * (offset / sigma_px) ** 2) if radius else torch.ones_like(offset)
+    return kernel / kernel.sum()

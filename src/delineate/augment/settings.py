@@ -18,14 +18,16 @@ class AugmentationSettings(BaseModel):
     Attributes:
         geometry_probability: Share of the images that are rotated, shifted, sheared, zoomed and stretched;
             mirroring is apart. The others keep their pixels as they are, unsmoothed by interpolation.
-        rotation_degrees: Rotation within ± this.
-        shift: Shift within ± this share of height and of width.
+        rotation_degrees: Rotation within ± this; of volumes, within their slices' plane.
+        tilt_degrees: Of volumes: rotation out of that plane, about height and about width, within ± this.
+        shift: Shift within ± this share of height and of width, and of depth.
         shear_degrees: Shear angle within ± this.
         zoom: Smallest and largest magnification (1.1 shows things a tenth larger), drawn evenly in its
             logarithm.
-        stretch: Magnification of height against width within 1 ± this.
-        flip_horizontal: Mirror left and right, half of the time.
-        flip_vertical: Mirror top and bottom, half of the time.
+        stretch: Magnification of height against width, and of depth against their mean, within 1 ± this.
+        flip_horizontal: Mirror along the width, half of the time.
+        flip_vertical: Mirror along the height, half of the time.
+        flip_depth: Of volumes: mirror along the depth, half of the time.
         fill: What lies beyond the image's edge, in image and mask alike: "nearest" repeats the edge,
             "reflect" mirrors the image in it.
         intensity_probability: Share of the images that get any intensity change.
@@ -34,19 +36,21 @@ class AugmentationSettings(BaseModel):
         gamma: Exponent on the image stretched to [0, 1], within 1 / (1 + this) … 1 + this.
         colour: Added to each channel on its own, within ± this many standard deviations.
         noise: Gaussian noise of a standard deviation up to this.
-        blur_sigma_px: Gaussian blur of up to this.
+        blur_sigma_px: Gaussian blur of up to this, in pixels of the finest axis.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     geometry_probability: Probability = 1.0
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    tilt_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
     shift: Fraction = 0.0
     shear_degrees: Annotated[float, Field(ge=0, le=45)] = 0.0
     zoom: tuple[Annotated[float, Field(gt=0.1, le=10)], Annotated[float, Field(gt=0.1, le=10)]] = (1.0, 1.0)
     stretch: Fraction = 0.0
     flip_horizontal: bool = False
     flip_vertical: bool = False
+    flip_depth: bool = False
     fill: Literal["nearest", "reflect"] = "nearest"
     intensity_probability: Probability = 1.0
     brightness: Annotated[float, Field(ge=0, le=5)] = 0.0
