@@ -1,0 +1,230 @@
+"""Masks and probabilities written as volumes lie where their image lies, for other programs as for us."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import numpy.typing as npt
+import pytest
+import SimpleITK
+from volume_forms import ORDERS, TO_LPS, Affine, itk, oblique
+
+from delineate import formats
+from delineate.errors import OutputError
+from delineate.formats import metaimage, nifti, nrrd
+from delineate.formats.stored import Family
+from delineate.geometry import NOWHERE, Geometry
+from delineate.image import LabelSet, Mask
+
+FAMILIES: dict[str, Family] = {
+    ".nii": nifti.FAMILY,
+    ".nii.gz": nifti.FAMILY,
+    ".nrrd": nrrd.FAMILY,
+    ".mha": metaimage.FAMILY,
+}
+each_suffix = pytest.mark.parametrize("suffix", FAMILIES)
+LABELS = LabelSet.of("left", "right", "middle")
+VALUES = np.zeros((5, 6, 7), np.uint8)
+VALUES[0, 1, 2], VALUES[4, 5, 6], VALUES[2, 3, 0:4] = 1, 2, 3
+SHEARED = np.array([[0.0, 0.2, 0.75, -3.5], [0, 1.25, 0, 7], [2.5, 0.1, 0, 11.25], [0, 0, 0, 1]])
+
+
+def write_mask(path: Path, mask: Mask) -> Path:
+    write = FAMILIES[formats.suffix_of(path)].write_mask
+    assert write is not None
+    write(path, mask)
+    return path
+
+
+def write_probabilities(path: Path, values: npt.NDArray[np.floating], geometry: Geometry) -> Path:
+    write = FAMILIES[formats.suffix_of(path)].write_probabilities
+    assert write is not None
+    write(path, values, geometry)
+    return path
+
+
+def labelled(values: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
+    """Indices of all voxels that have a label, and the label."""
+    return np.array([(*index, values[tuple(index)]) for index in np.argwhere(values)])
+
+
+@each_suffix
+@pytest.mark.parametrize(
+    "affine", [oblique(order=order) for order in ORDERS] + [SHEARED], ids=[*ORDERS, "sheared"]
+)
+def test_every_labelled_voxel_stays_in_its_place(suffix: str, affine: Affine, tmp_path: Path) -> None:
+    geometry = Geometry.from_affine(affine)
+    path = write_mask(tmp_path / f"mask{suffix}", Mask(VALUES, LABELS, geometry))
+    read = formats.read_mask(path)
+    np.testing.assert_array_equal(read.values, VALUES)
+    assert read.values.dtype == np.uint8
+    np.testing.assert_allclose(read.geometry.affine(), affine, atol=1e-5 if "nii" in suffix else 1e-12)
+    expected = [(affine @ [*index, 1])[:3] for *index, _ in labelled(VALUES)]
+    if "nii" in suffix:
+        other = nibabel.load(path)
+        values = np.asanyarray(other.dataobj)
+        assert values.dtype == np.uint8
+        found = labelled(values.transpose(2, 1, 0))
+        places = [(TO_LPS @ other.affine @ [*index[::-1], 1])[:3] for *index, _ in found]
+        np.testing.assert_array_equal(found, labelled(VALUES))
+        np.testing.assert_allclose(places, expected, atol=1e-4)
+        assert other.header["sform_code"] == 1
+        assert other.header["qform_code"] == (0 if affine is SHEARED else 1)
+        assert other.header.get_xyzt_units() == ("mm", "unknown")
+    if affine is SHEARED:
+        return  # SimpleITK has no sheared images
+    image = SimpleITK.ReadImage(str(path))
+    assert image.GetPixelID() == SimpleITK.sitkUInt8
+    found = labelled(SimpleITK.GetArrayFromImage(image))
+    np.testing.assert_array_equal(found, labelled(VALUES))
+    places = [image.TransformIndexToPhysicalPoint([int(each) for each in index[::-1]]) for *index, _ in found]
+    np.testing.assert_allclose(places, expected, atol=1e-4 if "nii" in suffix else 1e-9)
+
+
+@each_suffix
+def test_an_image_of_the_family_gives_its_mask_the_same_place(suffix: str, tmp_path: Path) -> None:
+    """Written by SimpleITK, read, its mask written, and both read again by SimpleITK."""
+    itk(VALUES.astype(np.int16), oblique(order="yzx", flips=(-1, 1, 1)))(tmp_path / f"image{suffix}")
+    geometry = formats.read(tmp_path / f"image{suffix}").geometry
+    path = write_mask(tmp_path / f"mask{suffix}", Mask(VALUES, LABELS, geometry))
+    image, mask = SimpleITK.ReadImage(str(tmp_path / f"image{suffix}")), SimpleITK.ReadImage(str(path))
+    np.testing.assert_allclose(mask.GetOrigin(), image.GetOrigin(), atol=1e-6)
+    np.testing.assert_allclose(mask.GetSpacing(), image.GetSpacing(), atol=1e-6)
+    np.testing.assert_allclose(mask.GetDirection(), image.GetDirection(), atol=1e-6)
+
+
+@each_suffix
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        NOWHERE,
+        Geometry((2.5, 1.25, 0.75)),
+        Geometry((1.25, 0.75)),
+        Geometry((2.0, 3.0), (1, 2, 0), ((0, 1, 0), (1, 0, 0))),
+    ],
+    ids=["nothing known", "spacing", "picture with spacing", "picture in its plane"],
+)
+def test_less_is_known(suffix: str, geometry: Geometry, tmp_path: Path) -> None:
+    values = VALUES[2] if geometry.axes == 2 else VALUES
+    path = write_mask(tmp_path / f"a{suffix}", Mask(values, LABELS, geometry))
+    read = formats.read_mask(path)
+    np.testing.assert_array_equal(read.values, values)
+    assert read.volume == (values.ndim == 3)
+    assert read.geometry == (Geometry((1.0, 1.0, 1.0)) if geometry == NOWHERE else geometry)
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))), values)
+    if "nii" in suffix and geometry.directions is None:
+        header = nibabel.load(path).header
+        assert (header["sform_code"], header["qform_code"]) == (0, 0)
+
+
+@each_suffix
+@pytest.mark.parametrize("labels", [1, 3])
+@pytest.mark.parametrize("axes", [2, 3])
+def test_probabilities(suffix: str, labels: int, axes: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(3).random((labels, 5, 6, 7)[: axes + 1])
+    affine = oblique()[:, 3 - axes :]
+    place = Geometry.from_affine(affine) if axes == 3 else Geometry((1.25, 0.75))
+    path = write_probabilities(tmp_path / f"a{suffix}", random, place)
+    image = formats.read(path, formats.Reading(fourth_axis="channels"))
+    assert image.pixels.dtype == np.float32
+    np.testing.assert_array_equal(image.pixels.reshape(random.shape), random.astype(np.float32))
+    if axes == 3:
+        np.testing.assert_allclose(image.geometry.affine(), affine, atol=1e-5)
+    theirs = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
+    if labels > 1 and "nii" not in suffix:
+        theirs = np.moveaxis(theirs, -1, 0)
+    np.testing.assert_array_equal(theirs.reshape(random.shape), random.astype(np.float32))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        write_probabilities(path, random * 2, place)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        write_probabilities(path, np.full_like(random, np.nan), place)
+
+
+@each_suffix
+def test_the_same_mask_gives_the_same_bytes(suffix: str, tmp_path: Path) -> None:
+    """No time, no name of a file, nothing that grows."""
+    geometry = Geometry.from_affine(oblique())
+    first = write_mask(tmp_path / f"Doe^John{suffix}", Mask(VALUES, LABELS, geometry)).read_bytes()
+    os.utime(tmp_path / f"Doe^John{suffix}", (0, 0))
+    second = write_mask(
+        tmp_path / f"b{suffix}", Mask(np.asfortranarray(VALUES), LABELS, geometry)
+    ).read_bytes()
+    assert first == second
+    assert b"Doe" not in first
+    if suffix == ".nii.gz":
+        assert first[3] == 0  # no name, comment or extra field
+        assert first[4:8] == bytes(4)  # no time
+    if suffix == ".nii":
+        header = nibabel.Nifti1Header(first[:348])
+        for name in ("descrip", "aux_file", "intent_name", "db_name"):
+            assert bytes(header[name]).strip(b"\0") == b""
+
+
+@each_suffix
+def test_what_is_no_mask_is_not_written(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    wrong: list[tuple[Any, str]] = [
+        (VALUES.astype(np.int16), "not .* int16"),
+        (VALUES[None], "is written from"),
+        (VALUES * 2, "holds the value 6, but has 3 labels"),
+    ]
+    for values, reason in wrong:
+        with pytest.raises(ValueError, match=reason):
+            write_mask(path, Mask(values, LABELS))
+    with pytest.raises(ValueError, match="geometry of 2 axes"):
+        write_mask(path, Mask(VALUES, LABELS, Geometry((1.0, 1.0))))
+    assert not path.exists()
+
+
+@each_suffix
+def test_a_place_that_cannot_be_written(suffix: str, tmp_path: Path) -> None:
+    with pytest.raises(OutputError):
+        write_mask(tmp_path / "missing" / f"a{suffix}", Mask(VALUES, LABELS))
+    (tmp_path / f"b{suffix}").mkdir()
+    with pytest.raises(OutputError):
+        write_mask(tmp_path / f"b{suffix}", Mask(VALUES, LABELS))
+    assert sorted(each.name for each in tmp_path.iterdir()) == [f"b{suffix}"]
+
+
+def test_suffix_of_masks() -> None:
+    expected = {
+        "a.nii": ".nii",
+        "A.NII": ".nii",
+        "a.nii.gz": ".nii.gz",
+        "a.nrrd": ".nrrd",
+        "a.nhdr": ".nrrd",
+        "a.mha": ".mha",
+        "a.mhd": ".mha",
+    }
+    for name, suffix in expected.items():
+        (family,) = (each for each in formats.FAMILIES if formats.suffix_of(Path(name)) in each.suffixes)
+        assert family.mask_suffix(name) == suffix
+
+
+def test_an_axis_too_long_for_nifti() -> None:
+    with pytest.raises(ValueError, match="at most 32767"):
+        write_mask(Path("a.nii"), Mask(np.zeros((1, 1, 32768), np.uint8), LABELS))
+
+
+@pytest.mark.data
+def test_masks_of_real_images_lie_on_them(data_root: Path, tmp_path: Path) -> None:
+    images = [
+        *(data_root / "formats").glob("*/images/*.nii.gz"),
+        *(data_root / "formats").glob("*/images/*.nrrd"),
+    ]
+    assert len(images) >= 7
+    for path in images:
+        image = formats.read(path)
+        values = (image.pixels[0] > np.median(image.units())).astype(np.uint8)
+        written = write_mask(tmp_path / path.name, Mask(values, LABELS, image.geometry))
+        theirs, mask = SimpleITK.ReadImage(str(path)), SimpleITK.ReadImage(str(written))
+        np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(mask), values)
+        np.testing.assert_allclose(mask.GetOrigin(), theirs.GetOrigin(), atol=1e-5, err_msg=path.name)
+        np.testing.assert_allclose(mask.GetSpacing(), theirs.GetSpacing(), atol=1e-5, err_msg=path.name)
+        np.testing.assert_allclose(mask.GetDirection(), theirs.GetDirection(), atol=1e-5, err_msg=path.name)
+        if path.suffix == ".gz":
+            np.testing.assert_allclose(nibabel.load(written).affine, nibabel.load(path).affine, atol=1e-5)
