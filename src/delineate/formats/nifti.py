@@ -49,7 +49,7 @@ _DTYPES = {
     2304: "u1",
 }
 _COLOURS = {128: 3, 2304: 4}
-_REFUSED = {1: "1-bit", 32: "complex", 1536: "quadruple precision", 1792: "complex", 2048: "complex"}
+_REFUSED = {1: "1-bit", 32: "complex", 1536: "of quadruple precision", 1792: "complex", 2048: "complex"}
 _MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # unknown, metre, millimetre, micrometre
 _TIMES = {8: "s", 16: "ms", 24: "µs"}
 _VECTOR_AXIS = 5  # the fourth is time
@@ -121,7 +121,7 @@ def _open(source: Source) -> tuple[Layout, Bytes]:
     fields = _fields(bytes(head[:size]), order, source)
     layout = _layout(fields, order, source)
     layout.check(source)
-    offset = float(fields["vox_offset"]) or size
+    offset = float(fields["vox_offset"])
     if not size <= offset <= size + _MOST_EXTENSION_BYTES or offset % 1:
         raise source.refuse(f"the file is damaged: its pixels cannot begin at byte {offset:g}")
     content.skip(int(offset) - size)
@@ -145,6 +145,10 @@ def _fields(head: bytes, order: Order, source: Source) -> _Fields:
         raise source.refuse("the file is damaged: its header lacks the mark of NIfTI")
     kind = nibabel.Nifti1Header if first else nibabel.Nifti2Header
     fields = cast(_Fields, kind(head, endianness="<" if order == "little" else ">", check=False))
+    code = int(fields["datatype"])
+    if code not in _DTYPES:
+        name = _REFUSED.get(code, f"of the unknown kind {code}")
+        raise source.refuse(f"pixels that are {name} are not read. Save it as 16-bit or floating point")
     fields.check_fix(_QUIET, _UNMENDABLE)
     return fields
 
@@ -155,9 +159,6 @@ def _layout(fields: _Fields, order: Order, source: Source) -> Layout:
     if not 2 <= axes <= 7 or min(counts) < 1:
         raise source.refuse(f"its {axes} axes form no picture or volume ({'×'.join(map(str, counts))})")
     code = int(fields["datatype"])
-    if code not in _DTYPES:
-        name = _REFUSED.get(code, f"of the unknown kind {code}")
-        raise source.refuse(f"{name} pixels are not read. Save it as 16-bit or floating point")
     shape = tuple(counts[:3][::-1])
     channel_axis: int | None = None
     channels = _channels(fields, counts, source)
