@@ -57,7 +57,7 @@ ANY = ALONE | COMBINED
 def movement(*each: dict[str, float]) -> Movement:
     """One movement an image; what is not given is left as it is."""
     full = [STILL | changes for changes in each]
-    return Movement(**{name: torch.tensor([float(one[name]) for one in full]) for name in STILL})
+    return Movement(**{name: torch.tensor([float(one[name]) for one in full]) for name in STILL}, depth=None)
 
 
 def numbered(height: int, width: int) -> tuple[Tensor, Tensor]:

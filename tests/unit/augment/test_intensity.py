@@ -194,3 +194,45 @@ def test_a_seed_gives_its_recolourings() -> None:
     images = noise(4, 3, 6, 6)
     assert torch.equal(recolour(images, first), recolour(images, again))
     assert not torch.equal(recolour(images, first), recolour(images, other))
+
+
+def test_volumes_are_recoloured_as_images_are() -> None:
+    volumes = noise(4, 2, 3, 6, 5)
+    drawn = replace(draw_recolouring(ALL, 4, 2, torch.Generator().manual_seed(1)), blur_sigma_px=0.0)
+    assert float((drawn.gamma - 1).abs().max()) > 0
+    # all but blur is of the pixels alone, so that a volume is the image of all its slices
+    expected = recolour(volumes.flatten(2, 3), drawn).view(volumes.shape)
+    assert torch.allclose(recolour(volumes, drawn), expected, atol=1e-6)
+    assert not torch.equal(expected, volumes)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "sigmas_px"),
+    [
+        (None, (1.2, 1.2, 1.2)),
+        ((1.5, 0.5, 0.5), (0.4, 1.2, 1.2)),
+        ((0.5, 1.0, 0.75), (1.2, 0.6, 0.8)),
+        ((20.0, 1.0, 1.0), (0.0, 1.2, 1.2)),  # slices far apart are not mixed
+    ],
+)
+def test_blur_reaches_as_far_along_each_axis(
+    spacing: tuple[float, ...] | None, sigmas_px: tuple[float, ...]
+) -> None:
+    volumes = noise(2, 2, 7, 12, 9)
+    blurring = replace(same(2, 2), blur_sigma_px=1.2, blurred=torch.tensor([False, True]))
+    found = recolour(volumes, blurring, spacing)
+    assert torch.equal(found[0], volumes[0])
+    radius = [max(1, round(3 * sigma)) if sigma else 0 for sigma in sigmas_px]
+    for channel in range(2):
+        expected = ndimage.gaussian_filter(
+            volumes[1, channel].double().numpy(), sigmas_px, mode="nearest", radius=radius
+        )
+        assert np.abs(found[1, channel].numpy() - expected).max() < 1e-5
+
+
+def test_noise_of_volumes_differs_in_every_voxel() -> None:
+    volumes = torch.zeros(2, 1, 8, 32, 32)
+    found = recolour(volumes, replace(same(2), noise=torch.tensor([0.0, 0.25]), noise_seed=3))
+    assert torch.equal(found[0], volumes[0])
+    assert float(found[1].std()) == pytest.approx(0.25, rel=0.03)
+    assert len(set(found[1].flatten().tolist())) > 8000
