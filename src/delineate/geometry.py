@@ -16,7 +16,7 @@ import numpy.typing as npt
 Vector = tuple[float, float, float]
 Array = npt.NDArray[np.generic]
 AXIS_NAMES = ("RL", "AP", "IS")  # of x, y, z: the name of falling and of rising coordinates
-SAME_PLACE = 0.01  # of a pixel: grids that differ by less are taken for the same
+SAME_PLACE = 0.05  # of a pixel: grids that differ by less are taken for the same
 SAME_SPACING = 1e-3  # relative
 SAME_DIRECTION = 1e-3  # of a unit vector
 
@@ -274,6 +274,13 @@ def fit(geometry: Geometry, size: tuple[int, ...], like: Geometry) -> Fit | None
     if not same_grid(turned, like.moved(start), turned_size):
         return None
     return Fit(turn, start)
+
+
+def left_right_axis(orientation: str | None) -> int:
+    """Which axis of `(D, H, W)` runs from left to right or back; the last where nobody says."""
+    if orientation is None:
+        return 2
+    return next((axis for axis, letter in enumerate(orientation) if letter in "LR"), 2)
 
 
 def _nearest_axes(directions: tuple[Vector, ...]) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from delineate.geometry import NOWHERE, Geometry
+from delineate.geometry import NOWHERE, Geometry, Turn, turn_to
 
 BACKGROUND = 0
 MAXIMUM_LABELS = 254  # masks are stored as uint8; 255 is kept for "not scored"
@@ -163,6 +163,38 @@ def as_colour(image: Image, colour: Colour) -> Image:
     return image
 
 
+def turn_of(geometry: Geometry, axes: int, orientation: str | None) -> Turn | None:
+    """How a volume is turned to run as `orientation` says; None where it stays as it is.
+
+    Args:
+        geometry: The volume's; one without directions is left as it is.
+        axes: Its number of spatial axes; pictures are left as they are.
+        orientation: Such as "SPL"; None for as stored.
+    """
+    if orientation is None or axes != 3 or geometry.directions is None:
+        return None
+    turn = turn_to(geometry, orientation)
+    return None if turn.is_identity else turn
+
+
+def oriented(image: Image, orientation: str | None) -> Image:
+    """The image turned so that its axes run as `orientation` says (see `turn_of`); no pixel is copied."""
+    turn = turn_of(image.geometry, len(image.size), orientation)
+    if turn is None:
+        return image
+    geometry = turn.geometry(image.geometry, image.size)
+    return replace(image, pixels=turn.apply(image.pixels), geometry=geometry)
+
+
+def oriented_mask(mask: Mask, orientation: str | None) -> Mask:
+    """Likewise for a mask."""
+    turn = turn_of(mask.geometry, mask.values.ndim, orientation)
+    if turn is None:
+        return mask
+    geometry = turn.geometry(mask.geometry, mask.values.shape)
+    return replace(mask, values=turn.apply(mask.values).astype(np.uint8, copy=False), geometry=geometry)
+
+
 __all__ = [
     "BACKGROUND",
     "IGNORED",
@@ -174,4 +206,7 @@ __all__ = [
     "LabelSet",
     "Mask",
     "as_colour",
+    "oriented",
+    "oriented_mask",
+    "turn_of",
 ]

@@ -1,6 +1,6 @@
 """The plan: every choice the trainer and the predictor use, readable and editable.
 
-Sizes are `(height, width)` in pixels, times in seconds.
+Sizes are `(height, width)` or `(depth, height, width)` in pixels, times in seconds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from delineate.networks.settings import UNetSettings, most_parameters
 MAXIMUM_PARAMETERS = 500_000_000
 MAXIMUM_SIDE = 8192
 Side = Annotated[int, Field(ge=16, le=MAXIMUM_SIDE)]
-Size = tuple[Side, Side]
+Length = Annotated[int, Field(ge=1, le=MAXIMUM_SIDE)]
+Size = tuple[Side, Side] | tuple[Length, Length, Length]
+Spacing = Annotated[float, Field(gt=0, le=1000)]
+MAXIMUM_VOXELS = 1 << 27
 Steps = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
@@ -36,22 +39,35 @@ class DataPlan(_Section):
     """What goes in and what comes out.
 
     Attributes:
+        axes: Of an image: 2 for pictures and single slices, 3 for volumes.
         colour: How an image's channels are read.
         channels: Channels the net sees.
+        fourth_axis: Whether a volume's fourth axis is refused, or taken for channels.
         pixels: "integer" images are read as shares of their type's range, 0 to 1, so that 8-bit and 16-bit
-            files of one picture are alike; "float" images are read as they are.
+            files of one picture are alike; "float" images, and those of the clinic's formats, as they are.
         labels: Names of the labels in the order of their values 1, 2, ….
+        left_right: Pairs of labels that change places in the mirror, such as a left and a right lung.
     """
+
+    axes: Literal[2, 3] = 2
 
     colour: Colour
     channels: Annotated[int, Field(ge=1, le=64)]
+    fourth_axis: Literal["refuse", "channels"] = "refuse"
     pixels: Literal["integer", "float"] = "integer"
     labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=254)]
+    left_right: tuple[tuple[str, str], ...] = ()
 
     @property
     def label_set(self) -> LabelSet:
         """The labels with their values."""
         return LabelSet.of(*self.labels)
+
+    @property
+    def swapped_values(self) -> tuple[tuple[int, int], ...]:
+        """The values of the pairs of labels that change places in the mirror."""
+        value = {name: at for at, name in enumerate(self.labels, start=1)}
+        return tuple((value[left], value[right]) for left, right in self.left_right)
 
 
 class PreprocessingPlan(_Section):
@@ -60,22 +76,36 @@ class PreprocessingPlan(_Section):
     Attributes:
         mode: "whole": every image is brought to `size` and seen at once; "patch": images are scaled by
             `scale`, and the net sees cut-outs of `size`, in prediction overlapping windows of it.
+        orientation: Volumes with a place in the patient are turned so that their axes (depth, height, width)
+            run this way: "SPL" is to the head, to the back, to the left; null leaves them as they are stored.
+            A net of two axes sees slices across the first.
         size: What the net sees.
+        spacing_mm: Of a net of three axes: volumes are resampled to it, depth, height, width; null leaves
+            their own pixels.
         fit: In mode "whole": "stretch" each image to `size`, or keep its aspect and "pad" what is left.
-        scale: In mode "patch": magnification of the images, 1 for their own pixels.
+        scale: In mode "patch" of a net of two axes: magnification of the images, 1 for their own pixels.
         normalization: "unit" leaves [0, 1]; "dataset" subtracts `mean` and divides by `standard_deviation`;
             "image" does so with each image's own.
+        clip: Lowest and highest value that is told apart, a channel; beyond it all is alike. Empty for none.
         mean: A channel, in shares of the integer range, or the units of float files.
         standard_deviation: Likewise.
     """
 
     mode: Literal["whole", "patch"]
+    orientation: Annotated[str, Field(pattern="^[RLAPSI]{3}$")] | None = None
     size: Size
+    spacing_mm: tuple[Spacing, Spacing, Spacing] | None = None
     fit: Literal["stretch", "pad"] = "stretch"
     scale: Annotated[float, Field(gt=0.01, le=8)] = 1.0
     normalization: Literal["unit", "dataset", "image"] = "dataset"
     mean: tuple[float, ...] = ()
     standard_deviation: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    clip: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def relative_spacing(self) -> tuple[float, ...]:
+        """How far pixels lie apart along each axis of `size`, in any unit."""
+        return self.spacing_mm or (1.0,) * len(self.size)
 
 
 class TrainingPlan(_Section):
@@ -163,9 +193,7 @@ class Plan(_Section):
         if network.output_channels != outputs:
             given, labels = network.output_channels, len(data.labels)
             yield f"network.output_channels must be {outputs} for {labels} label(s), not {given}"
-        if any(side % network.stride for side in preprocessing.size):
-            sides = list(preprocessing.size)
-            yield f"preprocessing.size {sides} must be a multiple of {network.stride}, the network's stride"
+        yield from self._misfits_of_space()
         if preprocessing.normalization == "dataset":
             for name in ("mean", "standard_deviation"):
                 given = len(getattr(preprocessing, name))
@@ -173,11 +201,40 @@ class Plan(_Section):
                     yield f"preprocessing.{name} needs one number a channel: {data.channels}, not {given}"
         if most_parameters(network) > MAXIMUM_PARAMETERS:
             yield f"network.widths make a net of more than {MAXIMUM_PARAMETERS:,} parameters"
-        coarsest = math.prod(side // network.stride for side in preprocessing.size)
+        coarsest = math.prod(
+            side // stride for side, stride in zip(preprocessing.size, network.total_strides, strict=False)
+        )
         if network.normalization == "batch" and self.training.batch_size * coarsest == 1:
             yield "training.batch_size must be 2 or more: the net's coarsest level is a single pixel"
         if not self.loss.cross_entropy and not self.loss.dice:
             yield "loss.cross_entropy and loss.dice are both 0, so that there is nothing to learn"
+
+    def _misfits_of_space(self) -> Iterator[str]:
+        """What cannot be together of axes, sizes and sides."""
+        data, preprocessing, network = self.data, self.preprocessing, self.network
+        sides = list(preprocessing.size)
+        if len(sides) != network.axes:
+            yield f"preprocessing.size {sides} must have network.axes = {network.axes} numbers"
+        elif any(side % stride for side, stride in zip(sides, network.total_strides, strict=True)):
+            strides = network.stride if network.axes == 2 else list(network.total_strides)
+            yield f"preprocessing.size {sides} must be a multiple of {strides}, the network's stride"
+        if math.prod(sides) > MAXIMUM_VOXELS:
+            yield f"preprocessing.size {sides} is too large: at most {MAXIMUM_VOXELS:,} pixels"
+        if network.axes == 3:
+            if data.axes == 2:
+                yield "network.axes is 3, but data.axes is 2: a net of volumes cannot see pictures"
+            if preprocessing.mode == "whole":
+                yield 'preprocessing.mode must be "patch" for a net of three axes'
+        elif preprocessing.spacing_mm is not None:
+            yield "preprocessing.spacing_mm is for a net of three axes"
+        if preprocessing.clip and len(preprocessing.clip) != data.channels:
+            pairs = len(preprocessing.clip)
+            yield f"preprocessing.clip needs one pair a channel: {data.channels}, not {pairs}"
+        if any(low >= high for low, high in preprocessing.clip):
+            yield "preprocessing.clip runs from the lower to the higher value"
+        paired = [name for pair in data.left_right for name in pair]
+        if len(set(paired)) != len(paired) or set(paired) - set(data.labels):
+            yield "data.left_right must name each label at most once, and only such as there are"
 
     def with_steps(self, steps: int, evaluations: int | None = None) -> Plan:
         """This plan with its number of steps settled, and that of the looks on the way if it is given.

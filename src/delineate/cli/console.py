@@ -108,8 +108,9 @@ class ConsoleReporter(Reporter):
         """The plan stands."""
         plan = planned.plan
         self._clear()
-        seen = f"{plan.preprocessing.size[1]} × {plan.preprocessing.size[0]}"
-        seen = f"whole images at {seen}" if plan.preprocessing.mode == "whole" else f"patches of {seen}"
+        seen = " × ".join(str(side) for side in reversed(plan.preprocessing.size))
+        what = "slices" if plan.data.axes > plan.network.axes else "images"
+        seen = f"whole {what} at {seen}" if plan.preprocessing.mode == "whole" else f"patches of {seen}"
         if plan.training.steps is None and plan.training.budget_s is not None:
             length = in_words(plan.training.budget_s)
         else:
@@ -173,9 +174,11 @@ def show_check(console: Console, report: CheckReport, data: Path, *, errors_too:
     sizes = report.sizes
     facts = [counted(len(report.cases), "case")]
     if sizes is not None:
-        (low_h, low_w), (high_h, high_w) = sizes.smallest, sizes.largest
-        same = sizes.smallest == sizes.largest
-        facts.append(f"{low_w} × {low_h} px" if same else f"{low_w} × {low_h} to {high_w} × {high_h} px")
+        low, high = (" × ".join(map(str, reversed(size))) for size in (sizes.smallest, sizes.largest))
+        unit = "px" if report.axes == 2 else "voxels"
+        facts.append(f"{low} {unit}" if low == high else f"{low} to {high} {unit}")
+        if sizes.spacing_mm is not None:
+            facts.append(f"{' × '.join(f'{each:.3g}' for each in reversed(sizes.spacing_mm))} mm apart")
         facts.append({"grey": "grey", "rgb": "colour"}.get(report.colour, f"{report.channels} channels"))
     groups = len(set(report.case_groups().values()))
     if groups != len(report.cases):

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from delineate.cli.train import GroupOption, LabelsOption
+from delineate.cli.train import (
+    AnonymousOption,
+    FourthAxisOption,
+    GroupOption,
+    LabelsOption,
+    MegapixelsOption,
+    ResampleOption,
+    reading,
+)
 from delineate.files import free_folder
 
 
@@ -21,6 +29,10 @@ def evaluate(
     ] = None,
     labels: LabelsOption = None,
     group_regex: GroupOption = None,
+    fourth_axis: FourthAxisOption = None,
+    resample_masks: ResampleOption = False,
+    max_megapixels: MegapixelsOption = None,
+    anonymous: AnonymousOption = False,
 ) -> None:
     """Score MODEL on DATA: per case and label, with intervals, as tables and a report.
 
@@ -41,6 +53,10 @@ def evaluate(
             ),
             labels=labels,
             group_regex=group_regex,
+            reading=reading(max_megapixels, fourth_axis, resample_masks=resample_masks)
+            if max_megapixels or fourth_axis or resample_masks
+            else None,
+            anonymous=anonymous,
             reporter=reporter,
         )
     console = results()

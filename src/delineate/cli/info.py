@@ -40,7 +40,10 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
 
     plan, data, training, scores = card.plan, card.fingerprint, card.training, card.scores
     pre = plan.preprocessing
-    size = f"{pre.size[1]} × {pre.size[0]} px"
+    size = f"{' × '.join(map(str, reversed(pre.size)))} {'px' if len(pre.size) == 2 else 'voxels'}"
+    if pre.spacing_mm is not None:
+        size += f" of {' × '.join(f'{each:.3g}' for each in reversed(pre.spacing_mm))} mm"
+    median = f"{' × '.join(map(str, reversed(data.median)))} {'px' if data.axes == 2 else 'voxels'}"
     facts = {
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
         "labels": ", ".join(f"{label.value} {label.name}" for label in plan.data.label_set),
@@ -49,7 +52,7 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         if pre.mode == "whole"
         else f"overlapping windows of {size}",
         "network": f"U-Net, {' – '.join(map(str, plan.network.widths))} channels",
-        "trained on": f"{counted(training.cases, 'case')}, median {data.median[1]} × {data.median[0]} px",
+        "trained on": f"{counted(training.cases, 'case')}, median {median}",
         "trained for": f"{training.steps} steps in {in_words(training.seconds)}, {training.precision}, "
         f"seed {training.seed}, preset {plan.preset}",
         "made with": ", ".join(f"{name} {version}" for name, version in card.software.items()),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from delineate.cli.train import AnonymousOption, FourthAxisOption, MegapixelsOption, reading
+from delineate.errors import UsageError
 
 
 def predict(
@@ -18,8 +22,21 @@ def predict(
         bool, typer.Option("--overlay", help="Draw the outlines over each image too.")
     ] = False,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Write each label's probability too, as a float TIFF.")
+        bool, typer.Option("--probabilities", help="Write each label's probability too.")
     ] = False,
+    mask_format: Annotated[
+        Literal["auto", "nifti", "png"],
+        typer.Option("--format", help="Of the masks; 'auto' is the image's own kind."),
+    ] = "auto",
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Memory that a volume may take in all: 4GB.", show_default="what is free", metavar="SIZE"
+        ),
+    ] = None,
+    fourth_axis: FourthAxisOption = None,
+    max_megapixels: MegapixelsOption = None,
+    anonymous: AnonymousOption = False,
 ) -> None:
     """Write a mask for every image, each on its image's own grid.
 
@@ -32,7 +49,16 @@ def predict(
 
     with ConsoleReporter() as reporter:
         made = prediction.predict(
-            model, inputs, out, overlay=overlay, probabilities=probabilities, reporter=reporter
+            model,
+            inputs,
+            out,
+            overlay=overlay,
+            probabilities=probabilities,
+            mask_format=mask_format,
+            reading=reading(max_megapixels, fourth_axis) if max_megapixels or fourth_axis else None,
+            memory_bytes=parse_memory(memory) if memory is not None else None,
+            anonymous=anonymous,
+            reporter=reporter,
         )
     for message in made.messages:
         errors().print(f"Failed: {message}", markup=False, soft_wrap=True, style="red")
@@ -49,3 +75,18 @@ def predict(
     )
     if failed:
         raise typer.Exit(1)
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of "4GB", "800 MB" or a number of bytes.
+
+    Raises:
+        UsageError: It is no amount of memory.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    size = 0
+    if match:
+        size = int(float(match[1]) * (1024 if match[3] else 1000) ** "\0kmgt".index(match[2] or "\0"))
+    if size < 1:
+        raise UsageError(f"--memory {text!r} is no amount of memory. Write for example 4GB or 800MB.")
+    return size

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from delineate.errors import UsageError
 
+if TYPE_CHECKING:
+    from delineate.formats import Reading
+
 Preset = Literal["auto", "classic"]
 Precision = Literal["auto", "bf16", "fp32"]
 Log = Literal["tensorboard"]
+FourthAxis = Literal["refuse", "channels"]
 LabelsOption = Annotated[
     str | None,
     typer.Option(help="What the mask values mean, for example '1=liver,2=tumour'.", metavar="VALUE=NAME,…"),
@@ -24,6 +28,44 @@ GroupOption = Annotated[
         metavar="REGEX",
     ),
 ]
+MegapixelsOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Millions of pixels that an image may have at most.",
+        show_default="100 of a picture, 600 of a volume",
+        metavar="MILLIONS",
+    ),
+]
+FourthAxisOption = Annotated[
+    FourthAxis | None,
+    typer.Option(
+        help="What a volume's fourth axis is: 'channels'; else it is refused.", show_default="refuse"
+    ),
+]
+ResampleOption = Annotated[
+    bool,
+    typer.Option(
+        "--resample-masks",
+        help="Bring masks on another grid onto their image's, each pixel from the nearest.",
+    ),
+]
+AnonymousOption = Annotated[
+    bool,
+    typer.Option(
+        "--anonymous", help="Write codes in place of all names; private/names.csv says which is which."
+    ),
+]
+
+
+def reading(
+    max_megapixels: float | None, fourth_axis: FourthAxis | None, *, resample_masks: bool = False
+) -> Reading:
+    """How files are to be read, by the options."""
+    from delineate.formats import Reading  # noqa: PLC0415  quick --help
+
+    if max_megapixels is not None and not max_megapixels > 0:
+        raise UsageError(f"--max-megapixels {max_megapixels:g} lets nothing through: give a number above 0.")
+    return Reading(max_megapixels, fourth_axis or "refuse", resample_masks)
 
 
 def train(
@@ -71,6 +113,22 @@ def train(
     precision: Annotated[
         Precision | None, typer.Option(help="Of the computations.", show_default="what is fast here")
     ] = None,
+    dims: Annotated[
+        int | None,
+        typer.Option(
+            help="2 sees volumes slice by slice, 3 as volumes.", show_default="what suits them", min=2, max=3
+        ),
+    ] = None,
+    left_right: Annotated[
+        str | None,
+        typer.Option(
+            help="Labels that change places in the mirror: 'left lung=right lung'.", metavar="NAME=NAME,…"
+        ),
+    ] = None,
+    fourth_axis: FourthAxisOption = None,
+    resample_masks: ResampleOption = False,
+    max_megapixels: MegapixelsOption = None,
+    anonymous: AnonymousOption = False,
     log: Annotated[Log | None, typer.Option(help="Keep this log as well.")] = None,
 ) -> None:
     """Train a model on DATA and score it on a held-out part.
@@ -84,12 +142,21 @@ def train(
       delineate train --resume runs/data
     """
     options = (out, budget, epochs, preset, test, seed, plan, splits, split_seed, labels, group_regex)
+    options_of_volumes = (
+        dims,
+        left_right,
+        fourth_axis,
+        max_megapixels,
+        resample_masks or None,
+        anonymous or None,
+    )
     if resume is None and data is None:
         raise UsageError(
             "Give the data to train on (delineate train DATA) or a run to go on with (--resume RUN)."
         )
     if resume is not None and (
-        data is not None or any(option is not None for option in (*options, precision, log))
+        data is not None
+        or any(option is not None for option in (*options, *options_of_volumes, precision, log))
     ):
         raise UsageError("--resume goes on with a run as it was begun; give the run's folder alone.")
     from delineate.cli.console import ConsoleReporter, results, show_summary  # noqa: PLC0415  quick --help
@@ -114,6 +181,10 @@ def train(
                 labels=labels,
                 group_regex=group_regex,
                 precision=precision,
+                dims=cast(Literal[2, 3] | None, dims),
+                left_right=left_right,
+                reading=reading(max_megapixels, fourth_axis, resample_masks=resample_masks),
+                anonymous=anonymous,
                 log=log,
                 reporter=reporter,
             )

@@ -24,10 +24,11 @@ class CaseFiles:
 
     Attributes:
         name: Unique in its data set and safe as a file name.
-        image: One file, or one a channel.
+        image: One file, one a channel, or one a slice; a folder stands for the DICOM series in it.
         mask: Its mask's file.
         group: What must not be split (a patient), where the data say so.
         split: The part it belongs to, where the data say so.
+        stack: Whether the image's files are slices of one DICOM series.
     """
 
     name: str
@@ -35,6 +36,7 @@ class CaseFiles:
     mask: Path | None
     group: str | None = None
     split: Split | None = None
+    stack: bool = False
 
 
 @dataclass(frozen=True)

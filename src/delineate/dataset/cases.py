@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,10 @@ import numpy as np
 from delineate import formats
 from delineate.dataset.case_files import CaseFiles
 from delineate.dataset.mask_encoding import MaskEncoding
+from delineate.dataset.placing import on_grid, size_in_words
 from delineate.errors import DataError, ImageError
-from delineate.formats import StoredMask
+from delineate.formats import USUAL, Reading, StoredMask
+from delineate.geometry import same_grid
 from delineate.image import Image, Mask
 
 
@@ -22,8 +24,8 @@ class Case:
 
     Attributes:
         name: Unique in its data set and safe as a file name.
-        image: `(C, H, W)`.
-        mask: `(H, W)` on the image's grid; None where there is none or it was not asked for.
+        image: `(C, H, W)` or `(C, D, H, W)`.
+        mask: On the image's grid; None where there is none or it was not asked for.
         group: What must not be split, where the data say so.
     """
 
@@ -33,19 +35,23 @@ class Case:
     group: str | None = None
 
 
-def load_image(files: tuple[Path, ...]) -> Image:
-    """Read an image from one file, or from one file a channel.
+def load_image(files: tuple[Path, ...], reading: Reading = USUAL, *, stack: bool = False) -> Image:
+    """Read an image from one file, from one file a channel, or from one file a slice.
 
     Args:
-        files: In the order of the channels.
+        files: In the order of the channels; a folder stands for the DICOM series in it.
+        reading: How the files are to be read.
+        stack: Whether the files are slices of one DICOM series.
 
     Returns:
-        `(C, H, W)`, the files' channels one after another.
+        `(C, H, W)` or `(C, D, H, W)`, the files' channels one after another.
 
     Raises:
         ImageError: A file cannot be read, or does not go with the first in size or kind of pixel.
     """
-    first, *others = (formats.read(path) for path in files)
+    if stack:
+        return formats.read_series(files, reading)
+    first, *others = (formats.read(path, reading) for path in files)
     for path, image in zip(files[1:], others, strict=True):
         if image.size != first.size:
             raise ImageError(
@@ -59,24 +65,32 @@ def load_image(files: tuple[Path, ...]) -> Image:
                 f"this channel is stored as {image.pixels.dtype}, but {files[0].name} of the same case as "
                 f"{first.pixels.dtype}. Store all channels of a case alike",
             )
+        if not same_grid(image.geometry, first.geometry, first.size):
+            raise ImageError(
+                path,
+                f"this channel lies on another grid than {files[0].name} of the same case. "
+                "Resample all channels of a case onto one grid",
+            )
     if not others:
         return first
     images = (first, *others)
     notes = tuple(dict.fromkeys(note for image in images for note in image.notes))
-    return Image(np.concatenate([image.pixels for image in images]), first.geometry, notes)
+    return replace(first, pixels=np.concatenate([image.pixels for image in images]), notes=notes)
 
 
 def load_case(
     files: CaseFiles,
     encoding: MaskEncoding | None,
+    reading: Reading = USUAL,
     *,
-    read_mask: Callable[[Path], StoredMask] = formats.read_mask,
+    read_mask: Callable[[Path, Reading], StoredMask] = formats.read_mask,
 ) -> Case:
     """Read one case.
 
     Args:
         files: Where it lies.
         encoding: What its mask's values mean; None leaves the mask aside.
+        reading: How the files are to be read.
         read_mask: Reads the mask's file.
 
     Returns:
@@ -85,21 +99,18 @@ def load_case(
     Raises:
         ImageError: A file cannot be read.
         MaskError: The mask has values that the encoding does not know.
-        DataError: Image and mask differ in size.
+        DataError: The mask does not lie on the image's grid.
     """
-    image = load_image(files.image)
+    image = load_image(files.image, reading, stack=files.stack)
     if encoding is None or files.mask is None:
         return Case(files.name, image, None, files.group)
-    values = encoding.decode(read_mask(files.mask), files.mask)
-    if values.shape != image.size:
-        raise DataError(
-            f"Case {files.name}: the image {files.image[0]} is {size_in_words(image.size)}, but its mask "
-            f"{files.mask} is {size_in_words(values.shape)}. Export it again at the image's size."
+    try:
+        stored = on_grid(
+            read_mask(files.mask, reading), image.size, image.geometry, resample=reading.resample_masks
         )
+    except ImageError:
+        raise
+    except DataError as error:
+        raise DataError(f"Case {files.name}: the mask {files.mask} does not fit: {error}.") from error
+    values = encoding.decode(stored, files.mask)
     return Case(files.name, image, Mask(values, encoding.labels, image.geometry), files.group)
-
-
-def size_in_words(size: tuple[int, ...]) -> str:
-    """`(H, W)` as people say it, width first: "640 × 480 px"."""
-    height, width = size
-    return f"{width} × {height} px"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -26,7 +29,9 @@ from delineate.dataset.inspection import (
 )
 from delineate.dataset.mask_check import MaskWishes, check_masks
 from delineate.dataset.masks import MaskEncoding
-from delineate.dataset.stated_groups import group_pattern, stated_groups
+from delineate.dataset.pseudonyms import Pseudonyms
+from delineate.dataset.stated_groups import by_subject, group_pattern, stated_groups
+from delineate.formats import USUAL, Reading
 from delineate.image import Colour, LabelSet
 
 __all__ = ["ChannelIntensity", "CheckReport", "Sizes", "check"]
@@ -40,6 +45,8 @@ def check(
     group_regex: str | None = None,
     expected: LabelSet | None = None,
     encoding: MaskEncoding | None = None,
+    reading: Reading = USUAL,
+    pseudonyms: Pseudonyms | None = None,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Check a data set.
@@ -54,6 +61,8 @@ def check(
             `expected`. As many labels of other names are left as they are.
         encoding: That of the training data, to read these masks by, unless `labels` says otherwise. Values
             that it does not know are errors.
+        reading: How the files are to be read.
+        pseudonyms: Codes for names that tell too much; None for new ones.
         progress: Told the stage, how much of it is done, and of how much.
 
     Returns:
@@ -66,7 +75,7 @@ def check(
     pattern = group_pattern(group_regex)
     discovery = discover(Path(data))
     problems = list(discovery.problems)
-    shelf = MaskShelf()
+    shelf = MaskShelf(reading)
     inspected = list(
         in_threads(
             lambda case: inspect_case(case, shelf),
@@ -74,6 +83,8 @@ def check(
             lambda done, total: tell("reading images and masks", done, total),
         )
     )
+    pseudonyms = pseudonyms or Pseudonyms()
+    inspected, discovery = _pseudonymous(inspected, discovery, pseudonyms)
     problems += image_findings.unreadable(inspected, discovery.root)
     problems += image_findings.size_mismatches(inspected, discovery.root)
     cases = tuple(item.case for item in inspected if _usable(item))
@@ -82,6 +93,10 @@ def check(
     masks = check_masks(inspected, cases, discovery, wishes, shelf=shelf, tell=tell)
     problems += masks.problems
     colour, channels, found = _of_images(facts, discovery)
+    problems += found
+    axes, orientation, found = _of_space(facts, discovery)
+    problems += found
+    cases, found = by_subject(cases, facts)
     problems += found
     groups, found = stated_groups(cases, pattern)
     problems += found
@@ -99,10 +114,13 @@ def check(
         problems += set_findings.too_few(cases, merged, stated)
     rank = {"error": 0, "warning": 1, "note": 2}
     return CheckReport(
-        discovery=discovery,
+        discovery=replace(discovery, layout=pseudonyms.redacted(discovery.layout)),
         cases=cases,
         encoding=masks.encoding,
-        problems=tuple(sorted(problems, key=lambda problem: rank[problem.level])),
+        problems=tuple(
+            replace(problem, message=pseudonyms.redacted(problem.message))
+            for problem in sorted(problems, key=lambda problem: rank[problem.level])
+        ),
         sizes=_sizes(facts),
         channels=channels,
         colour=colour,
@@ -112,7 +130,26 @@ def check(
         near_duplicate_groups=near,
         keep_near_together=together,
         groups=groups,
+        axes=axes,
+        orientation=orientation,
+        subjects={name: image.subject for name, image in facts.items() if image.subject is not None},
+        reading=reading,
+        pseudonyms=pseudonyms,
     )
+
+
+def _pseudonymous(
+    inspected: Sequence[Inspected], discovery: Discovery, pseudonyms: Pseudonyms
+) -> tuple[list[Inspected], Discovery]:
+    """The cases called by codes where their names tell too much."""
+    pseudonyms.name(discovery.root.absolute().name, (discovery.root.absolute(),), ())
+    renamed = []
+    for item in inspected:
+        words = (item.image.identifying if item.image else frozenset()) | item.mask_identifying
+        paths = (*item.case.image, *([item.case.mask] if item.case.mask else ()))
+        name = pseudonyms.name(item.case.name, paths, words, discovery.root)
+        renamed.append(replace(item, case=replace(item.case, name=name)))
+    return renamed, replace(discovery, cases=tuple(item.case for item in renamed))
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:
@@ -120,7 +157,20 @@ def _silent(_stage: str, _done: int, _total: int) -> None:
 
 
 def _usable(item: Inspected) -> bool:
-    return not item.errors and item.image is not None and item.image.size == item.mask_size
+    return not item.errors and item.image is not None and item.mask_size is not None and not item.misfit
+
+
+def _of_space(
+    facts: Mapping[str, ImageFacts], discovery: Discovery
+) -> tuple[Literal[2, 3], str | None, list[Problem]]:
+    """Pictures or volumes, how volumes are to be turned, and what is to be said of it."""
+    if not facts:
+        return 2, None, []
+    axes, problems = image_findings.axes_of(facts, discovery.cases, discovery.root)
+    if axes == 2:
+        return 2, None, problems
+    orientation, found = image_findings.orientation_of(facts)
+    return 3, orientation, problems + found
 
 
 def _of_images(facts: Mapping[str, ImageFacts], discovery: Discovery) -> tuple[Colour, int, list[Problem]]:
@@ -141,16 +191,15 @@ def _of_images(facts: Mapping[str, ImageFacts], discovery: Discovery) -> tuple[C
 def _sizes(facts: Mapping[str, ImageFacts]) -> Sizes | None:
     if not facts:
         return None
-    sizes = np.array([image.size for image in facts.values()])
-    (least_h, least_w), (median_h, median_w), (most_h, most_w) = (
-        np.rint(reduce(sizes, axis=0)).astype(int).tolist() for reduce in (np.min, np.median, np.max)
+    axes = Counter(len(image.size) for image in facts.values()).most_common(1)[0][0]
+    kept = [image for image in facts.values() if len(image.size) == axes]
+    sizes = np.array([image.size for image in kept])
+    smallest, median, largest = (
+        tuple(np.rint(reduce(sizes, axis=0)).astype(int).tolist()) for reduce in (np.min, np.median, np.max)
     )
-    return Sizes(
-        (least_h, least_w),
-        (median_h, median_w),
-        (most_h, most_w),
-        len({image.size for image in facts.values()}),
-    )
+    known = [image.geometry.spacing_mm for image in kept if image.geometry.spacing_mm is not None]
+    spacing = tuple(np.median(np.array(known), axis=0).tolist()) if len(known) == len(kept) else None
+    return Sizes(smallest, median, largest, len({image.size for image in kept}), spacing)
 
 
 def _intensities(

@@ -5,29 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from delineate.dataset.case_files import CaseFiles, Discovery, Problem, shown
 from delineate.dataset.grouping import Groups, merge_groups
 from delineate.dataset.masks import MaskEncoding, ValueRow
 from delineate.dataset.naming import printable
+from delineate.dataset.pseudonyms import Pseudonyms
+from delineate.formats import USUAL, Reading
 from delineate.image import Colour
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of the images, each `(H, W)`.
+    """The sizes of the images, each `(H, W)` or `(D, H, W)`.
 
     Attributes:
-        smallest: Least height and least width.
-        median: Median height and median width.
-        largest: Greatest height and greatest width.
+        smallest: Least of each side.
+        median: Median of each side.
+        largest: Greatest of each side.
         distinct: Number of different sizes.
+        spacing_mm: Median along each axis as stored; None where not all files say it.
     """
 
-    smallest: tuple[int, int]
-    median: tuple[int, int]
-    largest: tuple[int, int]
+    smallest: tuple[int, ...]
+    median: tuple[int, ...]
+    largest: tuple[int, ...]
     distinct: int
+    spacing_mm: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,11 @@ class CheckReport:
         keep_near_together: Whether near duplicates are kept in one part of the split; not where more than
             half of the set would then be one group.
         groups: For each usable case the group that the data or `--group-regex` state; None where they do not.
+        axes: 2 for pictures, 3 for volumes.
+        orientation: That volumes are to be turned to for the net.
+        subjects: For each case whose file says of whom it is a digest of that, valid in this process alone.
+        reading: How the files were read.
+        pseudonyms: Which codes stand for names that tell too much.
     """
 
     discovery: Discovery
@@ -75,6 +85,11 @@ class CheckReport:
     near_duplicate_groups: Groups
     keep_near_together: bool = True
     groups: Mapping[str, str | None] = field(default_factory=dict)
+    axes: Literal[2, 3] = 2
+    orientation: str | None = None
+    subjects: Mapping[str, str] = field(default_factory=dict)
+    reading: Reading = USUAL
+    pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
 
     @property
     def ok(self) -> bool:
@@ -85,6 +100,10 @@ class CheckReport:
     def label_rows(self) -> tuple[ValueRow, ...]:
         """What each mask value means and how much of it there is."""
         return self.encoding.rows if self.encoding else ()
+
+    def shown(self, path: Path) -> str:
+        """A file as it may be named in what is shown and written."""
+        return self.pseudonyms.redacted(shown(path, self.discovery.root))
 
     def case_groups(self) -> Mapping[str, str]:
         """For each usable case what it must not be split from: stated groups and duplicates, put together."""
@@ -103,6 +122,8 @@ class CheckReport:
             "cases": len(self.cases),
             "colour": self.colour,
             "channels": self.channels,
+            "axes": self.axes,
+            "orientation": self.orientation,
             "sizes_height_width": vars(self.sizes) if self.sizes else None,
             "intensities": [vars(channel) for channel in self.intensities],
             "labels": [vars(row) for row in self.label_rows],
@@ -113,7 +134,7 @@ class CheckReport:
                     "level": problem.level,
                     "code": problem.code,
                     "message": _without_outside(without_root(problem.message, root), problem.paths, root),
-                    "files": [shown(path, root) for path in problem.paths],
+                    "files": [self.shown(path) for path in problem.paths],
                 }
                 for problem in self.problems
             ],

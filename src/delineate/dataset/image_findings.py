@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from delineate.dataset.case_files import CaseFiles, Problem, shown
-from delineate.dataset.cases import size_in_words
 from delineate.dataset.inspection import ImageFacts, Inspected
 from delineate.dataset.naming import counted, listed
 from delineate.errors import ImageError
+from delineate.geometry import turn_to
 from delineate.image import Colour
 
 _VARYING = re.compile(r"\S+\.\w{3,4}(?= of the same case)|\d+(\.\d+)?(e[+-]?\d+)?")
@@ -22,6 +22,8 @@ OUTLIER_DEVIATIONS = 6.0
 LEAST_FOR_OUTLIERS = 12
 OUTLIER_FLOOR = 0.02  # of the intensity range: smaller differences are never called far
 KIND_SHARE = 0.1
+USUAL_ORIENTATION = "SPL"
+COARSE = 1.5  # spacing along an axis over that along the others, for slices to be cut across it
 
 
 def unreadable(inspected: Sequence[Inspected], root: Path) -> list[Problem]:
@@ -42,27 +44,79 @@ def unreadable(inspected: Sequence[Inspected], root: Path) -> list[Problem]:
 
 
 def size_mismatches(inspected: Sequence[Inspected], root: Path) -> list[Problem]:
-    """Pairs whose mask does not have the image's size."""
-    wrong = [
-        item for item in inspected if item.image and item.mask_size and item.image.size != item.mask_size
-    ]
+    """Pairs whose mask does not lie on the image's grid."""
+    wrong = [item for item in inspected if item.misfit is not None and item.case.mask is not None]
     if not wrong:
         return []
-    lines = []
-    for item in wrong:
-        if item.image and item.mask_size and item.case.mask:
-            lines.append(
-                f"{shown(item.case.image[0], root)} is {size_in_words(item.image.size)}, "
-                f"{shown(item.case.mask, root)} is {size_in_words(item.mask_size)}"
-            )
+    lines = [
+        f"{shown(item.case.mask, root)} of {_image_name(item.case, root)}: {item.misfit}"
+        for item in wrong
+        if item.case.mask is not None
+    ]
     files = tuple(path for item in wrong for path in (*item.case.image, item.case.mask) if path)
     message = (
-        f"{counted(len(wrong), 'mask')} of another size than the image: {'; '.join(lines[:12])}"
+        f"{counted(len(wrong), 'mask')} not on the grid of the image: {'; '.join(lines[:12])}"
         f"{f'; and {len(lines) - 12} more' if len(lines) > 12 else ''}. Masks are never resized by guess: "
-        "export them "
-        "again at the image's size, or take these cases out."
+        "export them again on the image's grid, or take these cases out."
     )
     return [Problem("error", "size-mismatch", message, files)]
+
+
+def _image_name(case: CaseFiles, root: Path) -> str:
+    """The image's file, or of a series its folder."""
+    return shown(case.image[0].parent if case.stack else case.image[0], root)
+
+
+def axes_of(facts: Facts, cases: Sequence[CaseFiles], root: Path) -> tuple[int, list[Problem]]:
+    """Whether the images are pictures (2) or volumes (3), and what to say where they are both."""
+    count = Counter(len(image.size) for image in facts.values())
+    most = count.most_common(1)[0][0]
+    if len(count) == 1:
+        return most, []
+    paths = {case.name: case.image[0] for case in cases}
+    other = [name for name, image in facts.items() if len(image.size) != most]
+    kinds = {2: "pictures", 3: "volumes"}
+    message = (
+        f"Most of the images are {kinds[most]}, but {len(other)} are {kinds[5 - most]}: "
+        f"{listed(shown(paths[name], root) for name in other)}. Train on the one or on the other."
+    )
+    return most, [Problem("error", "mixed-axes", message, tuple(paths[name] for name in other))]
+
+
+def orientation_of(facts: Facts) -> tuple[str | None, list[Problem]]:
+    """The orientation that all volumes are to be turned to.
+
+    It is "SPL" (slices from the feet to the head, as they are looked at), or, where pixels lie far apart
+    along another axis, the one that begins with that axis; None where volumes do not say how they lie.
+    """
+    volumes = {name: image for name, image in facts.items() if len(image.size) == 3}
+    silent = [name for name, image in volumes.items() if image.geometry.directions is None]
+    if silent or not volumes:
+        if not silent or len(silent) == len(volumes):
+            return None, []
+        message = (
+            f"{counted(len(silent), 'volume')} of {len(volumes)} do not say how they lie in the patient: "
+            f"{listed(silent)}. All volumes are taken as they are stored."
+        )
+        return None, [Problem("warning", "no-orientation", message)]
+    spacings = [
+        turn_to(image.geometry, USUAL_ORIENTATION).geometry(image.geometry, image.size).spacing_mm or (1.0,)
+        for image in volumes.values()
+    ]
+    median = np.median(np.array(spacings), axis=0)
+    coarsest = int(np.argmax(median))
+    orientation = USUAL_ORIENTATION
+    if median[coarsest] > COARSE * np.delete(median, coarsest).max():
+        orientation = orientation[coarsest] + orientation.replace(orientation[coarsest], "")
+    stored = Counter(image.geometry.orientation for image in volumes.values())
+    turned = [f"{number} {kind}" for kind, number in stored.most_common() if kind != orientation]
+    if not turned:
+        return orientation, []
+    message = (
+        f"Volumes are turned to {orientation} for the net (stored as {', '.join(turned)}); masks come back "
+        "as their images lie."
+    )
+    return orientation, [Problem("note", "turned", message)]
 
 
 def colour_of(facts: Facts, cases: Sequence[CaseFiles], root: Path) -> tuple[Colour, int, list[Problem]]:
@@ -116,7 +170,16 @@ def colour_of(facts: Facts, cases: Sequence[CaseFiles], root: Path) -> tuple[Col
 
 
 def pixel_types(facts: Facts) -> list[Problem]:
-    """Whether 8-bit, 16-bit and float images are mixed."""
+    """Whether 8-bit, 16-bit and float pictures are mixed, or pictures with formats of the clinic."""
+    own = [name for name, image in facts.items() if not image.shares]
+    if len(own) == len(facts):
+        return []
+    if own:
+        message = (
+            f"{len(own)} of {len(facts)} images come from formats of the clinic, whose numbers are taken as "
+            "they are, the others are pictures, whose integers are shares of their range. Export all alike."
+        )
+        return [Problem("warning", "mixed-pixel-types", message)]
     count = Counter(image.pixel_type for image in facts.values())
     if len(count) < 2:
         return []
@@ -145,12 +208,12 @@ def constant_images(facts: Facts) -> list[Problem]:
 def intensity_outliers(facts: Facts) -> list[Problem]:
     """Images far brighter, darker, flatter or starker than the set's median, in median deviations."""
     names = [name for name, image in facts.items() if not image.constant]
-    if len(names) < LEAST_FOR_OUTLIERS:
+    if len(names) < LEAST_FOR_OUTLIERS or any(not image.shares for image in facts.values()):
         return []
     values = np.array([facts[name].brightness for name in names])
     centre = np.median(values, axis=0)
     spread = 1.4826 * np.median(np.abs(values - centre), axis=0)
-    floats = any(facts[name].pixel_type == "float32" for name in names)
+    floats = any(facts[name].pixel_type == "float32" or not facts[name].shares for name in names)
     span = np.ptp(values, axis=0) if floats else 1.0
     far = (np.abs(values - centre) > OUTLIER_DEVIATIONS * np.maximum(spread, OUTLIER_FLOOR * span)).any(
         axis=1

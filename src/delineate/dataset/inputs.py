@@ -16,19 +16,34 @@ from delineate.dataset.roles import bare, role_of_name
 from delineate.errors import ImageError
 
 
+class GivenImage(NamedTuple):
+    """An image to be predicted.
+
+    Attributes:
+        name: Unique and safe as a file name.
+        files: Its file, its channels' files, or those of its slices; a folder stands for the DICOM series
+            in it.
+        stack: Whether the files are slices of one DICOM series.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    stack: bool = False
+
+
 class PredictionInputs(NamedTuple):
     """What is to be predicted.
 
     Attributes:
-        images: A unique, safe name for each image, and its file or its channels' files.
+        images: Each with a unique, safe name for what will be written.
         problems: What was given and cannot be predicted; nothing is passed over in silence.
     """
 
-    images: tuple[tuple[str, tuple[Path, ...]], ...]
+    images: tuple[GivenImage, ...]
     problems: tuple[Problem, ...]
 
 
-def prediction_inputs(inputs: Sequence[Path], channels: int) -> PredictionInputs:
+def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = False) -> PredictionInputs:
     """The images among files and folders.
 
     Args:
@@ -36,34 +51,70 @@ def prediction_inputs(inputs: Sequence[Path], channels: int) -> PredictionInputs
         channels: Of how many files an image may be made: the model's channels where its colour is "channels",
             else 1. With several, grey files named as nnU-Net names channels (`c_0000.png`, `c_0001.png`) are
             one image.
+        volumes: Whether the DICOM files of a folder that form a volume are one image.
 
     Returns:
         The images in the order given, those of a folder in natural order, and the problems.
     """
     files: dict[Path, None] = {}
+    stacks: dict[Path, GivenImage] = {}  # by their first file
     problems: list[Problem] = []
     for given in inputs:
         if given.is_dir():
             inside, found = _in_folder(given)
-            files.update(dict.fromkeys(inside))
             problems += found
+            if volumes:
+                inside, series = volumes_in(given, inside)
+                stacks |= series
+                inside = [*series, *inside]
+            files.update(dict.fromkeys(inside))
         elif given.exists():
             files[given] = None
         else:
             message = f"{printable(given)} does not exist. Check the name."
             problems.append(Problem("error", "missing-file", message, (given,)))
-    images, found = _joined(list(files), channels)
+    single, found = _joined([path for path in files if path not in stacks], channels)
     problems += found
+    images = [GivenImage(stem, paths) for stem, paths in single] + list(stacks.values())
+    order = {path: at for at, path in enumerate(files)}
+    images.sort(key=lambda image: order.get(image.files[0], 0))
     names = unique_names(
         [
-            (stem, f"{folder}__{stem}", f"{folder}__{first.name}".replace(".", "_"))
-            for stem, (first, *_) in images
-            for folder in [first.parent.name]
+            (
+                image.name,
+                f"{first.parent.name}__{image.name}",
+                f"{first.parent.name}__{first.name}".replace(".", "_"),
+            )
+            for image in images
+            for first in image.files[:1]
         ]
     )
     return PredictionInputs(
-        tuple((name, image) for name, (_, image) in zip(names, images, strict=True)), tuple(problems)
+        tuple(image._replace(name=name) for name, image in zip(names, images, strict=True)), tuple(problems)
     )
+
+
+def volumes_in(folder: Path, files: Sequence[Path]) -> tuple[list[Path], dict[Path, GivenImage]]:
+    """The DICOM series of a folder that form volumes of several files.
+
+    Args:
+        folder: By whose name they are called.
+        files: Of the folder.
+
+    Returns:
+        The files of none of them, and the series by their first file.
+    """
+    candidates = [path for path in files if formats.is_unnamed_dicom(path)]
+    if len(candidates) < 2:
+        return list(files), {}
+    found, _ = formats.find_series(candidates)
+    stacks = [series for series in found if series.is_volume and len(series.files) > 1]
+    taken = {path for series in stacks for path in series.files}
+    by_first = {}
+    for number, series in enumerate(stacks, start=1):
+        name = folder.absolute().name if len(stacks) == 1 else f"{folder.absolute().name}_series{number}"
+        by_first[series.files[0]] = GivenImage(name, tuple(series.files), stack=True)
+    return [path for path in files if path not in taken], by_first
 
 
 def _in_folder(folder: Path) -> tuple[list[Path], list[Problem]]:
@@ -99,26 +150,27 @@ def _in_folder(folder: Path) -> tuple[list[Path], list[Problem]]:
 
 def _masks_beside(files: Sequence[Path]) -> list[Path]:
     """Files named as masks of others: `x_mask.png` beside `x.png`, `mask_7.png` beside `image_7.png`."""
-    named = [path for path in files if role_of_name(path.stem) == "mask"]
+    named = [path for path in files if role_of_name(formats.stem_of(path)) == "mask"]
     names = {
         name
         for path in set(files).difference(named)
-        for name in (folded(path.stem), bare(path.stem, "image"))
+        for name in (folded(formats.stem_of(path)), bare(formats.stem_of(path), "image"))
     }
-    return [path for path in named if bare(path.stem, "mask") in names]
+    return [path for path in named if bare(formats.stem_of(path), "mask") in names]
 
 
 def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple[Path, ...]]], list[Problem]]:
     """Channel files brought together; where the model takes one channel, every file is an image."""
     if channels == 1:
-        return [(path.stem, (path,)) for path in files], []
+        return [(formats.stem_of(path), (path,)) for path in files], []
     single: list[tuple[str, tuple[Path, ...]]] = []
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     for path in files:
-        if path.stem[-5:-4] == "_" and path.stem[-4:].isdigit() and _is_grey(path):
+        stem = formats.stem_of(path)
+        if stem[-5:-4] == "_" and stem[-4:].isdigit() and _is_grey(path):
             by_folder[path.parent].append(path)
         else:
-            single.append((path.stem, (path,)))
+            single.append((stem, (path,)))
     problems = []
     for folder, paths in by_folder.items():
         for name, numbered in by_channel(paths).items():

@@ -7,7 +7,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -20,8 +20,10 @@ from PIL import Image as Picture
 from delineate import formats
 from delineate.dataset.case_files import CaseFiles
 from delineate.dataset.cases import load_image
-from delineate.errors import ImageError
-from delineate.formats import StoredMask
+from delineate.dataset.placing import on_grid
+from delineate.errors import DataError, ImageError
+from delineate.formats import USUAL, Reading, StoredMask
+from delineate.geometry import NOWHERE, Geometry
 from delineate.image import Image
 
 THREADS = 2  # decoding releases the interpreter's lock; each thread holds one picture
@@ -37,20 +39,25 @@ class ImageFacts:
     """What the check keeps of an image.
 
     Attributes:
-        size: `(H, W)`.
+        size: `(H, W)` or `(D, H, W)`.
         channels: As read.
         files: Number of files it is made of.
-        pixel_type: "uint8", "uint16" or "float32".
+        pixel_type: "uint8", "uint16", "int16" or "float32".
         equal_channels: Whether all channels are the same, as in grey pictures stored as RGB.
         minimum: A channel, in the file's units; one channel where all are equal.
         maximum: Likewise.
         mean: Likewise.
         standard_deviation: Likewise.
-        brightness: Mean and standard deviation over all channels, in shares of the integer range.
+        brightness: Mean and standard deviation over all channels, in shares of the integer range, or the
+            image's own units.
         digest: Equal for equal pixels.
         perceptual_hash: 8 bytes that change little when the picture does.
         thumbnail: `THUMBNAIL_PX`² grey values.
         notes: What the reader did.
+        shares: As the image's.
+        geometry: As the image's.
+        subject: As the image's.
+        identifying: As the image's.
     """
 
     size: tuple[int, ...]
@@ -67,6 +74,10 @@ class ImageFacts:
     perceptual_hash: bytes
     thumbnail: npt.NDArray[np.uint8]
     notes: tuple[str, ...]
+    shares: bool = True
+    geometry: Geometry = NOWHERE
+    subject: str | None = None
+    identifying: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def constant(self) -> bool:
@@ -77,7 +88,8 @@ class ImageFacts:
 class MaskShelf:
     """Stored masks, each read from disk once and kept packed, up to a limit of memory."""
 
-    def __init__(self, limit_bytes: int = SHELF_BYTES) -> None:
+    def __init__(self, reading: Reading = USUAL, limit_bytes: int = SHELF_BYTES) -> None:
+        self.reading = reading
         self._left_bytes = limit_bytes
         self._packed: dict[Path, tuple[bytes, StoredMask]] = {}
         self._lock = threading.Lock()
@@ -92,7 +104,7 @@ class MaskShelf:
             packed, empty = self._packed[path]
             flat = np.frombuffer(zlib.decompress(packed), empty.values.dtype)
             return replace(empty, values=flat.reshape(empty.values.shape))
-        stored = formats.read_mask(path)
+        stored = formats.read_mask(path, self.reading)
         packed = zlib.compress(stored.values.tobytes(), 1)
         # stands for dtype and shape without the memory
         nothing = np.broadcast_to(np.zeros((), stored.values.dtype), stored.values.shape)
@@ -106,28 +118,46 @@ class MaskShelf:
 
 @dataclass(frozen=True)
 class Inspected:
-    """A case's files after decoding: facts, or the errors that stood in the way."""
+    """A case's files after decoding.
+
+    Attributes:
+        case: Its files.
+        image: What is kept of the image; None where it cannot be read.
+        mask_size: The mask's; None where there is none or it cannot be read.
+        errors: What stood in the way.
+        misfit: Why the mask does not lie on the image's grid; None where it does.
+        mask_identifying: As the image's, of the mask.
+    """
 
     case: CaseFiles
     image: ImageFacts | None
     mask_size: tuple[int, ...] | None
     errors: tuple[ImageError, ...]
+    misfit: str | None = None
+    mask_identifying: frozenset[str] = frozenset()
 
 
 def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
     """Decode a case's image and mask, whatever may be wrong with either."""
     errors: list[ImageError] = []
-    facts, mask_size = None, None
+    facts, mask_size, misfit = None, None, None
+    words: frozenset[str] = frozenset()
     try:
-        facts = describe(load_image(case.image), len(case.image))
+        image = load_image(case.image, shelf.reading, stack=case.stack)
+        facts = describe(image, 1 if case.stack else len(case.image))
     except ImageError as error:
         errors.append(error)
     if case.mask is not None:
         try:
-            mask_size = shelf.read(case.mask).size
+            stored = shelf.read(case.mask)
+            mask_size, words = stored.size, stored.identifying
+            if facts is not None:
+                on_grid(stored, facts.size, facts.geometry, resample=shelf.reading.resample_masks)
         except ImageError as error:
             errors.append(error)
-    return Inspected(case, facts, mask_size, tuple(errors))
+        except DataError as error:
+            misfit = str(error)
+    return Inspected(case, facts, mask_size, tuple(errors), misfit, words)
 
 
 def in_threads(
@@ -150,7 +180,7 @@ def describe(image: Image, files: int = 1) -> ImageFacts:
     """The facts of an image.
 
     Args:
-        image: `(C, H, W)`.
+        image: `(C, H, W)` or `(C, D, H, W)`.
         files: Number of files it is made of.
     """
     pixels = image.pixels
@@ -159,8 +189,8 @@ def describe(image: Image, files: int = 1) -> ImageFacts:
     flat = distinct.reshape(distinct.shape[0], -1)
     means = flat.mean(1, dtype=np.float64)
     deviations = flat.std(1, dtype=np.float64)
-    full = 1 if pixels.dtype.kind == "f" else np.iinfo(str(pixels.dtype)).max
-    thumbnail, perceptual = _thumbnail(distinct)
+    full = 1 if image.in_own_units else np.iinfo(str(pixels.dtype)).max
+    thumbnail, perceptual = _thumbnail(distinct if distinct.ndim == 3 else _middle(distinct))
     digest = hashlib.blake2b(f"{distinct.shape} {distinct.dtype}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(distinct).data)
     return ImageFacts(
@@ -178,7 +208,16 @@ def describe(image: Image, files: int = 1) -> ImageFacts:
         perceptual_hash=perceptual,
         thumbnail=thumbnail,
         notes=image.notes,
+        shares=image.shares,
+        geometry=image.geometry,
+        subject=image.subject,
+        identifying=image.identifying,
     )
+
+
+def _middle(volume: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """The middle slice of `(C, D, H, W)`."""
+    return volume[:, volume.shape[1] // 2]
 
 
 def _thumbnail(pixels: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.uint8], bytes]:

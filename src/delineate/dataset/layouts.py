@@ -134,7 +134,7 @@ def _inventory(listing: Listing) -> str:
     """What there is, counted by folder and suffix."""
     if not listing.files:
         return "Found: no file at all."
-    count = Counter((path.parent, path.suffix.lower() or "no suffix") for path in listing.files)
+    count = Counter((path.parent, formats.suffix_of(path) or "no suffix") for path in listing.files)
     lines = [
         f"{number} × {printable(suffix)} in {_folder(folder, listing.root)}"
         for (folder, suffix), number in count.items()
@@ -155,10 +155,13 @@ def _cases(pairs: Sequence[tuple[Path, Path]], images: Places) -> tuple[CaseFile
     alternatives = []
     for image, _ in pairs:
         folders = images[image].rest[common:]
-        stem = () if folders and not bare(image.stem, "image") else (image.stem,)  # p1/image.png is p1
+        own = formats.stem_of(image)
+        stem = () if folders and not bare(own, "image") else (own,)  # p1/image.png is p1
         split = images[image].split
         plain = "__".join((*folders, *stem))
-        alternatives.append([plain, f"{split}__{plain}", f"{split}__{plain}{image.suffix}".replace(".", "_")])
+        alternatives.append(
+            [plain, f"{split}__{plain}", f"{split}__{plain}{formats.suffix_of(image)}".replace(".", "_")]
+        )
     names = unique_names(alternatives)
     cases = [
         CaseFiles(name, (image,), mask, None, images[image].split)

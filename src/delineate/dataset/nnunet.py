@@ -29,8 +29,8 @@ def by_channel(images: Sequence[Path]) -> Mapping[str, Mapping[int, Path]]:
     """Files by case and number, `c_0000.png`, `c_0001.png`; one without number is channel 0 of its case."""
     found: dict[str, dict[int, Path]] = defaultdict(dict)
     for path in images:
-        match = _CHANNEL.fullmatch(path.stem)
-        name, channel = (match[1], int(match[2])) if match else (path.stem, 0)
+        match = _CHANNEL.fullmatch(formats.stem_of(path))
+        name, channel = (match[1], int(match[2])) if match else (formats.stem_of(path), 0)
         found[name][channel] = path
     return found
 
@@ -61,7 +61,7 @@ def find_nnunet_cases(listing: Listing) -> Found:
         if any(problem.level == "error" for problem in problems):
             continue
         by_case = by_channel(images)
-        by_name = {folded(path.stem): path for path in masks}
+        by_name = {folded(formats.stem_of(path)): path for path in masks}
         pairs = {name: by_name.pop(folded(name)) for name in sorted(by_case) if folded(name) in by_name}
         alone = [path for name, files in by_case.items() if name not in pairs for path in files.values()]
         problems += _unpaired(alone, "image", mask_folder, root)
@@ -95,14 +95,14 @@ def find_nnunet_cases(listing: Listing) -> Found:
 
 def _case_and_channel(path: Path) -> str:
     """What a file is: without a number channel 0 of its case."""
-    stem = folded(path.stem)
+    stem = folded(formats.stem_of(path))
     return stem if _CHANNEL.fullmatch(stem) else f"{stem}_0000"
 
 
 def _doubled(files: Sequence[Path], role: str, root: Path) -> list[Problem]:
     by_stem: dict[str, list[Path]] = defaultdict(list)
     for path in files:
-        by_stem[_case_and_channel(path) if role == "image" else folded(path.stem)].append(path)
+        by_stem[_case_and_channel(path) if role == "image" else folded(formats.stem_of(path))].append(path)
     return [
         Problem(
             "error",

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from delineate import formats
 from delineate.dataset.case_files import Problem, shown
 from delineate.dataset.grouping import joined
 from delineate.dataset.naming import counted, folded, listed, path_key
@@ -103,7 +104,9 @@ def _contested(
 
 def _keys(places: Places, role: Role, without_words: bool) -> Callable[[Path], Key]:
     def key(path: Path) -> Key:
-        return places[path].key, bare(path.stem, role) if without_words else folded(path.stem)
+        return places[path].key, bare(formats.stem_of(path), role) if without_words else folded(
+            formats.stem_of(path)
+        )
 
     return key
 
@@ -149,7 +152,8 @@ def _further_masks(left: Sequence[Path], paired: Sequence[Path], places: Places)
     return [
         path
         for path in left
-        if (match := _NUMBERED.fullmatch(folded(path.stem))) and (places[path].key, match[1]) in have
+        if (match := _NUMBERED.fullmatch(folded(formats.stem_of(path))))
+        and (places[path].key, match[1]) in have
     ]
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from delineate import formats
 from delineate.dataset.naming import folded
 from delineate.dataset.pairing import Places
 from delineate.dataset.roles import Place, Role, role_of_name
@@ -45,7 +46,7 @@ def assign(places: Places) -> tuple[Manner, Places, Places]:
 
 
 def _named(places: Places, role: Role) -> dict[Path, Place]:
-    return {path: where for path, where in places.items() if role_of_name(path.stem) == role}
+    return {path: where for path, where in places.items() if role_of_name(formats.stem_of(path)) == role}
 
 
 def _without_own_folders(images: Places, masks: Places) -> tuple[Places, Places]:

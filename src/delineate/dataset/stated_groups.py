@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from delineate.dataset.case_files import CaseFiles, Problem
 from delineate.dataset.grouping import merge_groups
+from delineate.dataset.inspection import ImageFacts
 from delineate.dataset.naming import counted, listed
 from delineate.errors import UsageError
 
@@ -27,6 +29,27 @@ def group_pattern(group_regex: str | None) -> re.Pattern[str] | None:
             f"--group-regex {group_regex!r} is no regular expression: {error}. An example: '^([^_]+)' takes "
             "what stands before the first underscore."
         ) from error
+
+
+def by_subject(
+    cases: Sequence[CaseFiles], facts: Mapping[str, ImageFacts]
+) -> tuple[tuple[CaseFiles, ...], list[Problem]]:
+    """The cases with the subject that their files name as their group, where the data state no other.
+
+    Returns:
+        The cases, and what is to be said. Subjects are numbered, never named.
+    """
+    number: dict[str, int] = {}
+    grouped = []
+    for case in cases:
+        subject = facts[case.name].subject
+        if case.group is None and subject is not None:
+            case = replace(case, group=f"patient {number.setdefault(subject, len(number) + 1)}")  # noqa: PLW2901
+        grouped.append(case)
+    if not number:
+        return tuple(cases), []
+    message = f"The files tell of {counted(len(number), 'patient')}; the cases of one stay together."
+    return tuple(grouped), [Problem("note", "patients", message)]
 
 
 def stated_groups(

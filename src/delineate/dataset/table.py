@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from delineate import formats
 from delineate.dataset.case_files import SPLIT_WORDS, CaseFiles, Problem, Split
 from delineate.dataset.layouts import Found
 from delineate.dataset.naming import counted, listed, natural_key, printable, unique_names
@@ -78,10 +79,7 @@ def read_table(path: Path) -> Found:
             f"Columns of {printable(path.name)} not used: {listed(unused)}. Known are {', '.join(KNOWN)}."
         )
         found_problems.append(Problem("note", "unused-columns", message, (path,)))
-    case_names = unique_names(
-        [(row.image.stem, "__".join((*_parents(row.image, path.parent), row.image.stem)),
-          "__".join((*_parents(row.image, path.parent), row.image.name.replace(".", "_")))) for row in usable]
-    )  # fmt: skip
+    case_names = unique_names([_names(row.image, path.parent) for row in usable])
     cases = [
         CaseFiles(name, (row.image,), row.mask, row.group, _split(row.split))
         for name, row in zip(case_names, usable, strict=True)
@@ -89,6 +87,12 @@ def read_table(path: Path) -> Found:
     optional = [name for name in ("group", "split") if name in names]
     words = f"the table {printable(path.name)} with the columns {', '.join((*REQUIRED, *optional))}"
     return words, tuple(sorted(cases, key=lambda case: natural_key(case.name))), found_problems
+
+
+def _names(image: Path, root: Path) -> tuple[str, ...]:
+    """What a case may be called, shortest first."""
+    stem, folders = formats.stem_of(image), _parents(image, root)
+    return stem, "__".join((*folders, stem)), "__".join((*folders, image.name.replace(".", "_")))
 
 
 def _delimiter(head: str) -> str:

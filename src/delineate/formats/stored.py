@@ -31,10 +31,13 @@ class Reading:
         maximum_megapixels: Larger pictures and volumes are refused; None for 100 million pixels of a picture
             and 600 million of a volume.
         fourth_axis: Whether volumes with a fourth axis are refused, or taken for channels.
+        resample_masks: Whether masks on another grid than their image may be resampled onto it, each pixel
+            taking the nearest value; else they are refused.
     """
 
     maximum_megapixels: float | None = None
     fourth_axis: FourthAxis = "refuse"
+    resample_masks: bool = False
 
 
 USUAL = Reading()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from delineate.errors import DataError, ImageError
 from delineate.image import Image, LabelSet, Mask
 from delineate.inference.hardware import has_fast_bf16
 from delineate.inference.predict import decide, probabilities
+from delineate.inference.volumes import Progress, predict_volume
 from delineate.model_file import MODEL_NAME, ModelCard, load_model, model_path
 from delineate.networks.unet import UNet
 from delineate.plan import Plan
@@ -40,7 +42,8 @@ class Model:
             network = UNet(card.plan.network)
         network.load_state_dict(weights, assign=True)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
+        layout = torch.channels_last if card.plan.network.axes == 2 else torch.channels_last_3d
+        self.network = network.to(device, memory_format=layout).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
         self._bf16 = card.training.precision == "bf16" and has_fast_bf16()
 
     @property
@@ -57,17 +60,18 @@ class Model:
         """Segment one image.
 
         Args:
-            image: A path; a PIL image; or an array `(H, W)` or `(H, W, C)`, uint8, uint16, bool, or float
-                (in [0, 1] if the model was trained on integer images).
+            image: A path, of a folder with one DICOM series too; a PIL image; or an array `(H, W)` or
+                `(H, W, C)`, uint8, uint16, bool, or float (in [0, 1] if the model was trained on integer
+                images).
 
         Returns:
-            `(H, W)` uint8 on the image's own grid: 0 background, 1…n the labels.
+            `(H, W)` or `(D, H, W)` uint8 on the image's own grid: 0 background, 1…n the labels.
 
         Raises:
             ImageError: The file cannot be read.
             DataError: Its channels or values do not fit the model.
         """
-        return self.predict_mask(as_image(image)).values
+        return self.predict_mask(self._image(image)).values
 
     def predict_mask(self, image: Image) -> Mask:
         """Segment one image.
@@ -75,32 +79,75 @@ class Model:
         Raises:
             DataError: Its channels or values do not fit the model.
         """
-        found = probabilities(self.network, self.plan, image, bf16=self._bf16)
-        return Mask(decide(found, self.plan), self.labels, image.geometry)
+        return self.found_in(image).mask
 
-    def probabilities(self, image: Image | Picture | npt.ArrayLike | str | Path) -> npt.NDArray[np.float32]:
+    def probabilities(self, image: Image | Picture | npt.ArrayLike | str | Path) -> npt.NDArray[np.floating]:
         """The probability of each label at each pixel.
 
         Args:
             image: As for `predict`.
 
         Returns:
-            `(n, H, W)` float32 in [0, 1], the labels in the order of their values.
+            `(n, H, W)` float32 or `(n, D, H, W)` float16 in [0, 1], the labels in the order of their values.
 
         Raises:
             ImageError: The file cannot be read.
             DataError: Its channels or values do not fit the model.
         """
-        return label_probabilities(self.predict_both(as_image(image))[1])
+        found = self.found_in(self._image(image), keep_probabilities=True).probabilities
+        if found is None:
+            raise ValueError("probabilities were asked for, and none kept")
+        return found
 
-    def predict_both(self, image: Image) -> tuple[Mask, torch.Tensor]:
-        """The mask and the probabilities `(K, H, W)` it was decided from, in one pass.
+    def found_in(
+        self,
+        image: Image,
+        *,
+        keep_probabilities: bool = False,
+        memory_bytes: int | None = None,
+        progress: Progress = lambda *_: None,
+    ) -> Found:
+        """The mask and, if wanted, the probabilities it was decided from, in one pass.
+
+        Args:
+            image: A picture or a volume.
+            keep_probabilities: Whether they are wanted.
+            memory_bytes: That may be used in all for a volume; None for what is free.
+            progress: Of a volume: told the steps done and their number.
 
         Raises:
-            DataError: Its channels or values do not fit the model.
+            DataError: Its channels or values do not fit the model, or it is too large for the memory.
         """
-        found = probabilities(self.network, self.plan, image, bf16=self._bf16)
-        return Mask(decide(found, self.plan), self.labels, image.geometry), found
+        if len(image.size) == 2:
+            found = probabilities(self.network, self.plan, image, bf16=self._bf16)
+            mask = Mask(decide(found, self.plan), self.labels, image.geometry)
+            return Found(mask, label_probabilities(found))
+        volume = predict_volume(
+            self.network,
+            self.plan,
+            image,
+            bf16=self._bf16,
+            keep_probabilities=keep_probabilities,
+            memory_bytes=memory_bytes,
+            progress=progress,
+        )
+        return Found(Mask(volume.values, self.labels, image.geometry), volume.probabilities)
+
+    def _image(self, image: Image | Picture | npt.ArrayLike | str | Path) -> Image:
+        return as_image(image, formats.Reading(fourth_axis=self.plan.data.fourth_axis))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a model found in an image, on its own grid.
+
+    Attributes:
+        mask: The labels.
+        probabilities: `(n, …)` of the labels in [0, 1]; of a volume only where they were asked for.
+    """
+
+    mask: Mask
+    probabilities: npt.NDArray[np.floating] | None
 
 
 def label_probabilities(found: torch.Tensor) -> npt.NDArray[np.float32]:
@@ -125,7 +172,9 @@ def load(path: str | Path) -> Model:
     return Model(*load_model(model_path(Path(path))))
 
 
-def as_image(image: Image | Picture | npt.ArrayLike | str | Path) -> Image:
+def as_image(
+    image: Image | Picture | npt.ArrayLike | str | Path, reading: formats.Reading = formats.USUAL
+) -> Image:
     """An `Image` of whatever people hold in their hands.
 
     Raises:
@@ -135,7 +184,7 @@ def as_image(image: Image | Picture | npt.ArrayLike | str | Path) -> Image:
     if isinstance(image, Image):
         return image
     if isinstance(image, (str, Path)):
-        return formats.read(Path(image))
+        return formats.read(Path(image), reading)
     from PIL.Image import Image as Picture  # noqa: PLC0415  kept out of the import of this module
 
     if isinstance(image, Picture):

@@ -2,25 +2,67 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from delineate.geometry import left_right_axis
 from delineate.image import Image, Mask
-from delineate.inference.preprocess import pad_pixels_to, resize, to_working
+from delineate.inference.preprocess import Intensities, pad_pixels_to, prepared, resize, to_working
 from delineate.inference.windows import predict_windows
 from delineate.plan import Plan
 
+Predictor = Callable[[Tensor], Tensor]
 
-def probabilities(network: nn.Module, plan: Plan, image: Image, *, bf16: bool = False) -> Tensor:
-    """The probability of every label at every pixel of the image's own grid.
+
+def predictor_of(network: nn.Module, plan: Plan, *, bf16: bool = False) -> Predictor:
+    """A function from normalized images `(N, C, …)` to probabilities `(N, K, …)`.
 
     Args:
         network: In evaluation mode.
-        plan: The one it was trained by.
+        plan: The one it was trained by; says which mirrorings are averaged in.
+        bf16: Whether the net computes in bfloat16.
+    """
+    device = next(network.parameters()).device
+    layout = torch.channels_last if plan.network.axes == 2 else torch.channels_last_3d
+    mirrorings = _mirrorings(plan)
+
+    def plain(batch: Tensor) -> Tensor:
+        batch = batch.contiguous(memory_format=layout)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            logits: Tensor = network(batch).float()
+        return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+
+    def mirrored(batch: Tensor) -> Tensor:
+        total = plain(batch)
+        for dims, order in mirrorings:
+            found = plain(batch.flip(dims)).flip(dims)
+            total = total + (found if order is None else found[:, order])
+        return total / (1 + len(mirrorings))
+
+    return mirrored
+
+
+def probabilities(
+    network: nn.Module,
+    plan: Plan,
+    image: Image,
+    *,
+    bf16: bool = False,
+    intensities: Intensities | None = None,
+) -> Tensor:
+    """The probability of every label at every pixel of a picture's or slice's own grid.
+
+    Args:
+        network: In evaluation mode.
+        plan: The one it was trained by, of a net of two axes.
         image: `(C, H, W)`.
         bf16: Whether the net computes in bfloat16.
+        intensities: Of the volume that the image is a slice of.
 
     Returns:
         `(K, H, W)` float32: the foreground's, K = 1, for one label; else the background's and each label's.
@@ -29,28 +71,16 @@ def probabilities(network: nn.Module, plan: Plan, image: Image, *, bf16: bool = 
         DataError: The image does not fit the plan.
     """
     device = next(network.parameters()).device
-    pixels = to_working(image, plan).normalized().to(device)
+    pixels = to_working(prepared(image, plan), plan, intensities).normalized().to(device)
     height, width = pixels.shape[1:]
-
-    def predictor(batch: Tensor) -> Tensor:
-        batch = batch.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            logits: Tensor = network(batch).float()
-        return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
-
-    def seen(batch: Tensor) -> Tensor:
-        flips = _mirrorings(plan)
-        total = predictor(batch)
-        for dims in flips:
-            total = total + predictor(batch.flip(dims)).flip(dims)
-        return total / (1 + len(flips))
-
+    seen = predictor_of(network, plan, bf16=bf16)
+    window = (plan.preprocessing.size[-2], plan.preprocessing.size[-1])
     with torch.inference_mode():
         if plan.preprocessing.mode == "whole":
-            filled = pad_pixels_to(pixels, plan.preprocessing.size)  # as in training
+            filled = pad_pixels_to(pixels, window)  # as in training
             found = seen(filled[None])[0, :, :height, :width]
         else:
-            found = predict_windows(seen, pixels, plan.preprocessing.size, plan.prediction.overlap)
+            found = predict_windows(seen, pixels, window, plan.prediction.overlap)
         return resize(found.cpu(), (image.size[0], image.size[1])).clamp(0, 1)
 
 
@@ -58,11 +88,11 @@ def decide(found: Tensor, plan: Plan) -> npt.NDArray[np.uint8]:
     """The label of each pixel.
 
     Args:
-        found: `(K, H, W)` from `probabilities`.
+        found: `(K, …)` from `probabilities`.
         plan: Its threshold decides where there is one label.
 
     Returns:
-        `(H, W)` uint8.
+        uint8 of the spatial size.
     """
     chosen = found[0] >= plan.prediction.threshold if found.shape[0] == 1 else found.argmax(0)
     values: npt.NDArray[np.uint8] = chosen.to(torch.uint8).numpy()
@@ -70,7 +100,7 @@ def decide(found: Tensor, plan: Plan) -> npt.NDArray[np.uint8]:
 
 
 def predict_mask(network: nn.Module, plan: Plan, image: Image, *, bf16: bool = False) -> Mask:
-    """The mask of an image, on its own grid.
+    """The mask of a picture, on its own grid.
 
     Raises:
         DataError: The image does not fit the plan.
@@ -79,13 +109,19 @@ def predict_mask(network: nn.Module, plan: Plan, image: Image, *, bf16: bool = F
     return Mask(decide(found, plan), plan.data.label_set, image.geometry)
 
 
-def _mirrorings(plan: Plan) -> list[tuple[int, ...]]:
-    """The axes of a batch to flip, only those the net saw mirrored in training."""
+def _mirrorings(plan: Plan) -> list[tuple[tuple[int, ...], list[int] | None]]:
+    """The axes of a batch to flip, only those the net saw mirrored in training, and how labels then swap."""
     if not plan.prediction.mirror:
         return []
-    axes = [
-        axis
-        for axis, trained in ((3, plan.augmentation.flip_horizontal), (2, plan.augmentation.flip_vertical))
-        if trained
-    ]
-    return [(axis,) for axis in axes] + ([(2, 3)] if len(axes) == 2 else [])
+    augmentation = plan.augmentation
+    trained = {-1: augmentation.flip_horizontal, -2: augmentation.flip_vertical}
+    if plan.network.axes == 3:
+        trained[-3] = augmentation.flip_depth
+    axes = [axis for axis, wanted in trained.items() if wanted]
+    sideways = left_right_axis(plan.preprocessing.orientation) - 3  # from the last axis backwards
+    swapped = list(range(plan.network.output_channels))
+    for left, right in plan.data.swapped_values:
+        swapped[left], swapped[right] = right, left
+    order = swapped if plan.data.left_right else None
+    flips = [flip for count in range(1, len(axes) + 1) for flip in itertools.combinations(axes, count)]
+    return [(flip, order if sideways in flip else None) for flip in flips]

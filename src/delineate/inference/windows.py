@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from itertools import product
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -28,24 +29,23 @@ def window_starts(length: int, window: int, overlap: float) -> list[int]:
     return [round(position * (length - window) / steps) for position in range(steps + 1)]
 
 
-def window_weight(window: tuple[int, int]) -> Tensor:
+def window_weight(window: tuple[int, ...]) -> Tensor:
     """How much each pixel of a window counts: a Gaussian about its centre, never zero.
 
     Args:
-        window: `(height, width)`.
+        window: `(height, width)` or `(depth, height, width)`.
 
     Returns:
-        `(height, width)` float32, 1 at the centre, at least 0.001.
+        Float32 of that size, 1 at the centre (0.94 or more of even sides), at least 0.001.
 
     Source:
         Isensee et al.: nnU-Net, Nature Methods 2021 (a standard deviation of an eighth of the window).
     """
-
-    def along(side: int) -> Tensor:
+    weight = torch.ones(())
+    for side in window:
         distance = torch.arange(side, dtype=torch.float32) - (side - 1) / 2
-        return torch.exp(-0.5 * (distance / (side / 8)) ** 2)
-
-    return torch.outer(along(window[0]), along(window[1])).clamp(min=1e-3)
+        weight = weight[..., None] * torch.exp(-0.5 * (distance / (side / 8)) ** 2)
+    return weight.clamp(min=1e-3)
 
 
 def predict_windows(
@@ -92,6 +92,69 @@ def predict_windows(
     return (total / weights)[:, :height, :width]
 
 
-def _batches(corners: list[tuple[int, int]], size: int) -> Iterator[list[tuple[int, int]]]:
-    for start in range(0, len(corners), size):
-        yield corners[start : start + size]
+def slabs_of_windows(
+    predictor: Callable[[Tensor], Tensor],
+    volume: Tensor,
+    window: tuple[int, int, int],
+    overlap: float,
+    *,
+    batch_size: int = 2,
+    progress: Callable[[int, int], object] = lambda *_: None,
+) -> Iterator[Tensor]:
+    """Apply a predictor to a volume window by window, from the first slices to the last, and blend.
+
+    Never more than the slices of one window are held at once.
+
+    Args:
+        predictor: `(N, C, depth, height, width)` → `(N, K, depth, height, width)`.
+        volume: `(C, D, H, W)`, any size; filled up with its edge where smaller than a window.
+        window: `(depth, height, width)`.
+        overlap: Least share by which neighbouring windows overlap.
+        batch_size: Windows a call.
+        progress: Told the windows done and their number.
+
+    Yields:
+        `(K, d, H, W)` float32, the weighted mean of the windows' predictions; the parts one after another
+        along the depth, D slices in all.
+    """
+    size = tuple(volume.shape[1:])
+    room = [max(0, side - own) for side, own in zip(window, size, strict=True)]
+    if any(room):
+        volume = functional.pad(volume[None], (0, room[2], 0, room[1], 0, room[0]), mode="replicate")[0]
+    depths, *others = (
+        window_starts(length, side, overlap) for length, side in zip(volume.shape[1:], window, strict=True)
+    )
+    corners = list(product(*others))
+    weight = window_weight(window).to(volume.device)
+    plane = volume.shape[2:]
+    weights = torch.zeros(window[0], *plane, device=volume.device)
+    total: Tensor | None = None
+    done = 0
+    for at, start in enumerate(depths):
+        for some in _batches(corners, batch_size):
+            part = volume[:, start : start + window[0]]
+            batch = torch.stack([part[:, :, y : y + window[1], x : x + window[2]] for y, x in some])
+            for (y, x), prediction in zip(some, predictor(batch).float(), strict=True):
+                if total is None:
+                    total = torch.zeros(prediction.shape[0], window[0], *plane, device=volume.device)
+                total[:, :, y : y + window[1], x : x + window[2]].addcmul_(prediction, weight)
+                weights[:, y : y + window[1], x : x + window[2]] += weight
+            done += len(some)
+            progress(done, len(depths) * len(corners))
+        if total is None:
+            raise ValueError("a volume has at least one voxel")
+        finished = (depths[at + 1] if at + 1 < len(depths) else size[0]) - start
+        yield (total[:, :finished] / weights[:finished])[:, :, : size[1], : size[2]]
+        for buffer in (total, weights):
+            rest = buffer.narrow(-3, finished, window[0] - finished).clone() if finished < window[0] else None
+            buffer.zero_()
+            if rest is not None:
+                buffer.narrow(-3, 0, window[0] - finished).copy_(rest)
+
+
+_Item = TypeVar("_Item")
+
+
+def _batches(items: list[_Item], size: int) -> Iterator[list[_Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

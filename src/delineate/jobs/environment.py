@@ -1,30 +1,31 @@
-"""What a run was made with: `environment.json`."""
+"""What a run was made with, `environment.json`, and where its data lie, `private/source.json`."""
 
 from __future__ import annotations
 
 import os
 import platform
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from delineate.dataset.pseudonyms import PRIVATE, Pseudonyms, private_folder
 from delineate.errors import DataError, UsageError
 from delineate.files import write_text
+from delineate.formats import Reading
+from delineate.formats.stored import FourthAxis
 from delineate.jobs.software import software_versions
 from delineate.jobs.source import Log, Source
 
 NAME = "environment.json"
+SOURCE_NAME = "source.json"
 
 
 class Environment(BaseModel):
-    """What a run was made with, and where its data lie, so that it can go on.
+    """What a run was made with; nothing of it says whose the data are or where they lie.
 
     Attributes:
-        data: The data set's folder or table.
-        test: The test set's; None without one.
         labels: The option `--labels`.
-        group_regex: The option `--group-regex`.
         data_sha256: Of the training cases' pixels and masks in order: a resumed run must find the same.
         log: A further log that is kept.
         software: Name → version.
@@ -37,10 +38,7 @@ class Environment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: str
-    test: str | None = None
     labels: str | None = None
-    group_regex: str | None = None
     data_sha256: str
     log: Log | None = None
     software: dict[str, str]
@@ -50,10 +48,43 @@ class Environment(BaseModel):
     plan_given: bool
     precision: Literal["bf16", "fp32"]
 
-    def source(self) -> Source:
+
+class StoredSource(BaseModel):
+    """Where a run's data lie and how they are read, so that it can go on: `private/source.json`.
+
+    Attributes:
+        data: The data set's folder or table.
+        test: The test set's; None without one.
+        group_regex: The option `--group-regex`.
+        maximum_megapixels: Of the reading; the next two likewise, see `formats.Reading`.
+        fourth_axis: What a volume's fourth axis is.
+        resample_masks: Whether masks may be resampled.
+        salt: Of the codes in place of names, as hexadecimal digits.
+        anonymous: Whether all names are replaced by codes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    test: str | None = None
+    group_regex: str | None = None
+    maximum_megapixels: float | None = None
+    fourth_axis: FourthAxis = "refuse"
+    resample_masks: bool = False
+    salt: Annotated[str, Field(pattern="^([0-9a-f]{2}){8,64}$")]
+    anonymous: bool = False
+
+    def source(self, environment: Environment) -> Source:
         """The data of the run."""
-        test = Path(self.test) if self.test is not None else None
-        return Source(Path(self.data), test, self.labels, self.group_regex, self.log)
+        return Source(
+            Path(self.data),
+            Path(self.test) if self.test is not None else None,
+            environment.labels,
+            self.group_regex,
+            environment.log,
+            reading=Reading(self.maximum_megapixels, self.fourth_axis, self.resample_masks),
+            pseudonyms=Pseudonyms(bytes.fromhex(self.salt), self.anonymous),
+        )
 
 
 def describe(
@@ -63,10 +94,7 @@ def describe(
     import torch  # noqa: PLC0415  heavy
 
     return Environment(
-        data=str(source.data.absolute()),
-        test=str(source.test.absolute()) if source.test is not None else None,
         labels=source.labels,
-        group_regex=source.group_regex,
         data_sha256=data_sha256,
         log=source.log,
         software=software_versions(),
@@ -94,13 +122,48 @@ def read_environment(folder: Path) -> Environment:
         UsageError: It is missing.
         DataError: It is damaged.
     """
-    path = folder / NAME
+    return _read(folder, folder / NAME, Environment)
+
+
+def write_source(folder: Path, source: Source) -> None:
+    """Write `private/source.json`, whole or not at all.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    stored = StoredSource(
+        data=str(source.data.absolute()),
+        test=str(source.test.absolute()) if source.test is not None else None,
+        group_regex=source.group_regex,
+        maximum_megapixels=source.reading.maximum_megapixels,
+        fourth_axis=source.reading.fourth_axis,
+        resample_masks=source.reading.resample_masks,
+        salt=source.pseudonyms.salt.hex(),
+        anonymous=source.pseudonyms.all_names,
+    )
+    write_text(private_folder(folder) / SOURCE_NAME, stored.model_dump_json(indent=2) + "\n")
+
+
+def read_source(folder: Path, environment: Environment) -> Source:
+    """Read a run's `private/source.json`.
+
+    Raises:
+        UsageError: It is missing.
+        DataError: It is damaged.
+    """
+    return _read(folder, folder / PRIVATE / SOURCE_NAME, StoredSource).source(environment)
+
+
+_Content = TypeVar("_Content", bound=BaseModel)
+
+
+def _read(folder: Path, path: Path, kind: type[_Content]) -> _Content:
     try:
-        return Environment.model_validate_json(path.read_text(encoding="utf-8"))
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(
-            f"{folder} is no run that can go on: {NAME} cannot be read ({error.strerror or error}). "
-            "Give the folder that delineate train wrote."
+            f"{folder} is no run that can go on: {path.relative_to(folder)} cannot be read "
+            f"({error.strerror or error}). Give the folder that delineate train wrote."
         ) from error
     except (ValidationError, ValueError) as error:
         raise DataError(f"{path} is damaged. Train anew in another folder.") from error

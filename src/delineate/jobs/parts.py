@@ -16,7 +16,9 @@ from delineate.dataset.check import check
 from delineate.dataset.check_report import CheckReport, without_root
 from delineate.dataset.mask_encoding import MaskEncoding
 from delineate.dataset.naming import counted, printable
+from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import DataError
+from delineate.formats import USUAL, Reading
 from delineate.image import Image, LabelSet, Mask
 from delineate.jobs.reporter import Reporter
 
@@ -60,7 +62,7 @@ class Part:
         """One case in memory at a time."""
         groups = self.report.case_groups()
         for files in self.files:
-            case = load_case(files, self.encoding)
+            case = load_case(files, self.encoding, self.report.reading)
             assert case.mask is not None  # noqa: S101  checked cases have one
             mask = replace(case.mask, labels=self.labels)
             yield LoadedCase(case.name, groups[case.name], case.image, mask)
@@ -85,6 +87,8 @@ def checked_part(
     reporter: Reporter,
     expected: LabelSet | None = None,
     encoding: MaskEncoding | None = None,
+    reading: Reading = USUAL,
+    pseudonyms: Pseudonyms | None = None,
     forgiven: frozenset[str] = frozenset(),
 ) -> Part:
     """Check a data set and take all of its cases.
@@ -96,6 +100,8 @@ def checked_part(
         reporter: Told about it.
         expected: The labels of the model that the masks are to be compared with; None to take the data's own.
         encoding: Of the training masks, by which these are read where they do not say enough themselves.
+        reading: How the files are to be read.
+        pseudonyms: Codes for names that tell too much; None for new ones.
         forgiven: Codes of errors that do not matter here.
 
     Returns:
@@ -105,9 +111,24 @@ def checked_part(
         UsageError: There is no such folder.
         DataError: The check found errors, or other labels than expected.
     """
-    report = check(data, labels=labels, group_regex=group_regex, expected=expected, progress=reporter.stage)
+    report = check(
+        data,
+        labels=labels,
+        group_regex=group_regex,
+        expected=expected,
+        reading=reading,
+        pseudonyms=pseudonyms,
+        progress=reporter.stage,
+    )
     if report.encoding is None and encoding is not None and labels is None:
-        report = check(data, group_regex=group_regex, encoding=encoding, progress=reporter.stage)
+        report = check(
+            data,
+            group_regex=group_regex,
+            encoding=encoding,
+            reading=reading,
+            pseudonyms=pseudonyms,
+            progress=reporter.stage,
+        )
     reporter.checked(report, data)
     errors = [
         problem for problem in report.problems if problem.level == "error" and problem.code not in forgiven

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
@@ -16,18 +15,19 @@ import numpy as np
 from delineate import formats
 from delineate.dataset.case_files import Problem
 from delineate.dataset.cases import load_image
-from delineate.dataset.inputs import prediction_inputs
+from delineate.dataset.inputs import GivenImage, prediction_inputs
 from delineate.dataset.naming import printable
+from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import DataError, ImageError, UsageError
-from delineate.files import new_folder, output_error, sha256, write_text, write_with
-from delineate.image import Image, Mask
-from delineate.inference.model import Model, label_probabilities, load
-from delineate.inference.preprocess import colour_note
+from delineate.files import new_folder, output_error, sha256, write_text
+from delineate.formats import Reading
+from delineate.inference.model import Model, load
+from delineate.inference.preprocess import notes_on
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
+from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Results, Wanted
 
 MANIFEST = "manifest.json"
-OVERLAY_PX = 2000
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,6 @@ class Prediction:
         return tuple(file for file in self.files if file.status == "failed")
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What is written beside the masks."""
-
-    overlay: bool = False
-    probabilities: bool = False
-
-
 def predict(
     model: Model | str | Path,
     inputs: str | Path | Sequence[str | Path],
@@ -95,17 +87,27 @@ def predict(
     *,
     overlay: bool = False,
     probabilities: bool = False,
+    mask_format: MaskFormat = "auto",
+    reading: Reading | None = None,
+    memory_bytes: int | None = None,
+    anonymous: bool = False,
     reporter: Reporter | None = None,
 ) -> Prediction:
     """Write a mask for every image.
 
     Args:
         model: A loaded model, a model file or a run folder.
-        inputs: Images, or folders of images.
-        out: A new folder: `NAME.png` for each image (0 and 255 for one label, else the labels' values), and
-            `manifest.json`.
+        inputs: Images, or folders of images; DICOM files that form a volume are one image for a model of
+            volumes.
+        out: A new folder for the masks and `manifest.json`. A picture's mask is `NAME.png` (0 and 255 for one
+            label, else the labels' values), a volume's is of its own kind, of DICOM a segmentation object.
         overlay: Whether to draw the outlines over each image, in `overlays/`.
         probabilities: Whether to write each label's probability, in `probabilities/`.
+        mask_format: "auto", or "nifti" or "png" for all.
+        reading: How files are read where they leave a choice; None for as the model's training data.
+        memory_bytes: That may be used in all; None for what is free.
+        anonymous: Whether to write codes in place of all names; else of those that look as if they told who a
+            patient is. `private/names.csv` in `out` says which is which.
         reporter: Told how it goes.
 
     Returns:
@@ -121,79 +123,106 @@ def predict(
     if not given:
         raise UsageError("Nothing to predict: give images or folders of images.")
     loaded = model if isinstance(model, Model) else load(model)
-    colour = loaded.plan.data.colour
-    found = prediction_inputs(given, loaded.plan.data.channels if colour == "channels" else 1)
+    data = loaded.plan.data
+    found = prediction_inputs(
+        given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
+    )
     folder = new_folder(Path(out), "the masks")
-    wanted = Wanted(overlay, probabilities)
-    for name, asked in (("overlays", overlay), ("probabilities", probabilities)):
+    for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
         if asked:
             _make(folder / name)
+    wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
+    work = _Work(
+        loaded,
+        folder,
+        wanted,
+        reading or Reading(fourth_axis=data.fourth_axis),
+        memory_bytes,
+        Pseudonyms(all_names=anonymous),
+        reporter,
+    )
     for problem in found.problems:
         if problem.level == "warning":
-            reporter.warn(problem.message)
+            reporter.warn(work.pseudonyms.redacted(problem.message))
     untried = [problem for problem in found.problems if problem.level == "error"]
     files = [_not_tried(problem) for problem in untried]
     messages = [problem.message for problem in untried]
     start, complete = time.monotonic(), False
     try:
-        for done, (name, paths) in enumerate(found.images, start=1):
-            files.append(_one(loaded, name, paths, folder, wanted))
+        for done, given_image in enumerate(found.images, start=1):
+            files.append(work.one(given_image))
             if files[-1].status == "failed":
-                messages.append(f"{printable(paths[0])}: {files[-1].reason}")
+                place = work.pseudonyms.redacted(printable(given_image.files[0]))
+                messages.append(f"{place}: {files[-1].reason}")
             reporter.stage("predicting", done, len(found.images))
         complete = True
     finally:  # also when stopped: what is done is told
         _write_manifest(folder, loaded, files, complete=complete, seconds=time.monotonic() - start)
+        work.pseudonyms.write_table(folder)
     return Prediction(folder, tuple(files), tuple(messages))
 
 
-def _one(model: Model, name: str, paths: tuple[Path, ...], folder: Path, wanted: Wanted) -> Predicted:
-    """All that is wanted of one image, or nothing of it and the reason."""
-    names = tuple(path.name for path in paths)
-    digests: tuple[str, ...] = ()
-    try:
-        digests = tuple(sha256(path) for path in paths)
-        image = load_image(paths)
-        mask = _write_all(model, name, image, folder, wanted)
-    except (DataError, MemoryError, RuntimeError, ValueError) as error:  # not a full disk, which fails all
-        return Predicted(names, digests, "failed", _reason(error, paths))
-    counts = np.bincount(mask.values.ravel(), minlength=len(model.labels) + 1)
-    share = {label.name: round(float(counts[label.value] / mask.values.size), 6) for label in model.labels}
-    note = colour_note(image, model.plan.data.colour)
-    return Predicted(
-        names,
-        digests,
-        mask=f"{name}.png",
-        size=image.size,
-        label_share=share,
-        notes=(*image.notes, note) if note else image.notes,
-    )
+@dataclass(frozen=True)
+class _Work:
+    """All that predicting an image needs."""
+
+    model: Model
+    folder: Path
+    wanted: Wanted
+    reading: Reading
+    memory_bytes: int | None
+    pseudonyms: Pseudonyms
+    reporter: Reporter
+
+    def one(self, given: GivenImage) -> Predicted:
+        """All that is wanted of one image, or nothing of it and the reason."""
+        model, paths = self.model, given.files
+        digests: tuple[str, ...] = ()
+        words: frozenset[str] = frozenset()
+        name = given.name
+        try:
+            digests = tuple(sha256(path) for path in paths if not path.is_dir())
+            image = load_image(paths, self.reading, stack=given.stack)
+            words = image.identifying
+            name = self.pseudonyms.name(given.name, _told(given), words)
+            found = model.found_in(
+                image,
+                keep_probabilities=self.wanted.probabilities,
+                memory_bytes=self.memory_bytes,
+                progress=lambda done, total: self.reporter.stage(f"predicting {name}", done, total),
+            )
+            results = Results(name, self.folder, image, paths)
+            mask = results.write(found, self.wanted)
+        except (
+            DataError,
+            MemoryError,
+            RuntimeError,
+            ValueError,
+        ) as error:  # not a full disk, which fails all
+            self.pseudonyms.name(given.name, _told(given), words)
+            reason = self.pseudonyms.redacted(_reason(error, paths))
+            return Predicted(self._names(given), digests, "failed", reason)
+        values = found.mask.values
+        counts = np.bincount(values.ravel(), minlength=len(model.labels) + 1)
+        share = {label.name: round(float(counts[label.value] / values.size), 6) for label in model.labels}
+        notes = (*image.notes, *notes_on(image, model.plan), *results.notes)
+        return Predicted(
+            self._names(given),
+            digests,
+            mask=mask.name,
+            size=image.size,
+            label_share=share,
+            notes=tuple(self.pseudonyms.redacted(note) for note in notes),
+        )
+
+    def _names(self, given: GivenImage) -> tuple[str, ...]:
+        """The input as the manifest calls it."""
+        return tuple(self.pseudonyms.redacted(path.name) for path in _told(given))
 
 
-def _write_all(model: Model, name: str, image: Image, folder: Path, wanted: Wanted) -> Mask:
-    """Predict and write; where anything stops it, nothing of this image stays behind."""
-    mask, found = model.predict_both(image)
-    overlay = _overlay(image, mask) if wanted.overlay else None
-    places = (folder / f"{name}.png", folder / "overlays" / f"{name}.png")
-    pages = folder / "probabilities" / f"{name}.tif"
-    try:
-        formats.write_mask(places[0], mask)
-        if overlay is not None:
-            write_with(places[1], lambda stream: stream.write(overlay))
-        if wanted.probabilities:
-            formats.write_probabilities(pages, label_probabilities(found))
-    except BaseException:  # also when stopped: the manifest will not name them
-        for path in (*places, pages):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
-        raise
-    return mask
-
-
-def _overlay(image: Image, mask: Mask) -> bytes:
-    from delineate.evaluation.overlays import draw_overlay, encode_png  # noqa: PLC0415  imports scikit-image
-
-    return encode_png(draw_overlay(image, None, mask, longest_px=OVERLAY_PX))
+def _told(given: GivenImage) -> tuple[Path, ...]:
+    """The files of an image as they are told; of a series its folder."""
+    return (given.files[0].parent,) if given.stack else given.files
 
 
 def _reason(error: Exception, paths: tuple[Path, ...]) -> str:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from delineate.dataset.case_files import shown
 from delineate.dataset.check_report import CheckReport, without_root
 from delineate.dataset.naming import counted
+from delineate.dataset.placing import size_in_words
+from delineate.dataset.pseudonyms import PRIVATE, Pseudonyms
 from delineate.errors import DataError
 from delineate.evaluation.figures import CurvePoint
 from delineate.evaluation.overlays import draw_overlay, encode_png
@@ -20,6 +21,7 @@ from delineate.evaluation.scores import CaseScore, score_case
 from delineate.evaluation.summary import Summary, summarise
 from delineate.evaluation.tables import write_cases_csv, write_summary_json
 from delineate.files import new_folder, output_error, write_text, write_with
+from delineate.formats import Reading
 from delineate.image import Mask
 from delineate.inference.model import Model, load
 from delineate.jobs.duration import in_words
@@ -84,6 +86,8 @@ def evaluate(
     out: str | Path | None = None,
     labels: str | None = None,
     group_regex: str | None = None,
+    reading: Reading | None = None,
+    anonymous: bool = False,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Score a model on a data set.
@@ -94,6 +98,9 @@ def evaluate(
         out: A new folder for the scores, the report and its pictures; None writes nothing.
         labels: What the mask values mean, where that is to be decided by hand.
         group_regex: Finds the group in a case's name.
+        reading: How files are read where they leave a choice; None for as the model's training data.
+        anonymous: Whether to write codes in place of all cases' names; else of those that look as if they
+            told who a patient is. `private/names.csv` in `out` says which is which.
         reporter: Told how it goes.
 
     Returns:
@@ -115,13 +122,15 @@ def evaluate(
             group_regex=group_regex,
             reporter=reporter,
             expected=loaded.labels,
+            reading=reading or Reading(fourth_axis=loaded.plan.data.fourth_axis),
+            pseudonyms=Pseudonyms(all_names=anonymous),
             forgiven=TO_SCORE,
         )
         learned = learned_from(loaded, part)
         if learned:
             reporter.warn(seen(learned, part))
         scores = score_part(loaded, part, reporter)
-        name = Path(data).absolute().name
+        name = part.report.pseudonyms.redacted(Path(data).absolute().name)
         story = Story(
             title=f"Evaluation on {name}",
             scored_part=f"the data set {name}",
@@ -169,6 +178,8 @@ def write_evaluation(
         OutputError: The place cannot be written.
     """
     summary = summarise(scores, model.labels)
+    if not (folder.parent / PRIVATE).is_dir():  # a run keeps the table for all of it
+        part.report.pseudonyms.write_table(folder)
     write_cases_csv(folder / "cases.csv", scores)
     write_summary_json(folder / "summary.json", summary)
     overlays = _draw(folder / "overlays", model, part, scores)
@@ -205,7 +216,7 @@ def findings(report: CheckReport) -> list[Finding]:
         Finding(
             problem.level,
             without_root(problem.message, report.discovery.root),
-            tuple(shown(path, report.discovery.root) for path in problem.paths),
+            tuple(report.shown(path) for path in problem.paths),
         )
         for problem in report.problems
     ]
@@ -226,7 +237,7 @@ def tables(report: CheckReport) -> list[Table]:
     sizes = report.sizes
     if sizes is not None:
         rows = tuple(
-            (name, f"{size[1]} × {size[0]} px")
+            (name, size_in_words(size))
             for name, size in (
                 ("smallest", sizes.smallest),
                 ("median", sizes.median),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from delineate.dataset.naming import counted, listed
+from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.dataset.split import Splits, read_splits, split
 from delineate.errors import UsageError
 from delineate.fingerprint import Fingerprint, measure
+from delineate.formats import USUAL, Reading
 from delineate.image import Image, LabelSet, Mask
 from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, pixel_digest, seen
 from delineate.jobs.reporter import Reporter
@@ -32,6 +34,8 @@ class Source:
         log: A further log to keep.
         splits: A `splits.json` to divide the data by; None to draw the parts.
         split_seed: By which they are drawn.
+        reading: How the files are to be read.
+        pseudonyms: Codes for names that tell too much.
 
     Raises:
         UsageError: The log is none that there is, or the split's seed or file is none.
@@ -44,6 +48,8 @@ class Source:
     log: Log | None = None
     splits: Path | None = None
     split_seed: int = 42
+    reading: Reading = USUAL
+    pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
 
     def __post_init__(self) -> None:
         if self.log is not None and self.log not in get_args(Log):
@@ -96,6 +102,8 @@ class Parts:
             labels=source.labels,
             group_regex=source.group_regex,
             reporter=reporter,
+            reading=source.reading,
+            pseudonyms=source.pseudonyms,
             forgiven=forgiven,
         )
         splits = divided(whole, source)
@@ -117,9 +125,11 @@ class Parts:
                 reporter=reporter,
                 expected=whole.labels,
                 encoding=whole.encoding,
+                reading=source.reading,
+                pseudonyms=source.pseudonyms,
                 forgiven=TO_SCORE,
             )
-            name = f"the separate test set {source.test.absolute().name}"
+            name = f"the separate test set {source.pseudonyms.redacted(source.test.absolute().name)}"
             leaks = _shared(train, scored, reporter)
         elif len(test):
             scored, name = test, "the test part"
@@ -165,7 +175,7 @@ def measured(train: Part, reporter: Reporter) -> Facts:
             whole.update(case.mask.values.tobytes())
             yield case.image, case.mask
 
-    fingerprint = measure(noted(), train.labels, train.report.colour)
+    fingerprint = measure(noted(), train.labels, train.report.colour, train.report.orientation)
     return Facts(fingerprint, tuple(digests), whole.hexdigest())
 
 
@@ -205,6 +215,13 @@ def divided(whole: Part, source: Source) -> Splits:
     )
 
 
+def _named_groups(part: Part) -> set[str]:
+    """Groups by names that mean the same in another data set."""
+    numbered = {name for name in part.report.subjects if name in part.report.groups}
+    groups = part.report.groups.items()
+    return {group for name, group in groups if group is not None and name not in numbered}
+
+
 def _shared(train: Part, test: Part, reporter: Reporter) -> tuple[str, ...]:
     """What of a test set was met in training: images, and groups by their stated names."""
     cautions = []
@@ -212,7 +229,13 @@ def _shared(train: Part, test: Part, reporter: Reporter) -> tuple[str, ...]:
     learned = [case.name for case in test if pixel_digest(case.image) in known]
     if learned:
         cautions.append(seen(learned, test))
-    ours, theirs = ({g for g in part.report.groups.values() if g is not None} for part in (train, test))
+    here, there = (set(part.report.subjects.values()) for part in (train, test))
+    if known_again := here & there:
+        cautions.append(
+            f"{counted(len(known_again), 'patient')} of the test set also in the training data, as the files "
+            "say: the score is better than on new ones."
+        )
+    ours, theirs = (_named_groups(part) for part in (train, test))
     if both := sorted(ours & theirs):
         cautions.append(
             f"{counted(len(both), 'group')} of the test set also in the training data: {listed(both)}. "

@@ -12,24 +12,34 @@ from pathlib import Path
 import torch
 
 from delineate.dataset.naming import counted
+from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms
 from delineate.dataset.split import write_splits
 from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
 from delineate.evaluation.figures import CurvePoint
 from delineate.evaluation.model_scores import model_scores
 from delineate.files import free_folder, new_folder, output_error, probe_writable, write_text
+from delineate.formats import USUAL, Reading
 from delineate.inference.model import MODEL_NAME, Model, load
 from delineate.jobs.duration import parse_budget
 from delineate.jobs.environment import NAME as ENVIRONMENT_NAME
-from delineate.jobs.environment import Environment, describe, read_environment, write_environment
+from delineate.jobs.environment import (
+    SOURCE_NAME,
+    Environment,
+    describe,
+    read_environment,
+    read_source,
+    write_environment,
+    write_source,
+)
 from delineate.jobs.parts import Part
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import Evaluation, Story, score_part, write_evaluation
 from delineate.jobs.source import Facts, Log, Parts, Source, measured
 from delineate.jobs.watching import Watchers
-from delineate.jobs.wishes import Precision, Wishes, planned_for
+from delineate.jobs.wishes import Wishes, planned_for
 from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
 from delineate.plan import Plan, read_plan, retold
-from delineate.planner import Length, Preset
+from delineate.planner import Dims, Length, Precision, Preset
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow
 from delineate.training.loop import Trained, fit
@@ -91,6 +101,10 @@ def train(
     group_regex: str | None = None,
     precision: Precision | None = None,
     split_seed: int = 42,
+    dims: Dims | None = None,
+    left_right: str | None = None,
+    reading: Reading = USUAL,
+    anonymous: bool = False,
     log: Log | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -111,6 +125,11 @@ def train(
         group_regex: Finds what must not be split, such as the patient, in a case's name.
         precision: "bf16" or "fp32"; by default what this machine is good at.
         split_seed: Of drawing the held-out part; apart from `seed`, so that runs stay comparable.
+        dims: 2 to see volumes slice by slice, 3 as volumes; by default what suits them.
+        left_right: Pairs of labels that change places when an image is mirrored: "left lung=right lung,…".
+        reading: How files are read where they leave a choice.
+        anonymous: Whether to write codes in place of all cases' names; else of those that look as if they
+            told who a patient is. `private/names.csv` in the run says which is which.
         log: "tensorboard" keeps its log in the run as well.
         reporter: Told how it goes.
 
@@ -133,6 +152,8 @@ def train(
         log,
         Path(splits) if splits is not None else None,
         split_seed,
+        reading,
+        Pseudonyms(all_names=anonymous),
     )
     wishes = Wishes(
         Length(parse_budget(budget) if budget is not None else None, epochs),
@@ -140,6 +161,9 @@ def train(
         seed,
         precision,
         Path(plan) if plan is not None else None,
+        dims,
+        left_right,
+        reading.fourth_axis,
     )
     watchers = Watchers(source.log, reporter)
     folder = _run_folder(Path(out) if out is not None else None, source.data)
@@ -157,6 +181,8 @@ def train(
             precision=precision_for(planned.plan),
             plan_given=wishes.plan is not None,
         )
+        write_source(folder, source)
+        source.pseudonyms.write_table(folder)
         write_environment(folder, environment)
         write_text(folder / PLAN_NAME, text)
         job = _Job(folder, parts, facts, environment, reporter, watchers)
@@ -190,7 +216,7 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
     environment = read_environment(folder)
     plan = read_plan(folder / PLAN_NAME)
     probe_writable(folder)
-    source = replace(environment.source(), splits=folder / SPLITS_NAME)
+    source = replace(read_source(folder, environment), splits=folder / SPLITS_NAME)
     watchers = Watchers(source.log, reporter)
     threads = torch.get_num_threads()
     if threads != environment.threads:
@@ -281,6 +307,9 @@ class _Job:
             software=self.environment.software,
         )
 
+    def _named(self, path: Path) -> str:
+        return self.parts.train.report.pseudonyms.redacted(path.absolute().name)
+
     def _used_to_choose(self) -> str:
         chosen = PLAN_GIVEN if self.environment.plan_given else NOTHING_CHOSEN
         return " ".join((*self.parts.leaks, chosen))
@@ -293,7 +322,7 @@ class _Job:
             raise output_error(folder, error) from error
         scored = self.parts.scored
         story = Story(
-            title=f"A model for {self.parts.train.report.discovery.root.absolute().name}",
+            title=f"A model for {self._named(self.parts.train.report.discovery.root)}",
             scored_part=f"{self.parts.scored_name} of {counted(len(scored), 'case')}",
             used_to_choose=self._used_to_choose(),
             cautions=(*self.parts.cautions, *scored.notes),
@@ -324,9 +353,12 @@ def _run_folder(out: Path | None, data: Path) -> Path:
 def _remove_unbegun(folder: Path, *, folder_too: bool) -> None:
     """Remove what was made of a run that came to nothing before its plan was written."""
     with contextlib.suppress(OSError):
-        if not any(path.name not in (SPLITS_NAME, ENVIRONMENT_NAME) for path in folder.iterdir()):
-            for path in folder.iterdir():
-                path.unlink()
+        begun = (SPLITS_NAME, ENVIRONMENT_NAME, PRIVATE)
+        if not any(path.name not in begun for path in folder.iterdir()):
+            for name in (SPLITS_NAME, ENVIRONMENT_NAME, f"{PRIVATE}/{SOURCE_NAME}", f"{PRIVATE}/{TABLE}"):
+                (folder / name).unlink(missing_ok=True)
+            if (folder / PRIVATE).is_dir():
+                (folder / PRIVATE).rmdir()
             if folder_too:
                 folder.rmdir()
 

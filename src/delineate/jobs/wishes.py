@@ -10,9 +10,9 @@ from typing import Literal, get_args
 from delineate.errors import PlanError, UsageError
 from delineate.fingerprint import Fingerprint
 from delineate.plan import Plan, from_yaml, read_plan, retold, to_yaml
-from delineate.planner import Length, Planned, Preset, make_plan
+from delineate.planner import Dims, Length, Planned, Precision, Preset, make_plan
 
-Precision = Literal["auto", "bf16", "fp32"]
+FourthAxis = Literal["refuse", "channels"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,9 @@ class Wishes:
         seed: Of the training; None for 0, or the given plan's.
         precision: Likewise, None for "auto".
         plan: A plan file.
+        dims: 2 for slices, 3 for volumes, None to have it chosen.
+        left_right: Pairs of labels that change places in the mirror: "left lung=right lung,…".
+        fourth_axis: Of volumes.
 
     Raises:
         UsageError: They exclude each other, or one is none that there is.
@@ -36,22 +39,45 @@ class Wishes:
     seed: int | None = None
     precision: Precision | None = None
     plan: Path | None = None
+    dims: Dims | None = None
+    left_right: str | None = None
+    fourth_axis: FourthAxis = "refuse"
 
     def __post_init__(self) -> None:
+        if self.plan is not None and (self.dims is not None or self.left_right is not None):
+            raise UsageError("A plan says by itself what --dims and --left-right do: change it there.")
+        _pairs(self.left_right)
         if self.plan is not None and self.preset is not None:
             raise UsageError("Give either --plan or --preset: a plan says everything a preset does.")
         for name, value, known in (
             ("preset", self.preset, get_args(Preset)),
             ("precision", self.precision, get_args(Precision)),
+            ("number of axes", self.dims, get_args(Dims)),
         ):
             if value is not None and value not in known:
-                raise UsageError(f"There is no {name} {value!r}. Give one of {', '.join(known)}.")
+                raise UsageError(f"There is no {name} {value!r}. Give one of {', '.join(map(str, known))}.")
         if self.seed is not None and (type(self.seed) is not int or not 0 <= self.seed < 2**31):
             raise UsageError(
                 f"The seed {self.seed!r} is out of range: give a whole number, 0 to {2**31 - 1}."
             )
         if self.plan is not None:  # now, not after all images were looked at
             read_plan(self.plan)
+
+
+def _pairs(text: str | None) -> tuple[tuple[str, str], ...]:
+    """Pairs of labels as the option names them."""
+    if text is None:
+        return ()
+    pairs = []
+    for part in text.split(","):
+        left, _, right = (each.strip() for each in part.partition("="))
+        if not left or not right:
+            raise UsageError(
+                f"--left-right {text!r} cannot be read: write pairs of labels, such as "
+                "'left lung=right lung,left kidney=right kidney'."
+            )
+        pairs.append((left, right))
+    return tuple(pairs)
 
 
 def planned_for(wishes: Wishes, fingerprint: Fingerprint) -> tuple[Planned, str]:
@@ -71,6 +97,9 @@ def planned_for(wishes: Wishes, fingerprint: Fingerprint) -> tuple[Planned, str]
             preset=wishes.preset or "auto",
             seed=wishes.seed or 0,
             precision=wishes.precision or "auto",
+            dims=wishes.dims,
+            left_right=_pairs(wishes.left_right),
+            fourth_axis=wishes.fourth_axis,
         )
         return planned, to_yaml(planned.plan, planned.reasons)
     plan, text = read_plan(wishes.plan), wishes.plan.read_text(encoding="utf-8")
@@ -79,7 +108,8 @@ def planned_for(wishes: Wishes, fingerprint: Fingerprint) -> tuple[Planned, str]
     if wishes.length.budget_s is not None:
         changed |= {"budget_s": wishes.length.budget_s, "steps": None}
     if wishes.length.epochs is not None:
-        steps = math.ceil(wishes.length.epochs * fingerprint.cases / plan.training.batch_size)
+        seen = fingerprint.slices if plan.network.axes == 2 and fingerprint.slices else fingerprint.cases
+        steps = math.ceil(wishes.length.epochs * seen / plan.training.batch_size)
         changed |= {"budget_s": None, "steps": steps}
     if wishes.seed is not None:
         changed["seed"] = wishes.seed
@@ -97,6 +127,9 @@ def _refuse_other_data(plan: Plan, data: Fingerprint, path: Path) -> None:
         faults.append(f"it is for the labels {', '.join(theirs)}, the data have {', '.join(ours)}")
     elif theirs != ours and set(theirs) == set(ours):
         faults.append(f"its data.labels are in another order than those of the data, {', '.join(ours)}")
+    if plan.data.axes != data.axes:
+        kinds = {2: "pictures", 3: "volumes"}
+        faults.append(f"it is for {kinds[plan.data.axes]}, the data are {kinds[data.axes]}")
     if plan.data.pixels == "integer" and data.pixels == "float":
         faults.append("it is for integer images, the data hold float ones")
     if plan.data.colour == "channels" and plan.data.channels != data.channels:

@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from delineate.augment.geometry import Movement, draw_movement, move, output_to_input, warp
+from delineate.augment.geometry import Movement, draw_movement, move, output_to_input, warp, warp_part
 from delineate.augment.intensity import draw_recolouring, recolour
+from delineate.augment.left_right import LeftRight, swap_labels
 from delineate.augment.settings import AugmentationSettings
-from delineate.image import BACKGROUND, IGNORED
+from delineate.geometry import left_right_axis
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
 from delineate.training.randomness import BATCH, generator_at, indices_at
@@ -24,8 +26,8 @@ class Batch:
 
     Attributes:
         names: Of the cases.
-        images: `(N, C, H, W)` float32, normalized and augmented.
-        masks: `(N, H, W)` uint8.
+        images: `(N, C, H, W)` or `(N, C, D, H, W)` float32, normalized and augmented.
+        masks: `(N, H, W)` or `(N, D, H, W)` uint8.
     """
 
     names: tuple[str, ...]
@@ -48,22 +50,62 @@ def batch_at(step: int, cases: Sequence[CachedCase], plan: Plan, device: torch.d
     training, augmentation = plan.training, plan.augmentation
     chosen = [cases[i] for i in indices_at(training.seed, step, training.batch_size, len(cases))]
     generator = generator_at(training.seed, BATCH, step)
-    movement = draw_movement(augmentation, len(chosen), generator)
+    movement = draw_movement(augmentation, len(chosen), generator, plan.network.axes)
     if plan.preprocessing.mode == "whole":
         images = _normalized(chosen, [case.pixels for case in chosen], device)
         masks = torch.stack([case.mask for case in chosen]).to(device)
         images, masks = move(images, masks, movement, augmentation)
+    elif plan.network.axes == 3:
+        images, masks = _volume_patches(chosen, movement, plan, generator, device)
     else:
         images, masks = _patches(chosen, movement, plan, generator, device)
+    sides = _left_right(plan)
+    if sides is not None:
+        masks = swap_labels(masks, movement.is_mirrored(sides.axis), sides.pairs)
     recolouring = draw_recolouring(augmentation, len(chosen), images.shape[1], generator)
-    return Batch(tuple(case.name for case in chosen), recolour(images, recolouring), masks)
+    spacing = plan.preprocessing.relative_spacing if plan.network.axes == 3 else None
+    return Batch(tuple(case.name for case in chosen), recolour(images, recolouring, spacing), masks)
+
+
+def _left_right(plan: Plan) -> LeftRight | None:
+    """The labels that change places in the mirror, and the axis of the net's images that mirrors them."""
+    axis = left_right_axis(plan.preprocessing.orientation) - (3 - plan.network.axes)
+    pairs = plan.data.swapped_values
+    return LeftRight(axis, pairs) if pairs and axis >= 0 else None
 
 
 def _normalized(chosen: Sequence[CachedCase], pixels: Sequence[Tensor], device: torch.device) -> Tensor:
     batch = torch.stack(list(pixels)).to(device).float()
-    gain = torch.stack([case.gain for case in chosen]).to(device)
-    offset = torch.stack([case.offset for case in chosen]).to(device)
-    return batch.mul_(gain[:, :, None, None]).add_(offset[:, :, None, None])
+    shape = (len(chosen), -1, *[1] * (batch.ndim - 2))
+    gain = torch.stack([case.gain for case in chosen]).to(device).view(shape)
+    offset = torch.stack([case.offset for case in chosen]).to(device).view(shape)
+    return batch.mul_(gain).add_(offset)
+
+
+def _volume_patches(
+    chosen: Sequence[CachedCase],
+    movement: Movement,
+    plan: Plan,
+    generator: torch.Generator,
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
+    """Patches of volumes, each seen through its movement straight from the volume."""
+    size, settings = plan.preprocessing.size, plan.augmentation
+    maps = output_to_input(movement, size, plan.preprocessing.relative_spacing)
+    images, masks = [], []
+    for case, seen in zip(chosen, maps, strict=True):
+        centre = _centre(case, size, plan.training.foreground_share, generator)
+        # from the volume's centre to the patch's, x before y before z as maps have it
+        away = [
+            at - side // 2 + (side - 1) / 2 - (length - 1) / 2
+            for at, side, length in zip(centre, size, case.mask.shape, strict=True)
+        ]
+        there = seen.clone()
+        there[:, -1] += torch.tensor(away[::-1])
+        image, labels = warp_part(case.pixels, case.mask, there, size, settings)
+        images.append(image)
+        masks.append(labels)
+    return _normalized(chosen, images, device), torch.stack(masks).to(device)
 
 
 def _patches(
@@ -74,7 +116,7 @@ def _patches(
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Cut-outs with room around them for the movement, then moved and trimmed to the patch."""
-    size = plan.preprocessing.size
+    size = (plan.preprocessing.size[-2], plan.preprocessing.size[-1])
     room = _room(size, plan.augmentation)
     cuts = [
         _cut(case, _centre(case, size, plan.training.foreground_share, generator), room) for case in chosen
@@ -98,20 +140,20 @@ def _room(size: tuple[int, int], settings: AugmentationSettings) -> tuple[int, i
 
 
 def _centre(
-    case: CachedCase, size: tuple[int, int], foreground_share: float, generator: torch.Generator
-) -> tuple[int, int]:
+    case: CachedCase, size: tuple[int, ...], foreground_share: float, generator: torch.Generator
+) -> tuple[int, ...]:
     """Where a patch is cut: about a pixel of a random label, or anywhere, inside the image where it fits."""
-    height, width = case.mask.shape
-    wish, first, second = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
-    row, column = int(first * height), int(second * width)
-    if wish < foreground_share:
-        present = [v for v in torch.unique(case.mask).tolist() if v not in (BACKGROUND, IGNORED)]
-        if present:
-            places = torch.nonzero(case.mask.flatten() == present[int(first * len(present))])
-            row, column = divmod(int(places[int(second * len(places))]), width)
-    return (
-        _clamp(row, size[0] // 2, height - (size[0] + 1) // 2, height),
-        _clamp(column, size[1] // 2, width - (size[1] + 1) // 2, width),
+    shape = tuple(case.mask.shape)
+    wish, *draws = torch.rand(1 + len(shape), generator=generator, dtype=torch.float64).tolist()
+    if wish < foreground_share and case.places:
+        places = case.places[int(draws[0] * len(case.places))]
+        at = int(places[int(draws[1] * len(places))])
+        centre = [int(each) for each in np.unravel_index(at, shape)]
+    else:
+        centre = [int(draw * length) for draw, length in zip(draws, shape, strict=True)]
+    return tuple(
+        _clamp(each, side // 2, length - (side + 1) // 2, length)
+        for each, side, length in zip(centre, size, shape, strict=True)
     )
 
 
@@ -119,7 +161,7 @@ def _clamp(value: int, low: int, high: int, length: int) -> int:
     return length // 2 if high < low else min(max(value, low), high)
 
 
-def _cut(case: CachedCase, centre: tuple[int, int], room: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _cut(case: CachedCase, centre: tuple[int, ...], room: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """`room` pixels about the centre; beyond the edge the edge's pixels are repeated, in image and mask."""
     height, width = case.mask.shape
     rows = torch.arange(centre[0] - room[0] // 2, centre[0] - room[0] // 2 + room[0]).clamp_(0, height - 1)

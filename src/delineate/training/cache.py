@@ -16,14 +16,23 @@ from torch import Tensor
 
 from delineate.errors import DataError
 from delineate.files import output_error
-from delineate.image import Image, Mask
-from delineate.inference.preprocess import pad_to, resize_mask, to_working
+from delineate.fingerprint import slices_to_learn
+from delineate.image import BACKGROUND, IGNORED, Image, Mask, oriented_mask
+from delineate.inference.preprocess import (
+    Intensities,
+    pad_to,
+    prepared,
+    resize_mask,
+    slices,
+    to_working,
+)
 from delineate.plan import Plan
 
 MEMORY_BYTES = 1 << 30
 FIRST_SPILL_BYTES = 256 << 20
 MOST_SPILL_BYTES = 4 << 30  # each further file is twice as long, up to this
 ALIGNED_BYTES = 64
+MOST_PLACES = 8192  # a label and case
 
 
 @dataclass(frozen=True)
@@ -32,10 +41,12 @@ class CachedCase:
 
     Attributes:
         name: Of the case.
-        pixels: `(C, h, w)` uint8 for 8-bit images, else float32 in units.
-        mask: `(h, w)` uint8, `IGNORED` where filled up.
+        pixels: `(C, h, w)` or `(C, d, h, w)`, uint8 for 8-bit images, else float32 in units.
+        mask: `(h, w)` or `(d, h, w)` uint8, `IGNORED` where filled up.
         gain: `(C,)` float32: `pixels · gain + offset` is what the net takes.
         offset: `(C,)` float32.
+        places: For each label in the mask the flat positions of its pixels, or of some, evenly spread; empty
+            where no patches are cut.
     """
 
     name: str
@@ -43,10 +54,11 @@ class CachedCase:
     mask: Tensor
     gain: Tensor
     offset: Tensor
+    places: tuple[Tensor, ...] = ()
 
     def normalized(self) -> Tensor:
-        """`(C, h, w)` float32 as the net takes them."""
-        return self.pixels.float() * self.gain[:, None, None] + self.offset[:, None, None]
+        """The pixels as float32 as the net takes them."""
+        return Intensities(self.gain, self.offset).apply(self.pixels.float())
 
 
 class Store:
@@ -120,7 +132,7 @@ def build_cache(
 
     Args:
         cases: Name, image and mask of each, one in memory at a time.
-        plan: Says which size.
+        plan: Says which size; for a net of two axes volumes become slices, each a case.
         store: Where the results are kept.
         progress: Told the number of cases done.
 
@@ -130,27 +142,58 @@ def build_cache(
     Raises:
         DataError: A case does not fit the plan; it is named.
     """
-    cached = []
-    for name, image, mask in cases:
+    cached: list[CachedCase] = []
+    for done, (name, image, mask) in enumerate(cases, start=1):
+        turned, values = prepared(image, plan), oriented_mask(mask, plan.preprocessing.orientation).values
         try:
-            working = to_working(image, plan)
+            if len(image.size) == 3 and plan.network.axes == 2:
+                cut, intensities = slices(turned, plan)
+                for at in slices_to_learn(values).tolist():
+                    case = _cached(f"{name}, slice {at + 1}", cut[at], values[at], plan, store, intensities)
+                    cached.append(case)
+            else:
+                cached.append(_cached(name, turned, values, plan, store))
         except DataError as error:
             raise DataError(f"Case {name} does not fit the plan: {error}.") from error
-        size = (working.pixels.shape[1], working.pixels.shape[2])
-        labels = resize_mask(torch.from_numpy(mask.values), size, len(plan.data.labels))
-        pixels, gain = working.pixels, working.gain
-        if image.pixels.dtype == np.uint8:
-            pixels, gain = (pixels * 255).round_().to(torch.uint8), gain / 255
-        if plan.preprocessing.mode == "whole":
-            pixels, labels = pad_to(pixels, labels, plan.preprocessing.size)
-        cached.append(
-            CachedCase(
-                name,
-                store.keep(pixels.contiguous()),
-                store.keep(labels.contiguous()),
-                gain,
-                working.offset,
-            )
-        )
-        progress(len(cached))
+        progress(done)
     return cached
+
+
+def _cached(  # noqa: PLR0917  one case and what it is to become
+    name: str,
+    image: Image,
+    mask: npt.NDArray[np.uint8],
+    plan: Plan,
+    store: Store,
+    intensities: Intensities | None = None,
+) -> CachedCase:
+    """One picture, slice or volume at its working size."""
+    working = to_working(image, plan, intensities)
+    size = tuple(working.pixels.shape[1:])
+    labels = resize_mask(torch.from_numpy(np.ascontiguousarray(mask)), size, len(plan.data.labels))
+    pixels, gain = working.pixels, working.intensities.gain
+    if image.pixels.dtype == np.uint8 and image.shares:
+        pixels, gain = (pixels * 255).round_().to(torch.uint8), gain / 255
+    if plan.preprocessing.mode == "whole":
+        pixels, labels = pad_to(pixels, labels, plan.preprocessing.size)
+    return CachedCase(
+        name,
+        store.keep(pixels.contiguous()),
+        store.keep(labels.contiguous()),
+        gain,
+        working.intensities.offset,
+        _places(labels) if plan.preprocessing.mode == "patch" else (),
+    )
+
+
+def _places(mask: Tensor) -> tuple[Tensor, ...]:
+    """For each label where its pixels are."""
+    found = []
+    flat = mask.flatten()
+    for value in torch.unique(flat).tolist():
+        if value not in (BACKGROUND, IGNORED):
+            places = torch.nonzero(flat == value)[:, 0]
+            if len(places) > MOST_PLACES:
+                places = places[(torch.arange(MOST_PLACES) * len(places)) // MOST_PLACES]
+            found.append(places)
+    return tuple(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from delineate.errors import TrainingError
 from delineate.image import IGNORED
 from delineate.inference.hardware import has_fast_bf16
-from delineate.inference.windows import predict_windows
+from delineate.inference.windows import predict_windows, slabs_of_windows
 from delineate.losses.segmentation import segmentation_loss
 from delineate.networks.unet import UNet
 from delineate.plan import Plan
@@ -66,7 +66,8 @@ class Trainer:
             precision="bf16-mixed" if self.precision == "bf16" else "32-true",
         )
         torch.manual_seed(plan.training.seed)
-        network = UNet(plan.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs miss this form
+        self._layout = torch.channels_last if plan.network.axes == 2 else torch.channels_last_3d
+        network = UNet(plan.network).to(memory_format=self._layout)  # type: ignore[call-overload]  # torch's stubs miss this form
         optimizer = build_optimizer(network, plan.training)
         wrapped, self._optimizer = self._fabric.setup(network, optimizer)
         self._wrapped = wrapped
@@ -88,7 +89,7 @@ class Trainer:
         """
         state, training = self.state, self.plan.training
         batch = self.batch()
-        images = batch.images.contiguous(memory_format=torch.channels_last)
+        images = batch.images.contiguous(memory_format=self._layout)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate_at(state.step, self.steps, training)
         logits = cast(Tensor, self._wrapped(images))
@@ -117,7 +118,7 @@ class Trainer:
 
         def predictor(batch: Tensor) -> Tensor:
             with self._fabric.autocast():
-                logits: Tensor = network(batch.contiguous(memory_format=torch.channels_last))
+                logits: Tensor = network(batch.contiguous(memory_format=self._layout))
             return logits.float()
 
         scores = []
@@ -127,12 +128,17 @@ class Trainer:
                 if self.plan.preprocessing.mode == "whole":
                     logits = predictor(image[None])
                 else:
-                    size, overlap = self.plan.preprocessing.size, self.plan.prediction.overlap
-                    logits = predict_windows(predictor, image, size, overlap)[None]
+                    logits = self._windows(predictor, image)[None]
                 if bool(((case.mask != 0) & (case.mask != IGNORED)).any()):
                     scores.append(hard_dice(logits, case.mask[None].to(logits.device)))
         network.train()
         return sum(scores) / len(scores) if scores else None
+
+    def _windows(self, predictor: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+        size, overlap = self.plan.preprocessing.size, self.plan.prediction.overlap
+        if len(size) == 3:
+            return torch.cat(list(slabs_of_windows(predictor, image, size, overlap)), dim=1)
+        return predict_windows(predictor, image, size, overlap)
 
 
 def _is_finite(network: UNet) -> bool:
@@ -146,8 +152,8 @@ def hard_dice(logits: Tensor, masks: Tensor) -> float:
     """Dice of decided pixels over the whole batch, mean over the labels that occur; 1 where none does.
 
     Args:
-        logits: `(N, K, H, W)`.
-        masks: `(N, H, W)` uint8.
+        logits: `(N, K, …)`.
+        masks: `(N, …)` uint8.
 
     Returns:
         In [0, 1].

@@ -1,0 +1,125 @@
+"""Masks on their image's grid: turned and moved by whole pixels as their places say, never by guess."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from delineate.errors import DataError
+from delineate.formats import StoredMask
+from delineate.geometry import Fit, Geometry, fit, same_grid
+
+Values = npt.NDArray[np.generic]
+
+
+def on_grid(stored: StoredMask, size: tuple[int, ...], geometry: Geometry, *, resample: bool) -> StoredMask:
+    """A mask brought onto its image's grid.
+
+    Args:
+        stored: As it was read.
+        size: The image's.
+        geometry: The image's.
+        resample: Whether pixels may be taken from the nearest place where the grids do not coincide.
+
+    Returns:
+        The mask with values of the image's size.
+
+    Raises:
+        DataError: The grids differ in more than the order and sense of axes, and may not be resampled. The
+            message stands after the mask's name.
+    """
+    stored = _of_one_slice(stored, size)
+    if len(stored.size) != len(size):
+        raise DataError(f"it is {size_in_words(stored.size)}, but the image is {size_in_words(size)}")
+    own = stored.geometry
+    if own.directions is None or geometry.directions is None or stored.coloured:
+        if stored.size != size:
+            raise DataError(f"it is {size_in_words(stored.size)}, but the image is {size_in_words(size)}")
+        if not same_grid(own, geometry, size):
+            raise DataError(
+                f"its pixels lie {_spacing(own)} mm apart, but those of the image {_spacing(geometry)} mm"
+            )
+        return replace(stored, geometry=geometry)
+    if stored.size == size and same_grid(own, geometry, size):
+        return replace(stored, geometry=geometry)
+    found = fit(own, stored.size, geometry)
+    if found is not None and _allowed(found, stored, size):
+        return replace(stored, values=_pasted(stored.values, found, size), geometry=geometry)
+    if resample:
+        return replace(stored, values=_resampled(stored, size, geometry), geometry=geometry)
+    raise DataError(
+        f"{_difference(stored, size, geometry)}. --resample-masks brings it onto the image's grid"
+    )
+
+
+def size_in_words(size: tuple[int, ...]) -> str:
+    """A size as people say it, width first: "640 × 480 px", "512 × 512 × 300 voxels"."""
+    return f"{' × '.join(str(side) for side in reversed(size))} {'px' if len(size) == 2 else 'voxels'}"
+
+
+def _of_one_slice(stored: StoredMask, size: tuple[int, ...]) -> StoredMask:
+    """A volume of one slice as the mask of a picture."""
+    if not stored.volume or len(size) != 2 or stored.values.shape[0] != 1:
+        return stored
+    geometry = stored.geometry
+    if geometry.spacing_mm is not None:
+        directions = geometry.directions and geometry.directions[1:]
+        geometry = Geometry(geometry.spacing_mm[1:], geometry.origin_mm, directions)
+    return replace(stored, values=stored.values[0], geometry=geometry, volume=False)
+
+
+def _allowed(found: Fit, stored: StoredMask, size: tuple[int, ...]) -> bool:
+    """Whether the mask then covers the image, or may cover a part of it."""
+    whole = found.turn.size(stored.size) == size and not any(found.start)
+    return whole or stored.partial
+
+
+def _pasted(values: Values, found: Fit, size: tuple[int, ...]) -> Values:
+    """The values turned and set where they belong; what lies outside the image is left away."""
+    turned = found.turn.apply(values)
+    if turned.shape == size and not any(found.start):
+        return np.ascontiguousarray(turned)
+    whole = np.zeros(size, values.dtype)
+    there, here = [], []
+    for start, length, side in zip(found.start, turned.shape, size, strict=True):
+        first, last = max(0, start), min(side, start + length)
+        there.append(slice(first, max(first, last)))
+        here.append(slice(first - start, max(first, last) - start))
+    whole[tuple(there)] = turned[tuple(here)]
+    return whole
+
+
+def _resampled(stored: StoredMask, size: tuple[int, ...], geometry: Geometry) -> Values:
+    """At each pixel of the image's grid the value of the nearest pixel of the mask; 0 outside it."""
+    from scipy import ndimage  # noqa: PLC0415  heavy, and seldom needed
+
+    to_index = np.linalg.pinv(stored.geometry.affine()[:3, :-1])
+    like = geometry.affine()[:3]
+    matrix = to_index @ like[:, :-1]
+    offset = to_index @ (like[:, -1] - stored.geometry.affine()[:3, -1])
+    values: Values = ndimage.affine_transform(
+        stored.values, matrix, offset, output_shape=size, order=0, mode="constant", cval=0
+    )
+    return values
+
+
+def _difference(stored: StoredMask, size: tuple[int, ...], geometry: Geometry) -> str:
+    """In what the grids differ."""
+    own = stored.geometry
+    if own.spacing_mm is not None and geometry.spacing_mm is not None:
+        theirs = sorted(own.spacing_mm), sorted(geometry.spacing_mm)
+        if not np.allclose(*theirs, rtol=1e-3):
+            return (
+                f"its pixels lie {_spacing(own)} mm apart, but those of the image {_spacing(geometry)} mm, "
+                "so that they do not coincide"
+            )
+    if sorted(stored.size) != sorted(size):
+        own_size, wanted = size_in_words(stored.size), size_in_words(size)
+        return f"it is {own_size}, but the image is {wanted}, and covers another part"
+    return "it lies elsewhere in the patient, or is tilted against the image, so that pixels do not coincide"
+
+
+def _spacing(geometry: Geometry) -> str:
+    return " × ".join(f"{each:.4g}" for each in reversed(geometry.spacing_mm or ()))

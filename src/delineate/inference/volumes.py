@@ -1,0 +1,180 @@
+"""Masks of volumes, slab by slab: never all labels of a whole volume at its full size at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from delineate.errors import DataError
+from delineate.image import Image, turn_of
+from delineate.inference.hardware import free_memory_bytes
+from delineate.inference.predict import decide, predictor_of, probabilities
+from delineate.inference.preprocess import prepared, resize, slices, to_working, working_size
+from delineate.inference.windows import slabs_of_windows
+from delineate.plan import Plan
+
+Progress = Callable[[int, int], object]
+WINDOWS_AT_ONCE = 2
+PROGRAM_BYTES = 600 << 20  # Python, torch and its libraries
+ACTIVATION_COPIES = 8  # of the finest level's features that a forward pass holds at once, at most
+
+
+@dataclass(frozen=True)
+class VolumePrediction:
+    """What was found in a volume, on its own grid.
+
+    Attributes:
+        values: `(D, H, W)` uint8: 0 background, 1…n the labels.
+        probabilities: `(n, D, H, W)` float16 of the labels, where they were asked for.
+    """
+
+    values: npt.NDArray[np.uint8]
+    probabilities: npt.NDArray[np.float16] | None = None
+
+
+def predict_volume(
+    network: nn.Module,
+    plan: Plan,
+    image: Image,
+    *,
+    bf16: bool = False,
+    keep_probabilities: bool = False,
+    memory_bytes: int | None = None,
+    progress: Progress = lambda *_: None,
+) -> VolumePrediction:
+    """The mask of a volume.
+
+    Args:
+        network: In evaluation mode.
+        plan: The one it was trained by.
+        image: `(C, D, H, W)`.
+        bf16: Whether the net computes in bfloat16.
+        keep_probabilities: Whether to return them as well.
+        memory_bytes: That may be used in all; None for what is free on this machine.
+        progress: Told the steps done and their number.
+
+    Returns:
+        The mask's values, and the probabilities.
+
+    Raises:
+        DataError: The image does not fit the plan, or more memory would be needed than there is.
+    """
+    _refuse_too_large(plan, image, keep_probabilities=keep_probabilities, memory_bytes=memory_bytes)
+    turned = prepared(image, plan)
+    if plan.network.axes == 3:
+        rows = _rows_of_windows(network, plan, turned, bf16=bf16, progress=progress)
+    else:
+        rows = _rows_of_slices(network, plan, turned, bf16=bf16, progress=progress)
+    labels = len(plan.data.labels)
+    values = np.empty(turned.size, dtype=np.uint8)
+    kept = np.empty((labels, *turned.size), dtype=np.float16) if keep_probabilities else None
+    for at, found in enumerate(rows):
+        values[at] = decide(found, plan)
+        if kept is not None:
+            kept[:, at] = found[-labels:].numpy()
+    turn = turn_of(image.geometry, 3, plan.preprocessing.orientation)
+    if turn is not None:
+        values = np.ascontiguousarray(turn.undo(values), dtype=np.uint8)
+        kept = None if kept is None else np.ascontiguousarray(turn.undo(kept), dtype=np.float16)
+    return VolumePrediction(values, kept)
+
+
+def needed_bytes(plan: Plan, image: Image, *, keep_probabilities: bool = False) -> int:
+    """About how much memory `predict_volume` takes in all, the image included."""
+    voxels = math.prod(image.size)
+    classes = plan.network.output_channels
+    image_bytes = image.pixels.nbytes + voxels * (1 + 2 * len(plan.data.labels) * keep_probabilities)
+    if plan.network.axes == 2:
+        return PROGRAM_BYTES + image_bytes + 8 * classes * math.prod(image.size[1:])
+    turned = prepared(image, plan)
+    size = working_size(turned.size, plan.preprocessing, turned.geometry.spacing_mm)
+    window = plan.preprocessing.size
+    size = tuple(max(side, own) for side, own in zip(size, window, strict=True))
+    working = 4 * plan.data.channels * (2 * math.prod(size) + voxels)
+    slab = 4 * (2 * classes + 1) * window[0] * math.prod(size[1:])
+    row = 4 * 3 * classes * math.prod(image.size[1:])
+    features = 4 * WINDOWS_AT_ONCE * math.prod(window) * plan.network.widths[0] * ACTIVATION_COPIES
+    return PROGRAM_BYTES + image_bytes + working + slab + row + features
+
+
+def _refuse_too_large(
+    plan: Plan, image: Image, *, keep_probabilities: bool, memory_bytes: int | None
+) -> None:
+    allowed = memory_bytes or free_memory_bytes()
+    needed = needed_bytes(plan, image, keep_probabilities=keep_probabilities)
+    if allowed is not None and needed > allowed:
+        raise DataError(
+            f"it would take about {needed / 1e9:.1f} GB of memory, and {allowed / 1e9:.1f} GB "
+            f"{'are allowed by --memory' if memory_bytes else 'are free'}. "
+            "Give more, or train with a coarser preprocessing.spacing_mm"
+        )
+
+
+def _rows_of_slices(
+    network: nn.Module, plan: Plan, image: Image, *, bf16: bool, progress: Progress
+) -> Iterator[Tensor]:
+    """`(K, H, W)` of each slice, by a net that sees one at a time."""
+    cut, intensities = slices(image, plan)
+    for at, each in enumerate(cut, start=1):
+        yield probabilities(network, plan, each, bf16=bf16, intensities=intensities)
+        progress(at, len(cut))
+
+
+def _rows_of_windows(
+    network: nn.Module, plan: Plan, image: Image, *, bf16: bool, progress: Progress
+) -> Iterator[Tensor]:
+    """`(K, H, W)` of each slice of the volume's own grid, by a net of three axes."""
+    device = next(network.parameters()).device
+    window = plan.preprocessing.size
+    if len(window) != 3:
+        raise ValueError("the plan's window has not three axes")
+    with torch.inference_mode():
+        working = to_working(image, plan).normalized()
+        slabs = slabs_of_windows(
+            predictor_of(network, plan, bf16=bf16),
+            working.to(device),
+            window,
+            plan.prediction.overlap,
+            batch_size=WINDOWS_AT_ONCE,
+            progress=progress,
+        )
+        depth, height, width = image.size
+        for row in resampled_rows((slab.cpu() for slab in slabs), working.shape[1], depth):
+            yield resize(row, (height, width)).clamp(0, 1)
+
+
+def resampled_rows(slabs: Iterable[Tensor], depth: int, new_depth: int) -> Iterator[Tensor]:
+    """Slices of another number, linearly between the given ones, with two slabs at most in memory.
+
+    Args:
+        slabs: `(K, d, H, W)`, together `depth` slices.
+        depth: Their number.
+        new_depth: The number wanted.
+
+    Yields:
+        `(K, H, W)`, `new_depth` of them; the same slices where nothing changes.
+    """
+    ratio = depth / new_depth
+    wanted = 0
+    held: Tensor | None = None
+    first = 0  # the place of the first held slice
+    for slab in slabs:
+        held = slab if held is None else torch.cat([held[:, -1:], slab], dim=1)
+        end = first + held.shape[1]
+        while wanted < new_depth:
+            place = min(max((wanted + 0.5) * ratio - 0.5, 0.0), depth - 1.0)
+            below = math.floor(place)
+            above = min(below + 1, depth - 1)
+            if above >= end:
+                break
+            share = place - below
+            row = held[:, below - first]
+            yield row if share == 0 else torch.lerp(row, held[:, above - first], share)
+            wanted += 1
+        first = end - 1

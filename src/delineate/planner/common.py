@@ -1,0 +1,223 @@
+"""What a plan is asked for, what it comes with, and what all kinds of plan share."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from delineate.errors import PlanError
+from delineate.fingerprint import Fingerprint
+from delineate.plan import DataPlan, Plan, TrainingPlan
+
+Preset = Literal["auto", "classic"]
+Precision = Literal["auto", "bf16", "fp32"]
+Dims = Literal[2, 3]
+DEFAULT_BUDGET_S = 600.0
+ALIKE = 0.8  # least likeness of mirrored label places for mirroring to be allowed
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long to train: one of the two.
+
+    Attributes:
+        budget_s: Wall-clock seconds.
+        epochs: Times every training case is seen.
+
+    Raises:
+        PlanError: Both are given, or one is out of its range.
+    """
+
+    budget_s: float | None = None
+    epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.budget_s is not None and self.epochs is not None:
+            raise PlanError("Give either a budget or a number of epochs, not both.")
+        if self.budget_s is not None and not 0 < self.budget_s <= 3_000_000:
+            raise PlanError(f"A budget of {self.budget_s:g} s cannot be kept: give from 1s to 800h.")
+        if self.epochs is not None and (type(self.epochs) is not int or not 1 <= self.epochs <= 100_000):
+            raise PlanError(f"{self.epochs!r} epochs are out of range: give a whole number, 1 to 100000.")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and why it is so.
+
+    Attributes:
+        plan: The plan.
+        reasons: By dotted name ("training.batch_size").
+    """
+
+    plan: Plan
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a plan is asked for.
+
+    Attributes:
+        length: How long to train.
+        seed: Of the training.
+        precision: As the plan's.
+        dims: 2 for slices, 3 for volumes; None to have it chosen.
+        left_right: Pairs of labels that change places in the mirror.
+        fourth_axis: Of volumes, as the plan's.
+    """
+
+    length: Length
+    seed: int = 0
+    precision: Precision = "auto"
+    dims: Dims | None = None
+    left_right: tuple[tuple[str, str], ...] = ()
+    fourth_axis: Literal["refuse", "channels"] = "refuse"
+
+
+def length_of(
+    length: Length, cases: int, batch_size: int, reasons: dict[str, str]
+) -> tuple[int | None, float | None]:
+    """Steps, or else the budget in seconds; the reason is added to `reasons`."""
+    if length.epochs is None:
+        reasons["training.steps"] = "as many as fit into budget_s here; null has them measured again"
+        return None, length.budget_s or DEFAULT_BUDGET_S
+    reasons["training.steps"] = f"{length.epochs} epochs of {cases} cases"
+    return math.ceil(length.epochs * cases / batch_size), None
+
+
+def data_plan(data: Fingerprint, asked: Asked) -> DataPlan:
+    """What goes in and out."""
+    return DataPlan(
+        axes=data.axes,
+        colour=data.colour,
+        channels=data.channels,
+        fourth_axis=asked.fourth_axis,
+        pixels=data.pixels,
+        labels=data.labels,
+        left_right=asked.left_right,
+    )
+
+
+def data_reasons(data: Fingerprint) -> dict[str, str]:
+    """What there is to say of the data."""
+    colour = {
+        "grey": "all images are grey",
+        "rgb": "some images have colours",
+        "channels": "not grey, not colour: every channel for itself",
+    }[data.colour]
+    shape = " × ".join(str(side) for side in reversed(data.median))
+    unit = "px" if data.axes == 2 else "voxels"
+    sizes = (
+        f"{shape} {unit}" if data.smallest == data.largest else f"median {shape} {unit}, of different sizes"
+    )
+    reasons = {"data": f"{data.cases} training cases, {sizes}", "data.colour": colour}
+    if data.axes == 3 and data.spacing_mm is not None:
+        spacing = " × ".join(f"{each:.3g}" for each in reversed(data.spacing_mm))
+        reasons["data"] += f", median spacing {spacing} mm"
+    return reasons
+
+
+def outputs_reason(labels: int) -> str:
+    """Why there are so many logits."""
+    return "one label: a sigmoid" if labels == 1 else f"{labels} labels and the background: a softmax"
+
+
+def training_plan(
+    asked: Asked, steps: int | None, budget_s: float | None, *, batch_size: int, foreground_share: float
+) -> tuple[TrainingPlan, dict[str, str]]:
+    """How nets are trained where nothing else is asked for."""
+    training = TrainingPlan(
+        steps=steps,
+        budget_s=budget_s,
+        batch_size=batch_size,
+        optimizer="muon",
+        learning_rate=5e-3,
+        weight_decay=0.05,
+        foreground_share=foreground_share,
+        precision=asked.precision,
+        seed=asked.seed,
+    )
+    return training, {
+        "training.batch_size": "small batches take more steps in the same time",
+        "training.optimizer": "learned more in the same time than AdamW (docs/decisions)",
+        "training.schedule": "the rate has come down to zero when the time is over",
+        "training.precision": "bf16 where the processor has fast arithmetic for it, else fp32",
+    }
+
+
+_SIDED = re.compile(r"(?i)(?<![a-z])(left|right|l|r|lt|rt|sin|dex|sinister|dexter|links|rechts)(?![a-z])")
+
+
+def look_paired(labels: tuple[str, ...]) -> bool:
+    """Whether two labels have the same name but for the side."""
+    sided = [_SIDED.sub("side", name).casefold() for name in labels if _SIDED.search(name)]
+    return len(sided) > len(set(sided))
+
+
+@dataclass(frozen=True)
+class Mirroring:
+    """Whether images may be mirrored left to right, and why.
+
+    Attributes:
+        allowed: Whether.
+        reason: Why.
+    """
+
+    allowed: bool
+    reason: str
+
+
+def left_right_mirroring(data: Fingerprint, asked: Asked, likeness: float) -> Mirroring:
+    """Whether images may be mirrored along the axis that runs from left to right.
+
+    Args:
+        data: Says the labels.
+        asked: Says which of them are pairs.
+        likeness: How like label places are to their mirror image, see `Fingerprint`.
+    """
+    if asked.left_right:
+        pairs = ", ".join(f"{left} with {right}" for left, right in asked.left_right)
+        return Mirroring(True, f"where an image is mirrored, {pairs} change places")
+    if look_paired(data.labels):
+        return Mirroring(
+            False, "labels have names of sides; to mirror all the same, pair them with --left-right"
+        )
+    return Mirroring(likeness >= ALIKE, likeness_reason(likeness))
+
+
+def likeness_reason(likeness: float) -> str:
+    """What a likeness says."""
+    return f"where labels lie agrees with its mirror image to {min(1.0, likeness):.2f}"
+
+
+def up(length: float, multiple: int) -> int:
+    """The next multiple."""
+    return math.ceil(length / multiple) * multiple
+
+
+@dataclass(frozen=True)
+class IntensityScheme:
+    """How intensities are brought to one scale; see `PreprocessingPlan`."""
+
+    normalization: Literal["dataset", "image"]
+    mean: tuple[float, ...] = ()
+    standard_deviation: tuple[float, ...] = ()
+    clip: tuple[tuple[float, float], ...] = ()
+
+
+def intensity_scheme(data: Fingerprint) -> tuple[IntensityScheme, str]:
+    """Choose it, with the reason.
+
+    Source:
+        Isensee et al.: nnU-Net, Nature Methods 2021 (CT by the labelled pixels' percentiles of all training
+        cases, other images each by itself).
+    """
+    if data.calibrated and data.labelled_range and all(low < high for low, high in data.labelled_range):
+        scheme = IntensityScheme("dataset", data.labelled_mean, data.labelled_deviation, data.labelled_range)
+        return scheme, "CT numbers mean the same everywhere: percentiles of the labelled pixels"
+    if data.pixels == "float" and (data.axes == 3 or data.modality is not None):
+        return IntensityScheme("image"), "the numbers of one image mean nothing in another: each by itself"
+    scheme = IntensityScheme("dataset", data.mean, data.standard_deviation)
+    return scheme, "mean and deviation of the training images"

@@ -1,0 +1,174 @@
+"""Plans for pictures, and for the slices of volumes."""
+
+from __future__ import annotations
+
+import math
+
+from delineate.augment.settings import AugmentationSettings
+from delineate.fingerprint import Fingerprint
+from delineate.losses import LossSettings
+from delineate.networks.settings import UNetSettings
+from delineate.plan import MAXIMUM_SIDE, Plan, PredictionPlan, PreprocessingPlan, output_channels
+from delineate.planner.common import (
+    ALIKE,
+    Asked,
+    Planned,
+    data_plan,
+    data_reasons,
+    intensity_scheme,
+    left_right_mirroring,
+    length_of,
+    likeness_reason,
+    outputs_reason,
+    training_plan,
+    up,
+)
+
+WORKING_SIDE = 128
+KEPT = 0.992  # least Dice that masks must keep when brought to the working size and back
+KEPT_WHOLLY = 0.9993  # likewise, for patches to be taken from smaller images
+FREE_ASPECT = 2.0  # largest ratio of aspects that stretching to one size may even out
+
+WHOLE_STRIDE, PATCH_STRIDE = 32, 8
+WHOLE_WIDTHS, PATCH_WIDTHS = (32, 64, 128, 192, 256), (24, 48, 96, 128)
+
+
+def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
+    """A plan for pictures or, where the data are volumes, for their slices."""
+    reasons = data_reasons(data)
+    preprocessing, size_reasons = _preprocessing(data)
+    reasons |= size_reasons
+    whole = preprocessing.mode == "whole"
+    batch_size = 16 if whole else 8
+    steps, budget_s = length_of(asked.length, data.slices or data.cases, batch_size, reasons)
+    training, training_reasons = training_plan(
+        asked, steps, budget_s, batch_size=batch_size, foreground_share=0.0 if whole else 0.5
+    )
+    reasons |= training_reasons
+    if not whole:
+        reasons["training.foreground_share"] = "half of the patches show a label, however rare it is"
+    network = UNetSettings(
+        input_channels=data.channels,
+        output_channels=output_channels(len(data.labels)),
+        widths=WHOLE_WIDTHS if whole else PATCH_WIDTHS,
+        decoder_convolutions=1,
+        residual=True,
+        normalization="batch",
+        upsampling="nearest",
+        stem=2 if whole else 1,
+    )
+    reasons |= {
+        "network.output_channels": outputs_reason(len(data.labels)),
+        "network.stem": "2×2 pixels at a time: four times the steps in the same time"
+        if whole
+        else "every pixel by itself, for thin and small structures",
+    }
+    augmentation, augmentation_reasons = _augmentation(data, asked, whole=whole)
+    reasons |= augmentation_reasons
+    reasons["loss"] = "cross-entropy for every pixel, soft Dice for labels however small"
+    reasons["prediction.mirror"] = (
+        "the mean over the mirrorings seen in training"
+        if augmentation.flip_horizontal or augmentation.flip_vertical
+        else "no mirroring was trained"
+    )
+    plan = Plan(
+        preset="auto",
+        data=data_plan(data, asked),
+        preprocessing=preprocessing,
+        network=network,
+        augmentation=augmentation,
+        loss=LossSettings(cross_entropy=1, dice=1),
+        training=training,
+        prediction=PredictionPlan(
+            overlap=0.25, mirror=augmentation.flip_horizontal or augmentation.flip_vertical
+        ),
+    )
+    return Planned(plan, reasons)
+
+
+def _preprocessing(data: Fingerprint) -> tuple[PreprocessingPlan, dict[str, str]]:
+    """Whole images where their masks outlive it, else patches at the images' own resolution."""
+    height, width = data.median[-2:]
+    scheme, intensity_reason = intensity_scheme(data)
+    side = min(WORKING_SIDE, max(up(math.sqrt(height * width), WHOLE_STRIDE), WHOLE_STRIDE))
+    kept = min((value for at, value in data.side_ceiling.items() if at >= side), default=1.0)
+    reasons = {"preprocessing.normalization": intensity_reason}
+    if kept >= KEPT:
+        size = _with_aspect(side, height / width)
+        even = data.aspect[1] / data.aspect[0] <= FREE_ASPECT
+        reasons |= {
+            "preprocessing.mode": f"masks keep {kept:.3f} at this size, so it costs next to nothing",
+            "preprocessing.fit": f"height / width runs from {data.aspect[0]:.2f} to {data.aspect[1]:.2f}",
+        }
+        preprocessing = PreprocessingPlan(
+            mode="whole",
+            size=size,
+            fit="stretch" if even else "pad",
+            orientation=data.orientation,
+            normalization=scheme.normalization,
+            mean=scheme.mean,
+            standard_deviation=scheme.standard_deviation,
+            clip=scheme.clip,
+        )
+        return preprocessing, reasons
+    scale = min(scale for scale, value in data.scale_ceiling.items() if value >= KEPT_WHOLLY or scale == 1)
+    patch = tuple(
+        min(WORKING_SIDE, max(up(length * scale, PATCH_STRIDE), 2 * PATCH_STRIDE))
+        for length in (height, width)
+    )
+    reasons |= {
+        "preprocessing.mode": f"at {side} × {side} masks would keep a Dice of only {kept:.3f}",
+        "preprocessing.scale": f"masks keep a Dice of {data.scale_ceiling[scale]:.3f}",
+    }
+    preprocessing = PreprocessingPlan(
+        mode="patch",
+        size=(patch[0], patch[1]),
+        scale=scale,
+        orientation=data.orientation,
+        normalization=scheme.normalization,
+        mean=scheme.mean,
+        standard_deviation=scheme.standard_deviation,
+        clip=scheme.clip,
+    )
+    return preprocessing, reasons
+
+
+def _augmentation(
+    data: Fingerprint, asked: Asked, *, whole: bool
+) -> tuple[AugmentationSettings, dict[str, str]]:
+    sideways = left_right_mirroring(data, asked, data.mirrored_horizontally)
+    horizontal, vertical = sideways.allowed, data.mirrored_vertically >= ALIKE
+    free = horizontal and vertical
+    far = 1.4 if whole and free else (1.2 if whole else 1.25)
+    strength = 1.0 if whole and free else 0.6
+    settings = AugmentationSettings(
+        rotation_degrees=180 if free else 15,
+        shift=0.075,
+        zoom=(round(1 / far, 3), far),
+        stretch=0.15,
+        flip_horizontal=horizontal,
+        flip_vertical=vertical,
+        fill="reflect",
+        brightness=0.25 * strength,
+        contrast=0.35 * strength,
+        gamma=0.4 * strength,
+        colour=0.15 * strength if data.channels > 1 else 0.0,
+    )
+    turned = (
+        "any direction, as mirrored labels lie alike" if free else "labels have their sides: small turns only"
+    )
+    return settings, {
+        "augmentation.rotation_degrees": turned,
+        "augmentation.flip_horizontal": sideways.reason,
+        "augmentation.flip_vertical": likeness_reason(data.mirrored_vertically),
+    }
+
+
+def _with_aspect(side: int, aspect: float) -> tuple[int, int]:
+    """Multiples of the stride with about the area of a square of this side, height / width near `aspect`."""
+    root = math.sqrt(aspect)
+    height, width = (
+        min(MAXIMUM_SIDE, max(WHOLE_STRIDE, round(length / WHOLE_STRIDE) * WHOLE_STRIDE))
+        for length in (side * root, side / root)
+    )
+    return height, width
