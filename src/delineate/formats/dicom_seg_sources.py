@@ -48,12 +48,12 @@ def read_frames(paths: Sequence[Path]) -> Frames:
     """Read the headers of one multi-frame file, or of single-frame files in any order.
 
     Raises:
-        ImageError: A file cannot be read.
-        DataError: Files are of different series or sizes, lack a place, leave out slices or have one twice.
+        DataError: Files cannot be read, are of different series or sizes, lack a place, leave out slices or
+            have one twice.
     """
     if not paths:
         raise ValueError("a segmentation is of one file or more")
-    headers = [_header(path) for path in paths]
+    headers = _headers(paths)
     first = headers[0]
     differing = [word for word in ALIKE if len({text(header, word) for header in headers}) > 1]
     if differing:
@@ -93,10 +93,27 @@ def in_frame_order(mask: Mask, frames: Frames, paths: Sequence[Path]) -> npt.NDA
     found = None if grid is None else fit(geometry, values.shape, grid.geometry)
     if grid is None or found is None or any(found.start) or found.turn.size(values.shape) != frames.size:
         raise _refused(
-            paths, f"the mask of {values.shape} voxels does not lie on the grid of its {frames.size} voxels"
+            paths,
+            f"the mask of {_shape(values.shape)} voxels does not lie on the grid of its "
+            f"{_shape(frames.size)} voxels",
         )
     turned: npt.NDArray[np.uint8] = found.turn.apply(values).astype(np.uint8, copy=False)
     return turned[list(grid.slices)]
+
+
+def _headers(paths: Sequence[Path]) -> list[Dataset]:
+    """The header of each file, or all that cannot be read at once."""
+    headers, problems = [], []
+    for path in paths:
+        try:
+            headers.append(_header(path))
+        except ImageError as error:
+            problems.append(error)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise DataError("\n".join(map(str, problems)))
+    return headers
 
 
 def _header(path: Path) -> Dataset:
@@ -168,6 +185,10 @@ def _without_depth(geometry: Geometry) -> Geometry:
         geometry.origin_mm,
         geometry.directions and geometry.directions[1:],
     )
+
+
+def _shape(size: Sequence[int]) -> str:
+    return "×".join(map(str, size))
 
 
 def _refused(paths: Sequence[Path], reason: str) -> DataError:

@@ -93,8 +93,8 @@ def write_segmentation(path: Path, mask: Mask, sources: Sequence[Path], algorith
 
     Raises:
         ValueError: The mask holds values that are no labels.
-        ImageError: An image file cannot be read.
-        DataError: The mask does not lie on the files' grid, or no segmentation can be of such files.
+        DataError: Image files cannot be read, the mask does not lie on their grid, or no segmentation can be
+            of such files.
         OutputError: The place cannot be written.
     """
     if mask.values.size and int(mask.values.max()) > len(mask.labels):
@@ -111,7 +111,7 @@ def write_segmentation(path: Path, mask: Mask, sources: Sequence[Path], algorith
         raise DataError(
             f"{sources[0]}: no DICOM segmentation can be made of such an image ({type(error).__name__}). "
             f"{OTHER_WAYS}."
-        ) from error
+        ) from None
     write_with(path, lambda stream: stream.write(content.getbuffer()))
 
 

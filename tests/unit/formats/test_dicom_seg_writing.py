@@ -287,8 +287,12 @@ def test_files_that_cannot_be_read_or_written(ct_files: CtFiles, tmp_path: Path)
     with pytest.raises(ImageError):
         write_segmentation(tmp_path / "out.dcm", some_mask(), [*paths, tmp_path / "none.dcm"], MODEL)
     (tmp_path / "text").write_text("no DICOM " * 40)
-    with pytest.raises(ImageError):
-        write_segmentation(tmp_path / "out.dcm", some_mask(), [*paths, tmp_path / "text"], MODEL)
+    with pytest.raises(DataError) as caught:
+        write_segmentation(
+            tmp_path / "out.dcm", some_mask(), [*paths, tmp_path / "text", tmp_path / "none.dcm"], MODEL
+        )
+    assert "text:" in str(caught.value)
+    assert "none.dcm:" in str(caught.value)
     with pytest.raises(OutputError):
         write_segmentation(tmp_path / "missing" / "out.dcm", some_mask(), paths, MODEL)
     with pytest.raises(ValueError, match="value 3"):
