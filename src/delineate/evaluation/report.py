@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
 from delineate.evaluation.figures import CurvePoint, curves_svg, distribution_svg
-from delineate.evaluation.overlays import outline_colours
-from delineate.evaluation.scores import CaseScore, Metric
+from delineate.evaluation.outlines import outline_colours
+from delineate.evaluation.scores import VOLUME, CaseScore, Metric
 from delineate.evaluation.summary import LabelSummary, Summary
 
 Rank = Literal["worst", "median", "best"]
@@ -134,6 +135,7 @@ def render_report(report: Report) -> str:
     environment.filters |= {"metric": _metric, "png": _data_uri, "interval": _interval}
     summary = report.summary
     names = [label.name for label in summary.labels]
+    volumes = {score.case for score in report.scores if score.axes == VOLUME}
     distance: Metric = "hd95_mm" if _all_in_millimetres(report.scores) else "hd95_px"
     unknown = {"hd95_px"} if distance == "hd95_mm" else set()
     if summary.mean_over_labels["hd95_mm"] is None:
@@ -156,14 +158,19 @@ def render_report(report: Report) -> str:
         curves=Markup(curves_svg(report.curves)) if report.curves else None,  # noqa: S704  likewise
         failures=[sentence for label in summary.labels for sentence in _failures(label)],
         legend=list(zip(names, outline_colours(len(names)), strict=True)),
-        overlays=_rows(report.overlays),
+        overlays=_rows(report.overlays, volumes),
+        volumes=volumes,
+        shows_planes=any(overlay.case in volumes for overlay in report.overlays),
         scores=sorted(report.scores, key=_worst_first),
         percent=f"{summary.level:.0%}".replace("%", " %"),
     )
 
 
-def _rows(overlays: Sequence[Overlay]) -> list[list[tuple[str, list[Overlay]]]]:
-    """The pictures in rows of headed groups: a row a rank, or one for all where none has more than one."""
+def _rows(overlays: Sequence[Overlay], volumes: AbstractSet[str]) -> list[list[tuple[str, list[Overlay]]]]:
+    """The pictures in rows of headed groups: a row a rank, or one for all where none has more than one.
+
+    The planes of a volume are too wide to stand beside others.
+    """
     headings: tuple[tuple[Rank, str], ...] = (
         ("worst", "Worst"),
         ("median", "About the median"),
@@ -174,7 +181,8 @@ def _rows(overlays: Sequence[Overlay]) -> list[list[tuple[str, list[Overlay]]]]:
         for rank, heading in headings
         if (shown := [overlay for overlay in overlays if overlay.rank == rank])
     ]
-    if all(len(shown) == 1 for _, shown in groups):
+    narrow = all(overlay.case not in volumes for overlay in overlays)
+    if narrow and all(len(shown) == 1 for _, shown in groups):
         return [groups] if groups else []
     return [[group] for group in groups]
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import PIL.Image
 import pytest
 
-from delineate.evaluation.overlays import BLUE, HUES, YELLOW, draw_overlay, encode_png, outline_colours
+from delineate.evaluation.outlines import BLUE, HUES, YELLOW, outline_colours
+from delineate.evaluation.overlays import draw_overlay, encode_png
 from delineate.image import Image, LabelSet, Mask
 
 ONE = LabelSet.of("lesion")
@@ -151,12 +152,15 @@ def test_of_other_numbers_of_channels_the_first_is_shown() -> None:
     assert picture[100, 400].tolist() == [255, 255, 255]
 
 
-def test_other_grids_and_volumes_are_refused() -> None:
+def test_other_grids_and_numbers_of_axes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"size, not \(20, 20\)"):
         draw_overlay(grey(20), None, square(21, 2, 4))
+    row = np.zeros((1, 5), np.uint8)
+    with pytest.raises(ValueError, match=r"size, not \(5,\)"):
+        draw_overlay(Image(row), None, Mask(row[0], ONE))
     volume = np.zeros((3, 4, 5), np.uint8)
-    with pytest.raises(ValueError, match="2D"):
-        draw_overlay(Image(volume[None]), None, Mask(volume, ONE))
+    with pytest.raises(ValueError, match=r"size, not \(3, 4, 5\)"):
+        draw_overlay(Image(volume[None]), None, Mask(volume[:2], ONE))
 
 
 def test_png_comes_back_and_can_be_reduced() -> None:
@@ -165,6 +169,8 @@ def test_png_comes_back_and_can_be_reduced() -> None:
         assert np.array_equal(np.asarray(whole), picture)
     with PIL.Image.open(io.BytesIO(encode_png(picture[:250], longest_px=100))) as reduced:
         assert reduced.size == (100, 50)
+    with PIL.Image.open(io.BytesIO(encode_png(picture[:200], longest_px=100))) as wide:
+        assert wide.size == (200, 80)  # planes side by side
 
 
 @pytest.mark.parametrize("size", [(900, 600), (600, 900)])

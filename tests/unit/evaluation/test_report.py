@@ -240,6 +240,17 @@ def test_millimetres_are_shown_where_known() -> None:
     assert "HD95 of each case, in pixels" in text
 
 
+def test_planes_of_volumes_take_a_row_each_and_say_where_left_is() -> None:
+    flat = report(LESION, cohort(LESION))
+    sentence = "the patient's left is on the viewer's right"
+    assert sentence not in Page(render_report(flat)).text
+    volumes = replace(flat, scores=[replace(score, axes=3) for score in flat.scores])
+    assert Page(render_report(volumes)).text.count(sentence) == 1
+    assert render_report(volumes).count('<div class="pictures planes">') == 3
+    few = replace(volumes, overlays=[flat.overlays[number] for number in (0, 3, 6)])
+    assert render_report(few).count('<section class="wide">') == 3
+
+
 def test_volumes_and_their_tolerance_are_told() -> None:
     # blocks of 2 × 2 × 2 and 2 × 2 × 3 voxels of 1.5 ml: 12 and 18 ml
     values, larger = np.zeros((2, 4, 4, 4), np.uint8)
