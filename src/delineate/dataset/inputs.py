@@ -104,7 +104,7 @@ def volumes_in(folder: Path, files: Sequence[Path]) -> tuple[list[Path], dict[Pa
     Returns:
         The files of none of them, and the series by their first file.
     """
-    candidates = [path for path in files if formats.is_unnamed_dicom(path)]
+    candidates = [path for path in files if formats.is_dicom(path)]
     if len(candidates) < 2:
         return list(files), {}
     found, _ = formats.find_series(candidates)

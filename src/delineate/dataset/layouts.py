@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from delineate import formats
@@ -13,6 +14,7 @@ from delineate.dataset.naming import counted, listed, natural_key, path_key, pri
 from delineate.dataset.pairing import Places, pair
 from delineate.dataset.role_assignment import assign
 from delineate.dataset.roles import bare, place
+from delineate.dataset.series import StackPair, pair_stacks, segmentations, volumes_among
 
 Found = tuple[str, tuple[CaseFiles, ...], list[Problem]]
 ACCEPTED = (
@@ -36,6 +38,8 @@ def find_pairs(listing: Listing) -> Found:
     root = listing.root
     pictures = [path for path in listing.files if formats.is_image(path)]
     places = {path: place(path.relative_to(root).parts[:-1]) for path in pictures}
+    drawn = segmentations(pictures)
+    places |= {path: replace(places[path], role="mask") for path in drawn}
     manner, images, masks = assign(places)
     used = {*images, *masks}
     problems = [*_competing_folders(masks, root), *other_folders(set(pictures) - used, root)]
@@ -44,11 +48,23 @@ def find_pairs(listing: Listing) -> Found:
     if not images or not masks:
         return "not recognised", (), _no_masks(listing, images, masks, problems)
     pairs, found = pair(images, masks, root)
+    stacks: list[StackPair] = []
+    paired = {path for files in pairs for path in files}
+    volumes = [files for files in volumes_among(images) if not paired & set(files)]
+    if volumes:
+        free = {path: where for path, where in masks.items() if path not in paired}
+        stacks, of_stacks = pair_stacks(volumes, images, free)
+        slices = {path for files in stacks for path in files.files}
+        images = {path: where for path, where in images.items() if path not in slices}
+        masks = {path: where for path, where in masks.items() if path not in of_stacks}
+        pairs, found = pair(images, masks, root)
     problems += found
-    if not pairs:
+    if not pairs and not stacks:
         return "not recognised", (), [*problems, _no_pairs(listing, images, masks)]
-    cases = _cases(pairs, images)
-    return _in_words(manner, pairs, images, root), cases, problems
+    words = _in_words(manner, pairs, images, root) if pairs else ""
+    if stacks:
+        words = "; ".join(filter(None, (words, _stacks_in_words(stacks, root))))
+    return words, _cases(pairs, stacks, images), problems
 
 
 def _competing_folders(masks: Places, root: Path) -> list[Problem]:
@@ -146,11 +162,20 @@ def _folder(folder: Path, root: Path) -> str:
     return "the folder itself" if folder == root else f"{shown(folder, root)}/"
 
 
-def _cases(pairs: Sequence[tuple[Path, Path]], images: Places) -> tuple[CaseFiles, ...]:
+def _stacks_in_words(stacks: Sequence[StackPair], root: Path) -> str:
+    """Volumes of several files, as they are told to the user."""
+    first = stacks[0]
+    image, mask = shown(first.files[0].parent, root), shown(first.mask, root)
+    return printable(f"{counted(len(stacks), 'DICOM series', 'DICOM series')}: {image}/ with {mask}")
+
+
+def _cases(
+    pairs: Sequence[tuple[Path, Path]], stacks: Sequence[StackPair], images: Places
+) -> tuple[CaseFiles, ...]:
     """The cases, named by file, or by folder and file where that is needed to tell them apart."""
     rests = [images[image].rest for image, _ in pairs]
     common = 0
-    while len({rest[: common + 1] for rest in rests}) == 1 and len(rests[0]) > common:
+    while rests and len({rest[: common + 1] for rest in rests}) == 1 and len(rests[0]) > common:
         common += 1
     alternatives = []
     for image, _ in pairs:
@@ -162,10 +187,15 @@ def _cases(pairs: Sequence[tuple[Path, Path]], images: Places) -> tuple[CaseFile
         alternatives.append(
             [plain, f"{split}__{plain}", f"{split}__{plain}{formats.suffix_of(image)}".replace(".", "_")]
         )
+    alternatives += [[stack.name, f"{stack.files[0].parent.name}__{stack.name}"] for stack in stacks]
     names = unique_names(alternatives)
     cases = [
         CaseFiles(name, (image,), mask, None, images[image].split)
-        for name, (image, mask) in zip(names, pairs, strict=True)
+        for name, (image, mask) in zip(names, pairs, strict=False)
+    ]
+    cases += [
+        CaseFiles(name, stack.files, stack.mask, stack=True)
+        for name, stack in zip(names[len(pairs) :], stacks, strict=True)
     ]
     return tuple(sorted(cases, key=lambda case: natural_key(case.name)))
 

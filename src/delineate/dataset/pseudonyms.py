@@ -69,16 +69,16 @@ class Pseudonyms:
         for path in paths:
             below = path.relative_to(root).parts if root and path.is_relative_to(root) else (path.name,)
             parts |= {part: formats.stem_of(Path(part)) for part in below}
-        telling = [part for part in parts if self.all_names or looks_identifying(part, words)]
+        own = {part for part in parts if place([part]).rest}  # images/ and masks/ tell nothing
+        telling = [part for part in own if self.all_names or looks_identifying(part, words)]
         if not telling:
             return name
         encoded = name.encode("utf-8", "surrogatepass")
         code = f"case-{hashlib.blake2b(encoded, key=self.salt, digest_size=5).hexdigest()}"
         self.table[code] = tuple(str(path) for path in paths)
         for part in telling:
-            if place([part]).rest or part == name:  # images/ and masks/ tell nothing
-                self.hide(part, code)
-                self.hide(parts[part], code)
+            self.hide(part, code)
+            self.hide(parts[part], code)
         return code
 
     def hide(self, text: str, code: str) -> None:
@@ -93,7 +93,7 @@ class Pseudonyms:
             return text
         if self._pattern is None:
             longest = sorted(self._hidden, key=len, reverse=True)
-            self._pattern = re.compile("|".join(re.escape(each) for each in longest))
+            self._pattern = re.compile(rf"(?<!\w)(?:{'|'.join(re.escape(each) for each in longest)})(?!\w)")
         return self._pattern.sub(lambda match: self._hidden[match[0]], text)
 
     def write_table(self, folder: Path) -> None:

@@ -190,8 +190,9 @@ def _missing_files(rows: Sequence[_Row], table: Path) -> list[Problem]:
 
 
 def _is_file(path: Path) -> bool:
+    """Whether there is such a file, or a folder that may hold a DICOM series."""
     try:
-        return path.is_file()
+        return path.is_file() or path.is_dir()
     except (OSError, ValueError):  # too long, or with characters no file can have
         return False
 

@@ -1,0 +1,124 @@
+"""DICOM series among the files of a folder: volumes of many files, and their masks."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from delineate import formats
+from delineate.dataset.naming import folded, natural_key
+from delineate.dataset.pairing import Places
+from delineate.dataset.roles import Place, Role, bare
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StackPair:
+    """A volume of several files with its mask.
+
+    Attributes:
+        files: Of the image.
+        mask: A file, or the folder of a series.
+        name: For the case.
+    """
+
+    files: tuple[Path, ...]
+    mask: Path
+    name: str
+
+
+def segmentations(pictures: Iterable[Path]) -> frozenset[Path]:
+    """Those that are DICOM segmentations by their content, whatever they are called."""
+    found, _ = formats.find_series([path for path in pictures if formats.is_dicom(path)])
+    return frozenset(path for series in found if series.modality == "SEG" for path in series.files)
+
+
+def volumes_among(places: Places) -> tuple[tuple[Path, ...], ...]:
+    """The DICOM files that form volumes, volume by volume, each of one folder."""
+    candidates = [path for path in places if formats.is_dicom(path)]
+    by_folder: dict[Path, list[Path]] = defaultdict(list)
+    for path in candidates:
+        by_folder[path.parent].append(path)
+    volumes = []
+    for files in by_folder.values():
+        if len(files) > 1:
+            found, _ = formats.find_series(files)
+            volumes += [each.files for each in found if each.is_volume and len(each.files) > 1]
+    return tuple(volumes)
+
+
+def pair_stacks(
+    stacks: Sequence[tuple[Path, ...]], images: Places, masks: Places
+) -> tuple[list[StackPair], frozenset[Path]]:
+    """Find the mask of each volume: in a folder, or under a name, that says the same.
+
+    `images/p1/*.dcm` goes with `masks/p1.nii.gz`, `masks/p1/seg.dcm` and the series `masks/p1/*.dcm`;
+    `p1/ct/*.dcm` with the one mask that lies in `p1`; a single volume with a single mask.
+
+    Args:
+        stacks: The files of each volume.
+        images: What the folders of their files say.
+        masks: The masks left over, and what their folders say.
+
+    Returns:
+        The pairs, and the files of the masks in them.
+    """
+    of_images = {files: _key(images[files[0]], "", "image") for files in stacks}
+    mask_files: dict[Path, tuple[Path, ...]] = {path: (path,) for path in masks}
+    for files in volumes_among(masks):
+        if len([path for path in masks if path.parent == files[0].parent]) == len(files):
+            for path in files:
+                mask_files.pop(path, None)
+            mask_files[files[0].parent] = files
+    of_masks = {
+        path: _key(masks[files[0]], "" if path.is_dir() else formats.stem_of(path), "mask")
+        for path, files in mask_files.items()
+    }
+    chosen = _matched(of_images, of_masks)
+    names = Counter("__".join(of_images[files]) for files in chosen)
+    pairs = []
+    for files, mask in sorted(chosen.items(), key=lambda pair: natural_key(str(pair[0][0]))):
+        folder = files[0].parent.name
+        name = "__".join(of_images[files])
+        pairs.append(StackPair(files, mask, name if name and names[name] == 1 else folder))
+    return pairs, frozenset(path for mask in chosen.values() for path in mask_files[mask])
+
+
+def _key(where: Place, stem: str, role: Role) -> Key:
+    """What folders and name say besides image and mask."""
+    own = bare(stem, role) if stem else ""
+    rest = tuple(folded(part) for part in where.rest)
+    return tuple(filter(None, (where.split or "", *rest, own)))
+
+
+def _matched(
+    images: Mapping[tuple[Path, ...], Key], masks: Mapping[Path, Key]
+) -> dict[tuple[Path, ...], Path]:
+    """Equal keys first, then keys of which one begins with the other, then the only ones."""
+    chosen: dict[tuple[Path, ...], Path] = {}
+    for fits in (_equal, _begins):
+        left_images = {files: key for files, key in images.items() if files not in chosen}
+        left_masks = {mask: key for mask, key in masks.items() if mask not in chosen.values()}
+        fitting = {
+            files: [mask for mask, other in left_masks.items() if fits(key, other)]
+            for files, key in left_images.items()
+        }
+        taken = Counter(mask for found in fitting.values() for mask in found)
+        for files, found in fitting.items():
+            if len(found) == 1 and taken[found[0]] == 1:
+                chosen[files] = found[0]
+    if not chosen and len(images) == len(masks) == 1:
+        return {next(iter(images)): next(iter(masks))}
+    return chosen
+
+
+def _equal(image: Key, mask: Key) -> bool:
+    return image == mask
+
+
+def _begins(image: Key, mask: Key) -> bool:
+    shorter, longer = sorted((image, mask), key=len)
+    return bool(shorter) and longer[: len(shorter)] == shorter
