@@ -13,6 +13,7 @@ from delineate.cli.evaluate import evaluate
 from delineate.cli.info import info
 from delineate.cli.phantom import phantom
 from delineate.cli.predict import predict
+from delineate.cli.segments import segments
 from delineate.cli.train import train
 from delineate.cli.trouble import guarded
 
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, phantom, check, train, evaluate, predict, info):
+for _command in (demo, phantom, check, train, evaluate, predict, info, segments):
     app.command()(guarded(_command))
 
 

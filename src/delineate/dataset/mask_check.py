@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +90,7 @@ def check_masks(
             encoding = understand(
                 masks,
                 labels=wishes.labels,
-                names=discovery.label_names,
+                names=discovery.label_names or _stored_names(masks, shelf),
                 expected=wishes.expected,
                 read=shelf.read,
                 progress=lambda done, total: tell("understanding mask values", done, total),
@@ -103,6 +104,28 @@ def check_masks(
         for note in encoding.notes
     )
     return replace(found, problems=(*notes, *found.problems))
+
+
+def _stored_names(masks: Sequence[Path], shelf: MaskShelf) -> Mapping[int, str] | None:
+    """What the files themselves call their values, as DICOM segmentations do; None where they do not.
+
+    Raises:
+        MaskError: One value has different names.
+    """
+    names: dict[int, str] = {}
+    said: dict[int, Path] = {}
+    for path in masks:
+        for value, name in shelf.read(path).names.items():
+            if names.setdefault(value, name) != name:
+                raise MaskError(
+                    f"The segmentations number their segments differently: {value} is {names[value]} in "
+                    f"{said[value].name} and {name} in {path.name}. Export them with one numbering, or say "
+                    "with --labels what the values mean."
+                )
+            said.setdefault(value, path)
+        if not shelf.read(path).names:
+            return None
+    return names or None
 
 
 def _of_training(encoding: MaskEncoding, expected: LabelSet | None) -> MaskEncoding:

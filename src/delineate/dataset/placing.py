@@ -30,7 +30,7 @@ def on_grid(stored: StoredMask, size: tuple[int, ...], geometry: Geometry, *, re
         DataError: The grids differ in more than the order and sense of axes, and may not be resampled. The
             message stands after the mask's name.
     """
-    stored = _of_one_slice(stored, size)
+    stored = _of_one_slice(stored, size, geometry)
     if len(stored.size) != len(size):
         raise DataError(f"it is {size_in_words(stored.size)}, but the image is {size_in_words(size)}")
     own = stored.geometry
@@ -59,15 +59,26 @@ def size_in_words(size: tuple[int, ...]) -> str:
     return f"{' × '.join(str(side) for side in reversed(size))} {'px' if len(size) == 2 else 'voxels'}"
 
 
-def _of_one_slice(stored: StoredMask, size: tuple[int, ...]) -> StoredMask:
-    """A volume of one slice as the mask of a picture."""
-    if not stored.volume or len(size) != 2 or stored.values.shape[0] != 1:
+def _of_one_slice(stored: StoredMask, size: tuple[int, ...], image: Geometry) -> StoredMask:
+    """The slice of a volume that a picture's mask is: the only one, or the one at the picture's place."""
+    if not stored.volume or len(size) != 2:
         return stored
-    geometry = stored.geometry
-    if geometry.spacing_mm is not None:
-        directions = geometry.directions and geometry.directions[1:]
-        geometry = Geometry(geometry.spacing_mm[1:], geometry.origin_mm, directions)
-    return replace(stored, values=stored.values[0], geometry=geometry, volume=False)
+    own, slices = stored.geometry, stored.values.shape[0]
+    at = 0
+    if own.origin_mm is not None and image.origin_mm is not None:
+        index = np.linalg.pinv(own.affine()[:3, :-1]) @ np.subtract(image.origin_mm, own.origin_mm)
+        at = round(float(index[0]))
+    elif slices != 1:
+        return stored
+    inside = 0 <= at < slices
+    if not inside and not stored.partial:
+        return stored
+    plane = own
+    if own.spacing_mm is not None:
+        start = own.moved((at, 0, 0)).origin_mm
+        plane = Geometry(own.spacing_mm[1:], start, own.directions and own.directions[1:])
+    values = stored.values[at] if inside else np.zeros_like(stored.values[0])
+    return replace(stored, values=values, geometry=plane, volume=False)
 
 
 def _allowed(found: Fit, stored: StoredMask, size: tuple[int, ...]) -> bool:
