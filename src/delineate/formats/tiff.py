@@ -190,7 +190,10 @@ def _stack(source: Source) -> Iterator[_Stack]:
         if arranged.volume:
             source.check_size(*stack.size)
         if stack.channels > MAXIMUM_CHANNELS:
-            raise source.refuse(f"it has {stack.channels} channels; at most {MAXIMUM_CHANNELS} are read")
+            raise source.refuse(
+                f"it has {stack.channels} channels; at most {MAXIMUM_CHANNELS} are read. If they are the "
+                "slices of a volume, name them so where the file was made (axis Z)"
+            )
         if arranged.places.shape[0] > 1 and first.samplesperpixel > 1:
             raise source.refuse(
                 f"each of its {arranged.places.shape[0]} channels has {first.samplesperpixel} colours. "
@@ -251,8 +254,7 @@ def _following(first: Page, count: int, source: Source) -> Array:
     samples = first.imagelength * first.imagewidth * first.samplesperpixel
     source.stream.seek(first.dataoffsets[0])
     content = source.stream.read(count * samples * dtype.itemsize)
-    planes = np.frombuffer(content, dtype).reshape(count, samples)
-    return np.stack([channels_first(plane, first) for plane in planes])
+    return channels_first(np.frombuffer(content, dtype), first)
 
 
 def _joined(planes: Array, stack: _Stack) -> Array:

@@ -160,15 +160,16 @@ def decode(page: Page, source: Source) -> Array:
     size = (page.imagelength, page.imagewidth)
     if array.size != page.samplesperpixel * size[0] * size[1]:
         raise source.refuse("the file is damaged: the number of its pixels is not what its header says")
-    return channels_first(array, page)
+    plane: Array = channels_first(array, page)[0]
+    return plane
 
 
 def channels_first(array: Array, page: Page) -> Array:
-    """`(S, H, W)` from pixels in the order in which the page stores them."""
+    """`(N, S, H, W)` from the pixels of N pages in the order in which they are stored."""
     size = (page.imagelength, page.imagewidth)
     if page.planarconfig == _SEPARATE_PLANES and page.samplesperpixel > 1:
-        return array.reshape(page.samplesperpixel, *size)
-    return array.reshape(*size, page.samplesperpixel).transpose(2, 0, 1)
+        return array.reshape(-1, page.samplesperpixel, *size)
+    return array.reshape(-1, *size, page.samplesperpixel).transpose(0, 3, 1, 2)
 
 
 def has_alpha(page: Page) -> bool:

@@ -90,8 +90,9 @@ def test_empty(tmp_path: Path) -> None:
 def test_text(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("I am no picture, but a text of some length.")
-    assert reason(path).startswith("its content is no image that can be read (PNG, JPEG, BMP, GIF, TIFF")
-    assert reason(path).endswith("), whatever its name says")
+    names = ", ".join(name for family in formats.FAMILIES for name in family.formats)
+    assert reason(path) == f"its content is no image that can be read ({names}), whatever its name says"
+    assert "PNG, JPEG, BMP, GIF, TIFF" in names
 
 
 def test_truncated_says_so(tmp_path: Path) -> None:
