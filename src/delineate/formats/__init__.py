@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from delineate.errors import ImageError
-from delineate.formats import arrays, metaimage, nifti, nrrd, raster, tiff
+from delineate.formats import arrays, dicom, metaimage, nifti, nrrd, raster, tiff
+from delineate.formats.dicom_folder import (
+    Series,
+    find_series,
+    folder_header,
+    is_unnamed_dicom,
+    read_folder,
+    read_folder_mask,
+)
+from delineate.formats.dicom_series import read_series, read_series_mask
 from delineate.formats.raster import from_picture
 from delineate.formats.stored import HEAD_BYTES, USUAL, Family, Header, Reading, Source, StoredMask
 from delineate.formats.writing import write_mask, write_probabilities
@@ -30,16 +39,31 @@ FAMILIES: tuple[Family, ...] = (
     nifti.FAMILY,
     nrrd.FAMILY,
     metaimage.FAMILY,
+    dicom.FAMILY,
 )
 SUFFIXES: frozenset[str] = frozenset().union(*(family.suffixes for family in FAMILIES))
+_NEVER_DICOM = frozenset(
+    {
+        ".7z", ".avi", ".bat", ".bval", ".bvec", ".bz2", ".cfg", ".ckpt", ".css", ".csv", ".db", ".doc",
+        ".docx", ".gz", ".h5", ".hdf5", ".htm", ".html", ".ini", ".ipynb", ".js", ".json", ".log", ".mat",
+        ".md", ".mov", ".mp4", ".pdf", ".pkl", ".ppt", ".pptx", ".pt", ".pth", ".py", ".rst",
+        ".safetensors", ".sh", ".sqlite", ".svg", ".tar", ".toml", ".tsv", ".txt", ".xls", ".xlsx", ".xml",
+        ".xz", ".yaml", ".yml", ".zip",
+    }
+)  # fmt: skip
+"""Suffixes of what else a folder of data holds: never opened to see whether it is DICOM."""
 _Result = TypeVar("_Result")
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix in small letters: ".nii.gz" as a whole, as all that can be read here; else the last."""
+    """The suffix in small letters: ".nii.gz" as a whole, as all that can be read here; else the last.
+
+    A number is none: DICOM files are often called by a UID, "1.2.840.7".
+    """
     name = path.name.lower()
     known = [suffix for suffix in SUFFIXES if name.endswith(suffix) and len(name) > len(suffix)]
-    return max(known, key=len, default=path.suffix.lower())
+    last = path.suffix.lower()
+    return max(known, key=len, default="" if last[1:].isdigit() else last)
 
 
 def stem_of(path: Path) -> str:
@@ -49,15 +73,27 @@ def stem_of(path: Path) -> str:
 
 
 def is_image(path: Path) -> bool:
-    """Whether the name of `path` ends like that of an image that can be read here."""
-    return suffix_of(path) in SUFFIXES
+    """Whether `path` is an image that can be read here, by how its name ends.
+
+    A file whose suffix is unknown or missing is one where it is DICOM by its first bytes. A DICOMDIR is none.
+    """
+    suffix = suffix_of(path)
+    return suffix in SUFFIXES or (suffix not in _NEVER_DICOM and is_unnamed_dicom(path))
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether `path` is DICOM, by how its name ends, or where that says nothing by its first bytes."""
+    suffix = suffix_of(path)
+    if suffix in SUFFIXES:
+        return suffix in dicom.FAMILY.suffixes
+    return suffix not in _NEVER_DICOM and is_unnamed_dicom(path)
 
 
 def header(path: Path, reading: Reading = USUAL) -> Header:
     """What an image says of itself, without decoding its pixels.
 
     Args:
-        path: The file.
+        path: The file, or a folder that holds one DICOM series.
         reading: Larger ones than it allows are refused.
 
     Returns:
@@ -66,6 +102,8 @@ def header(path: Path, reading: Reading = USUAL) -> Header:
     Raises:
         ImageError: It is missing, no image, damaged in its header, too large, or of a kind that is not read.
     """
+    if _is_folder(path):
+        return folder_header(path, reading)
     return _with_family(path, reading, lambda family: family.header)
 
 
@@ -73,7 +111,7 @@ def read(path: Path, reading: Reading = USUAL) -> Image:
     """Read an image.
 
     Args:
-        path: The file.
+        path: The file, or a folder that holds one DICOM series.
         reading: How; larger ones than it allows are refused before their pixels are decoded.
 
     Returns:
@@ -82,6 +120,8 @@ def read(path: Path, reading: Reading = USUAL) -> Image:
     Raises:
         ImageError: It is missing, no image, damaged, too large, or of a kind that is not read.
     """
+    if _is_folder(path):
+        return read_folder(path, reading)
     return _with_family(path, reading, lambda family: family.read)
 
 
@@ -89,7 +129,7 @@ def read_mask(path: Path, reading: Reading = USUAL) -> StoredMask:
     """Read a mask's pixels as they are stored.
 
     Args:
-        path: The file.
+        path: The file, or a folder that holds one DICOM series.
         reading: How; larger ones than it allows are refused before their pixels are decoded.
 
     Returns:
@@ -98,6 +138,8 @@ def read_mask(path: Path, reading: Reading = USUAL) -> StoredMask:
     Raises:
         ImageError: It is missing, no image, damaged, too large, or of a kind that is not read.
     """
+    if _is_folder(path):
+        return read_folder_mask(path, reading)
     return _with_family(path, reading, lambda family: family.read_mask)
 
 
@@ -108,6 +150,13 @@ def family_of(path: Path) -> Family:
         ImageError: It is missing, or of none.
     """
     return _with_family(path, USUAL, lambda family: lambda _: family)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _with_family(
@@ -127,7 +176,9 @@ def _with_family(
         warnings.simplefilter("ignore")
         head = stream.read(HEAD_BYTES)
         stream.seek(0)
-        family = next((family for family in FAMILIES if family.recognises(head)), None)
+        # DICOM first, for what comes before its signature may be the beginning of a TIFF
+        families = (dicom.FAMILY, *FAMILIES)
+        family = next((family for family in families if family.recognises(head)), None)
         if family is None:
             raise ImageError(path, _reason_not_recognised(head))
         try:
@@ -174,13 +225,19 @@ __all__ = [
     "Family",
     "Header",
     "Reading",
+    "Series",
     "StoredMask",
     "family_of",
+    "find_series",
     "from_picture",
     "header",
+    "is_dicom",
     "is_image",
+    "is_unnamed_dicom",
     "read",
     "read_mask",
+    "read_series",
+    "read_series_mask",
     "stem_of",
     "suffix_of",
     "write_mask",

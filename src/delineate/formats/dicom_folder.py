@@ -1,0 +1,233 @@
+"""Which DICOM files belong together, and folders that hold one series.
+
+A series here is what shares a SeriesInstanceUID, but for two things: localizers (ImageType LOCALIZER) that
+lie in the series of the slices they plan are a series of their own, and so is every file of several frames,
+for it is a volume by itself. What else a series mixes is refused when it is read.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from delineate.errors import ImageError
+from delineate.formats import dicom
+from delineate.formats.dicom_file import (
+    NoImageError,
+    number,
+    open_file,
+    recognises,
+    refuse_without_image,
+    text,
+)
+from delineate.formats.dicom_planes import PLACE_TAGS, Plane, place_of
+from delineate.formats.dicom_series import opened, read_series, read_series_mask, series_header
+from delineate.formats.dicom_stack import along_normal, is_stack
+from delineate.formats.dicom_subject import SUBJECT_TAGS, subject_of
+from delineate.formats.stored import HEAD_BYTES, USUAL, Header, Reading, Source, StoredMask
+from delineate.image import Image
+
+_TAGS = (
+    *PLACE_TAGS,
+    *SUBJECT_TAGS,
+    "SOPClassUID",
+    "ImageType",
+    "Modality",
+    "InstanceNumber",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "FrameTime",
+    "FrameTimeVector",
+    "CineRate",
+)
+_DIRECTORY_NAME = "dicomdir"
+_LISTED = 3
+
+
+@dataclass(frozen=True)
+class Series:
+    """DICOM files that belong together.
+
+    Attributes:
+        files: In order along the normal of the slices where all say where they lie, else by InstanceNumber.
+        frames: How many there are in all files together.
+        is_volume: Whether slices of one direction lie at two places or more, or the one file has several
+            frames that are no film.
+        modality: "CT", "MR", "SEG", …; None where the files do not say.
+        subject: As of an `Image`.
+    """
+
+    files: tuple[Path, ...]
+    frames: int
+    is_volume: bool
+    modality: str | None
+    subject: str | None = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """What can be said of it without saying whose it is: "120 slices, CT"."""
+        what = "slice" if self.frames == 1 else "slices"
+        return ", ".join(filter(None, (f"{self.frames} {what}", self.modality)))
+
+
+@dataclass(frozen=True)
+class _Member:
+    path: Path
+    series: tuple[str, ...]
+    frames: int
+    film: bool
+    plane: Plane
+    number: float
+    modality: str | None
+    subject: str | None
+
+
+def find_series(paths: Sequence[Path]) -> tuple[tuple[Series, ...], tuple[ImageError, ...]]:
+    """Tell which DICOM files belong together, by their headers alone.
+
+    Args:
+        paths: The files, in any order.
+
+    Returns:
+        The series, in the order of their first paths; and apart from them why which files belong to none.
+    """
+    members: dict[tuple[str, ...], list[_Member]] = {}
+    refused = []
+    for path in paths:
+        try:
+            member = opened(path, USUAL, _member)
+        except ImageError as error:
+            refused.append(error)
+        else:
+            members.setdefault(member.series, []).append(member)
+    return tuple(map(_series, members.values())), tuple(refused)
+
+
+def read_folder(folder: Path, reading: Reading = USUAL) -> Image:
+    """Read the one series that a folder holds.
+
+    Raises:
+        ImageError: It holds none or several, or one that is no regular volume.
+    """
+    return read_series(only_series(folder).files, reading)
+
+
+def read_folder_mask(folder: Path, reading: Reading = USUAL) -> StoredMask:
+    """Likewise as a mask.
+
+    Raises:
+        ImageError: It holds none or several, or one that is no regular volume.
+    """
+    return read_series_mask(only_series(folder, segmentations=True).files, reading)
+
+
+def folder_header(folder: Path, reading: Reading = USUAL) -> Header:
+    """What `read_folder` would give, without decoding the pixels.
+
+    Raises:
+        ImageError: It holds none or several, or one that is no regular volume.
+    """
+    return series_header(only_series(folder).files, reading)
+
+
+def only_series(folder: Path, *, segmentations: bool = False) -> Series:
+    """The one series whose files lie in a folder, not in folders below it; hidden ones are passed over.
+
+    Objects that hold no image (reports, structure sets) are passed over, and segmentations unless asked for.
+
+    Raises:
+        ImageError: There is none, there are several, or a file cannot be read.
+    """
+    try:
+        listed = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise ImageError(
+            folder, f"it is a folder that cannot be listed: {error.strerror or error}"
+        ) from error
+    files = [path for path in listed if _may_be_dicom(path)]
+    series, errors = find_series(files)
+    refused = [error for error in errors if not isinstance(error, NoImageError)]
+    if refused:
+        reasons = "; ".join(f"{error.path.name} ({error.reason})" for error in refused[:_LISTED])
+        more = f"; and {len(refused) - _LISTED} more" if len(refused) > _LISTED else ""
+        raise ImageError(
+            folder, f"{len(refused)} of its {len(files)} DICOM files cannot be read: {reasons}{more}"
+        )
+    images = [each for each in series if segmentations or each.modality != "SEG"]
+    if not images:
+        raise ImageError(folder, "it is a folder")
+    if len(images) > 1:
+        choice = "; ".join(
+            f"series {index} of {len(images)}, {each.name}, with {each.files[0].name}"
+            for index, each in enumerate(images, start=1)
+        )
+        raise ImageError(folder, f"it holds several DICOM series, give each a folder of its own: {choice}")
+    return images[0]
+
+
+def is_unnamed_dicom(path: Path) -> bool:
+    """Whether a file is DICOM by its first bytes, whatever it is called; a DICOMDIR is not."""
+    if path.name.lower() == _DIRECTORY_NAME:
+        return False
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return False
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    return _begins_as_dicom(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1 << 16)
+def _begins_as_dicom(path: Path, _size: int, _changed_ns: int) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return recognises(stream.read(HEAD_BYTES))
+    except OSError:
+        return False
+
+
+def _may_be_dicom(path: Path) -> bool:
+    if path.name.lower() == _DIRECTORY_NAME or not path.is_file():
+        return False
+    return path.suffix.lower() in dicom.FAMILY.suffixes or is_unnamed_dicom(path)
+
+
+def _member(source: Source) -> _Member:
+    file = open_file(source, _TAGS)
+    refuse_without_image(file)
+    header = file.header
+    frames = int(number(header, "NumberOfFrames") or 1)
+    series = text(header, "SeriesInstanceUID")
+    apart = "LOCALIZER" if "LOCALIZER" in text(header, "ImageType").upper().split("\\") else ""
+    key = (series, apart) if series and frames == 1 else (str(source.path),)
+    return _Member(
+        source.path,
+        key,
+        frames,
+        any(word in header for word in ("FrameTime", "FrameTimeVector", "CineRate")),
+        place_of(header),
+        number(header, "InstanceNumber") or 0,
+        text(header, "Modality") or None,
+        subject_of(header),
+    )
+
+
+def _series(members: Sequence[_Member]) -> Series:
+    heights = along_normal([member.plane for member in members]) or [0.0] * len(members)
+    order = sorted(
+        range(len(members)), key=lambda at: (heights[at], members[at].number, members[at].path.name)
+    )
+    first = members[0]
+    several = len(members) == 1 and first.frames > 1 and not first.film
+    return Series(
+        tuple(members[at].path for at in order),
+        sum(member.frames for member in members),
+        several or is_stack([member.plane for member in members]),
+        first.modality,
+        first.subject,
+    )
