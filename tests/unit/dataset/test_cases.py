@@ -48,7 +48,10 @@ def test_channels_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     image, mask = png(tmp_path / "a.png", [[1, 2]]), png(tmp_path / "m.png", [[0, 255, 0]])
-    with pytest.raises(DataError, match=r"is 2 × 1 px, but its mask .*m.png is 3 × 1 px"):
+    with pytest.raises(
+        DataError,
+        match=r"^Case a: the mask .*m.png does not fit: it is 3 × 1 px, but the image is 2 × 1 px\.$",
+    ):
         load_case(CaseFiles("a", (image,), mask), understand([mask]))
 
 
@@ -70,7 +73,7 @@ def test_files_and_folders_get_unique_names(tmp_path: Path) -> None:
     given = [tmp_path / name for name in ("p", "q/x2.png", "odd.dat", "gone.png", "p/x2.png", "r")]
     found = prediction_inputs(given, 1)
     assert [
-        (name, [path.relative_to(tmp_path).as_posix() for path in image]) for name, image in found.images
+        (name, [path.relative_to(tmp_path).as_posix() for path in image]) for name, image, _ in found.images
     ] == [
         ("p__x2", ["p/x2.png"]),
         ("x10", ["p/x10.png"]),
@@ -90,7 +93,7 @@ def test_masks_beside_their_images_are_not_predicted(tmp_path: Path) -> None:
     for name in ("x.png", "x_mask.png", "image_7.png", "mask_7.png", "image_7_seg.tif", "alone_mask.png"):
         (tmp_path / name).touch()
     found = prediction_inputs([tmp_path], 1)
-    assert [name for name, _ in found.images] == ["alone_mask", "image_7", "x"]
+    assert [image.name for image in found.images] == ["alone_mask", "image_7", "x"]
     (problem,) = found.problems
     assert (problem.level, problem.code) == ("warning", "masks-left-out")
     assert [path.name for path in problem.paths] == ["image_7_seg.tif", "mask_7.png", "x_mask.png"]
@@ -99,7 +102,7 @@ def test_masks_beside_their_images_are_not_predicted(tmp_path: Path) -> None:
         "mask_7.png, x_mask.png. Give a file itself to have it predicted."
     )
     given = prediction_inputs([tmp_path / "x.png", tmp_path / "x_mask.png"], 1)
-    assert ([name for name, _ in given.images], given.problems) == (["x", "x_mask"], ())
+    assert ([image.name for image in given.images], given.problems) == (["x", "x_mask"], ())
 
 
 def test_a_folder_without_pictures_names_its_sub_folders(tmp_path: Path) -> None:
@@ -114,7 +117,7 @@ def test_channel_files_are_one_image_for_a_model_of_several_channels(tmp_path: P
         png(tmp_path / f"{name}.png", [[1, 2]])
     png(tmp_path / "rgb_0000.png", [[[1, 2, 3]]])
     found = prediction_inputs([tmp_path], 2)
-    assert {name: [path.name for path in image] for name, image in found.images} == {
+    assert {name: [path.name for path in image] for name, image, _ in found.images} == {
         "c": ["c_0000.png", "c_0001.png"], "e": ["e.png"], "rgb_0000": ["rgb_0000.png"]
     }  # fmt: skip
     assert [(p.level, p.code) for p in found.problems] == [("error", "missing-channel")]
@@ -131,5 +134,5 @@ def test_channel_files_of_every_kind_of_pixel_are_one_image(tmp_path: Path, suff
         path = tmp_path / f"c_{channel:04d}.{suffix}"
         tifffile.imwrite(path, values) if suffix == "tif" else Picture.fromarray(values).save(path)
     found = prediction_inputs([tmp_path], 3)
-    assert [(name, len(image)) for name, image in found.images] == [("c", 3)]
+    assert [(name, len(image)) for name, image, _ in found.images] == [("c", 3)]
     assert found.problems == ()

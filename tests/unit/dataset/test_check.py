@@ -18,7 +18,7 @@ from delineate.dataset import inspection
 from delineate.dataset.cases import load_image
 from delineate.dataset.check import CheckReport, check
 from delineate.errors import UsageError
-from delineate.formats import StoredMask
+from delineate.formats import Reading, StoredMask
 from delineate.image import Image
 
 NEAR_COPIES = {  # looked at by eye: each pair is the same scene or cell
@@ -73,7 +73,9 @@ def test_a_sound_set_has_no_problem(tmp_path: Path) -> None:
         "median": (48, 48),
         "largest": (48, 48),
         "distinct": 1,
+        "spacing_mm": None,
     }
+    assert (report.axes, report.orientation) == (2, None)
     assert report.case_groups() == {name: name for name in "012345"}
     assert set(report.labels_by_case.values()) == {("foreground",)}
     assert [(row.value, row.label, row.cases) for row in report.label_rows] == [
@@ -100,7 +102,11 @@ def test_all_broken_files_and_sizes_are_told_at_once(tmp_path: Path) -> None:
         "images/0.png", "masks/1.png", "images/3.png"
     ]  # fmt: skip
     assert report.problems[0].message.startswith("images/0.png: ")
-    assert "images/2.png is 48 × 48 px, masks/2.png is 32 × 32 px" in said(report, "size-mismatch")
+    assert said(report, "size-mismatch") == (
+        "1 mask not on the grid of the image: masks/2.png of images/2.png: it is 32 × 32 px, but the image "
+        "is 48 × 48 px. Masks are never resized by guess: export them again on the image's grid, or take "
+        "these cases out."
+    )
     assert [case.name for case in report.cases] == ["4", "5"]
 
 
@@ -400,17 +406,17 @@ def test_each_mask_is_read_once_and_few_images_are_held(
     lock = threading.Lock()
     inside = 0
 
-    def counted(path: Path) -> StoredMask:
+    def counted(path: Path, reading: Reading) -> StoredMask:
         reads.append(path)
-        return formats.read_mask(path)
+        return formats.read_mask(path, reading)
 
-    def watched(files: tuple[Path, ...]) -> Image:
+    def watched(files: tuple[Path, ...], reading: Reading, *, stack: bool) -> Image:
         nonlocal inside
         with lock:
             inside += 1
             held.append(inside)
         try:
-            return load_image(files)
+            return load_image(files, reading, stack=stack)
         finally:
             with lock:
                 inside -= 1
@@ -426,7 +432,7 @@ def test_each_mask_is_read_once_and_few_images_are_held(
 def test_a_full_shelf_reads_again_and_says_the_same(tmp_path: Path) -> None:
     folder(tmp_path, 2)
     path = tmp_path / "masks" / "0.png"
-    kept, full = inspection.MaskShelf(), inspection.MaskShelf(0)
+    kept, full = inspection.MaskShelf(), inspection.MaskShelf(limit_bytes=0)
     for shelf in (kept, full):
         assert (shelf.read(path).values == mask(0)).all()
     put(tmp_path, "0", None, mask(3))

@@ -266,10 +266,10 @@ def test_two_mask_folders_are_refused(tmp_path: Path) -> None:
             "no-masks",
             "holds 2 images but no masks. Found: 2 × .png in images/.",
         ),
-        (("masks/a.png", "images/a.dcm"), "no-images", "1 × .dcm in images/"),
+        (("masks/a.png", "images/a.xyz"), "no-images", "1 × .xyz in images/"),
         (("a.png", "b.png"), "no-masks", "2 × .png in the folder itself"),
         (("images/a.png", "masks/b.png"), "no-pairs", "Images: images/a.png. Masks: masks/b.png."),
-        (("a.txt",), "no-images", "no pictures that can be read (BMP, GIF, JPG, PNG, TIF)"),
+        (("a.txt",), "no-images", "no pictures that can be read (BMP, DCM, DICOM, GIF, IMA, JPG, MHA, MHD,"),
         (("imagesTr/a_0000.png", "labelsTr/b.png"), "no-pairs", "Looked for imagesTr/CASE_0000.png"),
     ],
 )
@@ -520,7 +520,11 @@ def test_real_sets_are_found_whole(
 
 
 @pytest.mark.data
-def test_dicom_images_are_named_as_what_is_missing(data_root: Path) -> None:
+def test_dicom_slices_go_with_pictures_of_the_same_name(data_root: Path) -> None:
     found = discover(data_root / "sunnybrook")
-    assert found.cases == ()
-    assert "56 masks but no images beside them. Found: 56 × .dcm in images/" in found.problems[0].message
+    assert (len(found.cases), found.problems) == (56, ())
+    assert (found.cases[0].name, found.cases[-1].name) == ("SCD0000101_0048", "SCD0000301_0200")
+    assert all(
+        case.mask and (case.image[0].suffix, case.mask.suffix, case.stack) == (".dcm", ".png", False)
+        for case in found.cases
+    )
