@@ -41,6 +41,18 @@ PLAN = Plan(
     training=TrainingPlan(steps=100, batch_size=4, learning_rate=1e-3),
     prediction=PredictionPlan(mirror=True),
 )
+VOLUMES = Plan(
+    preset="auto",
+    data=DataPlan(axes=3, colour="rgb", channels=3, pixels="float", labels=("liver", "spleen")),
+    preprocessing=PreprocessingPlan(mode="patch", size=(8, 16, 16), normalization="image"),
+    network=UNetSettings(
+        axes=3, input_channels=3, output_channels=3, widths=(4, 8, 8), strides=((1, 2, 2), (2, 2, 2))
+    ),
+    augmentation=AugmentationSettings(),
+    loss=LossSettings(),
+    training=TrainingPlan(steps=100, batch_size=4, learning_rate=1e-3),
+    prediction=PredictionPlan(),
+)
 SECTIONS = ("data", "preprocessing", "network", "augmentation", "loss", "training", "prediction")
 
 printable = st.characters(exclude_categories=("Cc", "Cs", "Cn", "Co"))
@@ -109,9 +121,9 @@ def plans(draw: st.DrawFn) -> Plan:
     )
 
 
-def changed(path: str, value: object) -> dict[str, Any]:
-    """PLAN as plain values with one of them replaced."""
-    values = PLAN.model_dump(mode="json")
+def changed(path: str, value: object, plan: Plan = PLAN) -> dict[str, Any]:
+    """A plan as plain values with one of them replaced."""
+    values = plan.model_dump(mode="json")
     place, *rest = path.split(".")
     if rest:
         values[place][rest[0]] = value
@@ -437,10 +449,15 @@ def test_numbers_as_people_write_them() -> None:
 OTHER: dict[str, object] = {
     "preset": "classic",
     "data.colour": "channels",
+    "data.fourth_axis": "channels",
+    "data.left_right": [["spleen", "liver"]],
     "data.pixels": "float",
     "data.labels": ["spleen", "liver"],
     "preprocessing.mode": "patch",
     "preprocessing.size": [128, 96],
+    "preprocessing.orientation": "SPL",
+    "preprocessing.spacing_mm": [2.0, 1.0, 1.0],
+    "preprocessing.clip": [[0, 1], [0, 1], [0, 2]],
     "preprocessing.fit": "pad",
     "preprocessing.normalization": "image",
     "preprocessing.mean": [0.25, 0.75, 0.5],
@@ -449,6 +466,8 @@ OTHER: dict[str, object] = {
     "network.normalization": "batch",
     "network.upsampling": "nearest",
     "network.stem": 2,
+    "network.strides": [[2, 2, 2], [1, 2, 2]],
+    "network.stem_depth": 2,
     "augmentation.zoom": [0.8, 1.3],
     "augmentation.fill": "reflect",
     "training.optimizer": "adam",
@@ -456,7 +475,8 @@ OTHER: dict[str, object] = {
     "training.precision": "bf16",
     "training.budget_s": 60.0,
 }
-LINKED = {"format", "data.channels", "network.input_channels", "network.output_channels"}
+LINKED = {"format", "data.channels", "network.axes", "network.input_channels", "network.output_channels"}
+OF_VOLUMES = {"preprocessing.spacing_mm", "network.strides", "network.stem_depth"}
 
 
 def choices() -> list[str]:
@@ -470,7 +490,8 @@ def choices() -> list[str]:
 
 @pytest.mark.parametrize("path", choices())
 def test_every_choice_is_in_the_hash(path: str) -> None:
-    value: object = PLAN
+    whole = VOLUMES if path in OF_VOLUMES else PLAN
+    value: object = whole
     for part in path.split("."):
         value = getattr(value, part)
     if path in OTHER:
@@ -480,9 +501,9 @@ def test_every_choice_is_in_the_hash(path: str) -> None:
     else:
         assert isinstance(value, (int, float))
         other = value + 1 if isinstance(value, int) else value * 0.9 + 0.005
-    plan = from_yaml(yaml.safe_dump(changed(path, other)))
-    assert plan != PLAN
-    assert plan.sha256() != PLAN.sha256()
+    plan = from_yaml(yaml.safe_dump(changed(path, other, whole)))
+    assert plan != whole
+    assert plan.sha256() != whole.sha256()
 
 
 def test_the_hash_is_that_of_the_choices_alone() -> None:

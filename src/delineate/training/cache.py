@@ -182,12 +182,20 @@ def _cached(  # noqa: PLR0917  one case and what it is to become
         store.keep(labels.contiguous()),
         gain,
         working.intensities.offset,
-        _places(labels) if plan.preprocessing.mode == "patch" else (),
+        tuple(map(store.keep, places_of(labels))) if plan.preprocessing.mode == "patch" else (),
     )
 
 
-def _places(mask: Tensor) -> tuple[Tensor, ...]:
-    """For each label where its pixels are."""
+def places_of(mask: Tensor) -> tuple[Tensor, ...]:
+    """For each label where its pixels are.
+
+    Args:
+        mask: `(h, w)` or `(d, h, w)` uint8.
+
+    Returns:
+        Flat positions as int32, of each label that occurs in the order of their values: all of its pixels, or
+        `MOST_PLACES` of them, evenly spread.
+    """
     found = []
     flat = mask.flatten()
     for value in torch.unique(flat).tolist():
@@ -195,5 +203,5 @@ def _places(mask: Tensor) -> tuple[Tensor, ...]:
             places = torch.nonzero(flat == value)[:, 0]
             if len(places) > MOST_PLACES:
                 places = places[(torch.arange(MOST_PLACES) * len(places)) // MOST_PLACES]
-            found.append(places)
+            found.append(places.int())
     return tuple(found)

@@ -156,11 +156,12 @@ def test_probabilities_and_mask_agree(grey: Model, rgb: Model) -> None:
 
 def test_both_in_one_pass(grey: Model) -> None:
     image = Image(NOISE[None], Geometry((0.5, 0.5)))
-    mask, found = grey.predict_both(image)
-    assert np.array_equal(mask.values, grey.predict(NOISE))
-    assert np.array_equal(found.numpy(), grey.probabilities(NOISE))
-    assert mask.geometry == grey.predict_mask(image).geometry == Geometry((0.5, 0.5))
-    assert mask.labels == grey.labels == grey.plan.data.label_set
+    found = grey.found_in(image)
+    assert np.array_equal(found.mask.values, grey.predict(NOISE))
+    assert found.probabilities is not None
+    assert np.array_equal(found.probabilities, grey.probabilities(NOISE))
+    assert found.mask.geometry == grey.predict_mask(image).geometry == Geometry((0.5, 0.5))
+    assert found.mask.labels == grey.labels == grey.plan.data.label_set
 
 
 @pytest.mark.parametrize(

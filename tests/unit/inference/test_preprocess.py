@@ -16,7 +16,7 @@ from delineate.augment.settings import AugmentationSettings
 from delineate.errors import DataError
 from delineate.image import IGNORED, Colour, Image
 from delineate.inference.preprocess import (
-    colour_note,
+    notes_on,
     pad_pixels_to,
     pad_to,
     resize,
@@ -319,4 +319,6 @@ def test_integers_are_taken_where_each_image_is_brought_to_one_scale() -> None:
     ],
 )
 def test_notes_on_colours(colour: Colour, pixels: list[list[int]], note: str | None) -> None:
-    assert colour_note(Image(np.array(pixels, np.uint8)[:, None]), colour) == note
+    plan = plan_of(patch(1.0), colour=colour, channels={"grey": 1, "rgb": 3, "channels": 3}[colour])
+    image = Image(np.array(pixels, np.uint8)[:, None])
+    assert notes_on(image, plan) == ((note,) if note else ())

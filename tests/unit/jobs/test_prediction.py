@@ -18,8 +18,8 @@ from delineate import formats
 from delineate.errors import DataError, OutputError
 from delineate.evaluation import overlays
 from delineate.image import Image, Mask
-from delineate.inference.model import Model
-from delineate.jobs import prediction
+from delineate.inference.model import Found, Model
+from delineate.jobs import prediction, writing
 from delineate.jobs.reporter import Reporter
 
 PATIENT = "Meier_Hans_1961"
@@ -98,7 +98,7 @@ def test_a_fault_of_one_file_is_that_files_alone(
 ) -> None:
     owner, name = {
         "read": (prediction, "load_image"),
-        "predicted": (model, "predict_both"),
+        "predicted": (model, "found_in"),
         "drawn": (overlays, "draw_overlay"),
         "mask": (formats, "write_mask"),
         "probabilities": (formats, "write_probabilities"),
@@ -183,7 +183,7 @@ def test_paths_in_a_librarys_words_are_cut_to_names(
     model: Model, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = RuntimeError(f"{images / 'a.png'} lies in {images}/ and is odd")
-    monkeypatch.setattr(model, "predict_both", failing(model.predict_both, 1, error))
+    monkeypatch.setattr(model, "found_in", failing(model.found_in, 1, error))
     prediction.predict(model, images, tmp_path / "out")
     assert manifest(tmp_path / "out")["files"][0]["reason"] == "a.png lies in and is odd"
 
@@ -204,14 +204,14 @@ def test_colours_that_the_model_does_not_take_are_noted(model: Model, tmp_path: 
 
 
 def test_large_overlays_are_reduced(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prediction, "OVERLAY_PX", 250)
+    monkeypatch.setattr(writing, "OVERLAY_PX", 250)
 
-    def square(image: Image) -> tuple[Mask, torch.Tensor]:
+    def square(image: Image, **_options: object) -> Found:
         values = np.zeros(image.size, np.uint8)
         values[100:400, 100:400] = 1
-        return Mask(values, model.labels), torch.from_numpy(values[None].astype(np.float32))
+        return Found(Mask(values, model.labels), None)
 
-    monkeypatch.setattr(model, "predict_both", square)
+    monkeypatch.setattr(model, "found_in", square)
     Pillow.fromarray(np.zeros((500, 600), np.uint8)).save(tmp_path / "large.png")
     prediction.predict(model, tmp_path / "large.png", tmp_path / "out", overlay=True)
     with Pillow.open(tmp_path / "out" / "overlays" / "large.png") as overlay:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from delineate.plan import Plan
-from delineate.training.cache import CachedCase
+from delineate.training.cache import CachedCase, places_of
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def tiny_cases() -> Callable[..., list[CachedCase]]:
             grain = torch.randint(0, 40, (size, size), generator=generator)
             pixels = (mask.long() * (200 // labels) + grain).to(torch.uint8)[None]
             gain, offset = torch.tensor([1 / 255]), torch.tensor([0.0])
-            cases.append(CachedCase(f"disc {number}", pixels, mask, gain, offset))
+            cases.append(CachedCase(f"disc {number}", pixels, mask, gain, offset, places_of(mask)))
         return cases
 
     return make

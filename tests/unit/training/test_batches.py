@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from delineate.image import IGNORED
 from delineate.plan import Plan
 from delineate.training.batches import Batch, batch_at
-from delineate.training.cache import CachedCase
+from delineate.training.cache import CachedCase, places_of
 from delineate.training.randomness import indices_at
 
 PlanMaker = Callable[..., Plan]
@@ -48,13 +49,13 @@ def numbered(height: int, width: int, labels: dict[tuple[int, int], int] | None 
     for place, value in (labels or {}).items():
         mask[place] = value
     pixels = torch.stack([rows, columns]).float()
-    return CachedCase("numbered", pixels, mask, torch.ones(2), torch.zeros(2))
+    return CachedCase("numbered", pixels, mask, torch.ones(2), torch.zeros(2), places_of(mask))
 
 
 def corners(case: CachedCase, plan: Plan, steps: int) -> list[tuple[int, int]]:
     """The upper left pixels of the patches of these steps, each patch being checked to be a plain cut-out."""
     found = []
-    height, width = plan.preprocessing.size
+    height, width = plan.preprocessing.size[-2:]
     for step in range(steps):
         batch = batch_at(step, [case], plan, CPU)
         for image, mask in zip(batch.images, batch.masks, strict=True):
@@ -174,6 +175,7 @@ def test_rare_labels_are_shown_as_often_as_common_ones(tiny_plan: PlanMaker) -> 
     case = numbered(200, 200, {(20, 20): 2})
     case.mask[150:, 100:] = 1
     case.mask[:, :4] = IGNORED  # not a label
+    case = replace(case, places=places_of(case.mask))
     plan = tiny_plan(
         labels=2, channels=2, preprocessing=PATCH, training={"foreground_share": 1.0, "batch_size": 50}
     )
