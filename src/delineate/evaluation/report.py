@@ -213,7 +213,7 @@ def _metric(value: float | None, metric: str) -> str:
     if metric == "percent":
         return f"{value:.1%}".replace("%", " %")
     if metric.endswith("ml"):
-        sign = "+" if metric == "difference_ml" else ""
+        sign = "+" if metric == "difference_ml" and value > 0 else ""
         return f"{value:{sign},.{_decimals(value)}f}"
     return f"{value:.1f}" if metric.startswith("hd95") else f"{value:.3f}"
 
