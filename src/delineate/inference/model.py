@@ -42,8 +42,7 @@ class Model:
             network = UNet(card.plan.network)
         network.load_state_dict(weights, assign=True)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        layout = torch.channels_last if card.plan.network.axes == 2 else torch.channels_last_3d
-        self.network = network.to(device, memory_format=layout).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
+        self.network = network.to(device, memory_format=network.memory_format).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
         self._bf16 = card.training.precision == "bf16" and has_fast_bf16()
 
     @property

@@ -66,8 +66,9 @@ class Trainer:
             precision="bf16-mixed" if self.precision == "bf16" else "32-true",
         )
         torch.manual_seed(plan.training.seed)
-        self._layout = torch.channels_last if plan.network.axes == 2 else torch.channels_last_3d
-        network = UNet(plan.network).to(memory_format=self._layout)  # type: ignore[call-overload]  # torch's stubs miss this form
+        network = UNet(plan.network)
+        self._layout = network.memory_format
+        network = network.to(memory_format=self._layout)  # type: ignore[call-overload]  # torch's stubs miss this form
         optimizer = build_optimizer(network, plan.training)
         wrapped, self._optimizer = self._fabric.setup(network, optimizer)
         self._wrapped = wrapped
