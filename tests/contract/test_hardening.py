@@ -150,6 +150,7 @@ def bombs() -> dict[str, bytes]:
         "tiff-channels": tiff_that_claims(9_000, 9_000, samples=64),
         "npz-member": npz_member(),
         "npz-claim": npz_that_claims(99_000_000),
+        "dicom-element": dicom_with_a_long_element(),
     }
 
 
@@ -180,6 +181,14 @@ def tiff_that_claims(height: int, width: int, samples: int = 1) -> bytes:
             struct.pack_into("<I", content, tags[code].offset + 8, value)
         struct.pack_into("<H", content, tags[277].valueoffset, samples)
     return bytes(content)
+
+
+def dicom_with_a_long_element() -> bytes:
+    """An element in front of all others that says to have two gigabytes."""
+    content = SAMPLES["dicom"].content
+    (length,) = struct.unpack_from("<I", content, 140)
+    long = struct.pack("<HH2sHI", 0x0008, 0x0001, b"OB", 0, 2**31)
+    return content[: 144 + length] + long + content[144 + length :]
 
 
 def npy_header(*shape: int) -> bytes:

@@ -16,10 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO
 
+import fuzz_dicom
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import tifffile
+from fuzz_dicom import deflated, fields_of
 from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
@@ -252,3 +254,9 @@ SAMPLES: dict[str, Sample] = {
         ".mhd", metaimage(VOLUME, packed=False, beside="a.raw"), beside={"a.raw": VOLUME.tobytes()}
     ),
 }
+DICOM = fuzz_dicom.files(GREY, VOLUME)
+SAMPLES |= {
+    name: Sample(".dcm", content, fields=fields_of(content), mask_only="seg" in name)
+    for name, content in DICOM.items()
+}
+SAMPLES["dicom-deflated-sealed"] = Sample(".dcm", DICOM["dicom"], deflated, fields=fields_of(DICOM["dicom"]))

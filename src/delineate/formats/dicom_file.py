@@ -15,7 +15,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, cast
 
 from pydicom._uid_dict import UID_dictionary
 from pydicom.dataset import Dataset
@@ -32,6 +32,7 @@ from pydicom.uid import (
 )
 
 from delineate.errors import ImageError
+from delineate.formats.measured import Measured
 from delineate.formats.stored import Source
 
 # What these log may hold a patient's data: it must not reach the terminal.
@@ -149,7 +150,7 @@ def open_file(source: Source, tags: tuple[str, ...] | None = None) -> DicomFile:
     Raises:
         ImageError: It is a directory of files (DICOMDIR), or of an unknown transfer syntax.
     """
-    stream = source.stream
+    stream = cast("IO[bytes]", Measured(source.stream))
     prefixed = stream.read(_PREFIX_AT + 4)[_PREFIX_AT:] == b"DICM"
     stream.seek(_PREFIX_AT + 4 if prefixed else 0)
     meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
