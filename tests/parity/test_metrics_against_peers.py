@@ -178,3 +178,25 @@ def test_real_outlines_agree_with_monai(data_root: Path) -> None:
             as_batch(prediction), as_batch(reference), include_background=True, percentile=95
         )
         assert hausdorff95(reference, prediction) == pytest.approx(float(theirs), rel=1e-5)
+
+
+@pytest.mark.data
+def test_real_volumes_agree_with_monai(data_root: Path) -> None:
+    import nibabel  # noqa: PLC0415  only where there are data
+
+    folders = (("hippocampus", "masks"), ("formats", "sct_spinalcord_nifti", "masks"))
+    for folder in folders:
+        for path in sorted(data_root.joinpath(*folder).iterdir())[:3]:
+            volume = nibabel.load(path)
+            spacing = tuple(float(step) for step in volume.header.get_zooms())
+            reference = np.asarray(volume.dataobj) > 0.5
+            prediction = ndimage.shift(ndimage.binary_dilation(reference), (1, -2, 1), order=0)
+            theirs = monai_metrics.compute_hausdorff_distance(
+                as_batch(prediction), as_batch(reference), True, percentile=95, spacing=spacing
+            )
+            assert hausdorff95(reference, prediction, spacing) == pytest.approx(float(theirs), rel=1e-5)
+            theirs = monai_metrics.compute_surface_dice(
+                as_batch(prediction), as_batch(reference), [1.3], True, spacing=spacing
+            )
+            ours = normalized_surface_dice(reference, prediction, 1.3, spacing)
+            assert ours == pytest.approx(float(theirs), rel=1e-5)

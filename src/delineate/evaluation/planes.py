@@ -66,7 +66,8 @@ def planes_of(image: Image, reference: Mask | None, prediction: Mask) -> tuple[P
     """Through a volume one plane a direction, where most is wrong.
 
     That is the slice with the most wrong voxels (false positive, false negative, or of another label); where
-    none is wrong or there is no reference, the slice with the most labelled voxels.
+    none is wrong or there is no reference, the slice with the most labelled voxels. Of slices with as many,
+    the middle one.
 
     Args:
         image: `(C, D, H, W)`.
@@ -112,14 +113,18 @@ def _chosen(reference: Array | None, prediction: Array) -> list[tuple[int, str]]
         wrong = (reference != prediction) & (reference != IGNORED)
         if wrong.any():
             counts = [_counts(wrong, axis) for axis in range(3)]
-            return [
-                (int(count.argmax()), f"the worst slice: {count.max():,} wrong voxels") for count in counts
-            ]
+            return [(_most(count), f"the worst slice: {count.max():,} wrong voxels") for count in counts]
         of_what = "no voxel is wrong; most labelled voxels"
     if not marked.any():
         nothing = "nothing is labelled" if reference is not None else "nothing is predicted"
         return [(length // 2, f"{nothing}; the middle slice") for length in prediction.shape]
-    return [(int(_counts(marked, axis).argmax()), of_what) for axis in range(3)]
+    return [(_most(_counts(marked, axis)), of_what) for axis in range(3)]
+
+
+def _most(counts: npt.NDArray[np.intp]) -> int:
+    """The slice with the most; of several with as many, the middle one."""
+    most = np.flatnonzero(counts == counts.max())
+    return int(most[len(most) // 2])
 
 
 def _counts(mask: npt.NDArray[np.bool_], axis: int) -> npt.NDArray[np.intp]:

@@ -147,6 +147,13 @@ def test_where_nothing_is_wrong_the_largest_slice_is_shown() -> None:
     assert nothing[0].remark == "nothing is labelled; the middle slice"
 
 
+def test_of_slices_with_as_many_the_middle_one_is_shown() -> None:
+    block = marked()
+    block.values[1:6, 2:5, 3:6] = 1
+    titles = [plane.title.split(" · ")[1] for plane in planes_of(image(), None, block)]
+    assert titles == ["slice 4 of 6", "slice 4 of 8", "slice 5 of 10"]
+
+
 def test_voxels_that_are_not_scored_are_not_wrong() -> None:
     reference = marked((1, 1, 1))
     reference.values[5] = IGNORED
