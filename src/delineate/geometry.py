@@ -193,7 +193,7 @@ def turn_to(geometry: Geometry, orientation: str) -> Turn:
     if geometry.directions is None:
         raise ValueError("the directions are not known")
     patient_axes = [_patient_axis(letter) for letter in orientation]
-    if sorted(patient_axes) != list(range(len(patient_axes))) or len(patient_axes) != 3:
+    if not is_orientation(orientation):
         raise ValueError(f"{orientation!r} is no orientation such as SPL")
     nearest = _nearest_axes(geometry.directions)
     order = tuple(nearest.index(axis) for axis in patient_axes)
@@ -202,6 +202,11 @@ def turn_to(geometry: Geometry, orientation: str) -> Turn:
         for old, axis, letter in zip(order, patient_axes, orientation, strict=True)
     )
     return Turn(order, back)
+
+
+def is_orientation(text: str) -> bool:
+    """Whether it names each of the three directions once, such as "SPL"."""
+    return len(text) == 3 and all(sum(letter in names for letter in text) == 1 for names in AXIS_NAMES)
 
 
 def same_grid(first: Geometry, second: Geometry, size: tuple[int, ...]) -> bool:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from delineate.augment.settings import AugmentationSettings
 from delineate.errors import PlanError
 from delineate.files import write_text
+from delineate.geometry import is_orientation
 from delineate.image import Colour, LabelSet
 from delineate.losses import LossSettings
 from delineate.networks.settings import UNetSettings, most_parameters
@@ -50,7 +51,6 @@ class DataPlan(_Section):
     """
 
     axes: Literal[2, 3] = 2
-
     colour: Colour
     channels: Annotated[int, Field(ge=1, le=64)]
     fourth_axis: Literal["refuse", "channels"] = "refuse"
@@ -227,6 +227,8 @@ class Plan(_Section):
                 yield 'preprocessing.mode must be "patch" for a net of three axes'
         elif preprocessing.spacing_mm is not None:
             yield "preprocessing.spacing_mm is for a net of three axes"
+        if preprocessing.orientation and not is_orientation(preprocessing.orientation):
+            yield "preprocessing.orientation names each of the three directions once, such as SPL"
         if preprocessing.clip and len(preprocessing.clip) != data.channels:
             pairs = len(preprocessing.clip)
             yield f"preprocessing.clip needs one pair a channel: {data.channels}, not {pairs}"

@@ -53,9 +53,7 @@ def evaluate(
             ),
             labels=labels,
             group_regex=group_regex,
-            reading=reading(max_megapixels, fourth_axis, resample_masks=resample_masks)
-            if max_megapixels or fourth_axis or resample_masks
-            else None,
+            reading=reading(max_megapixels, fourth_axis, resample_masks=resample_masks),
             anonymous=anonymous,
             reporter=reporter,
         )

@@ -55,7 +55,7 @@ def predict(
             overlay=overlay,
             probabilities=probabilities,
             mask_format=mask_format,
-            reading=reading(max_megapixels, fourth_axis) if max_megapixels or fourth_axis else None,
+            reading=reading(max_megapixels, fourth_axis),
             memory_bytes=parse_memory(memory) if memory is not None else None,
             anonymous=anonymous,
             reporter=reporter,
@@ -83,7 +83,7 @@ def parse_memory(text: str) -> int:
     Raises:
         UsageError: It is no amount of memory.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
     size = 0
     if match:
         size = int(float(match[1]) * (1024 if match[3] else 1000) ** "\0kmgt".index(match[2] or "\0"))

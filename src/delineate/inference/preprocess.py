@@ -88,6 +88,7 @@ def slices(image: Image, plan: Plan) -> tuple[list[Image], Intensities]:
     Raises:
         DataError: As `to_working`.
     """
+    image = _brought_to_shares(image, plan)  # by the range of the whole, not of each slice
     step = max(1, math.ceil((math.prod(image.size) / SAMPLED_VOXELS) ** (1 / 3)))
     sample = replace(image, pixels=image.pixels[:, ::step, ::step, ::step])
     intensities = _normalization(torch.from_numpy(_units(sample, plan)), plan.preprocessing)
@@ -150,6 +151,10 @@ def notes_on(image: Image, plan: Plan) -> tuple[str, ...]:
     wanted = plan.preprocessing.orientation
     if len(image.size) == 3 and wanted is not None and image.geometry.directions is None:
         found.append(f"it does not say how it lies in the patient: taken as stored for {wanted}")
+    spacing = plan.preprocessing.spacing_mm
+    if spacing is not None and image.geometry.spacing_mm is None:
+        said = " × ".join(f"{each:.3g}" for each in reversed(spacing))
+        found.append(f"it does not say how far its voxels lie apart: taken for {said} mm, as the model works")
     if len(image.size) == 3 and plan.data.axes == 2:
         found.append("a volume, segmented slice by slice by a model of pictures")
     return tuple(found)

@@ -74,10 +74,11 @@ def predict_volume(
     labels = len(plan.data.labels)
     values = np.empty(turned.size, dtype=np.uint8)
     kept = np.empty((labels, *turned.size), dtype=np.float16) if keep_probabilities else None
-    for at, found in enumerate(rows):
-        values[at] = decide(found, plan)
-        if kept is not None:
-            kept[:, at] = found[-labels:].numpy()
+    with torch.inference_mode():  # here, where it ends for certain: a generator may be left half way
+        for at, found in enumerate(rows):
+            values[at] = decide(found, plan)
+            if kept is not None:
+                kept[:, at] = found[-labels:].numpy()
     turn = turn_of(image.geometry, 3, plan.preprocessing.orientation)
     if turn is not None:
         values = np.ascontiguousarray(turn.undo(values), dtype=np.uint8)
@@ -134,19 +135,18 @@ def _rows_of_windows(
     window = plan.preprocessing.size
     if len(window) != 3:
         raise ValueError("the plan's window has not three axes")
-    with torch.inference_mode():
-        working = to_working(image, plan).normalized()
-        slabs = slabs_of_windows(
-            predictor_of(network, plan, bf16=bf16),
-            working.to(device),
-            window,
-            plan.prediction.overlap,
-            batch_size=WINDOWS_AT_ONCE,
-            progress=progress,
-        )
-        depth, height, width = image.size
-        for row in resampled_rows((slab.cpu() for slab in slabs), working.shape[1], depth):
-            yield resize(row, (height, width)).clamp(0, 1)
+    working = to_working(image, plan).normalized()
+    slabs = slabs_of_windows(
+        predictor_of(network, plan, bf16=bf16),
+        working.to(device),
+        window,
+        plan.prediction.overlap,
+        batch_size=WINDOWS_AT_ONCE,
+        progress=progress,
+    )
+    depth, height, width = image.size
+    for row in resampled_rows((slab.cpu() for slab in slabs), working.shape[1], depth):
+        yield resize(row, (height, width)).clamp(0, 1)
 
 
 def resampled_rows(slabs: Iterable[Tensor], depth: int, new_depth: int) -> Iterator[Tensor]:

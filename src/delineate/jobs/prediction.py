@@ -23,11 +23,13 @@ from delineate.files import new_folder, output_error, sha256, write_text
 from delineate.formats import Reading
 from delineate.inference.model import Model, load
 from delineate.inference.preprocess import notes_on
+from delineate.jobs.parts import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Results, Wanted
 
 MANIFEST = "manifest.json"
+WHITE = 255
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Predicted:
         status: "done" or "failed".
         reason: Why it failed; no folder's name.
         mask: The mask's file in the output folder.
-        size: `(H, W)` of the image and its mask.
+        label_values: What stands for each label in that file.
+        size: `(H, W)` or `(D, H, W)` of the image and its mask.
         label_share: Share of the pixels of each label.
         notes: What was done to the image that the user should know.
     """
@@ -50,6 +53,7 @@ class Predicted:
     status: Literal["done", "failed"] = "done"
     reason: str | None = None
     mask: str | None = None
+    label_values: dict[str, int] | None = None
     size: tuple[int, ...] | None = None
     label_share: dict[str, float] | None = None
     notes: tuple[str, ...] = ()
@@ -104,7 +108,8 @@ def predict(
         overlay: Whether to draw the outlines over each image, in `overlays/`.
         probabilities: Whether to write each label's probability, in `probabilities/`.
         mask_format: "auto", or "nifti" or "png" for all.
-        reading: How files are read where they leave a choice; None for as the model's training data.
+        reading: How files are read where they leave a choice; a fourth axis for channels where the model's
+            training data had it so.
         memory_bytes: That may be used in all; None for what is free.
         anonymous: Whether to write codes in place of all names; else of those that look as if they told who a
             patient is. `private/names.csv` in `out` says which is which.
@@ -136,7 +141,7 @@ def predict(
         loaded,
         folder,
         wanted,
-        reading or Reading(fourth_axis=data.fourth_axis),
+        reading_for(loaded.plan, reading),
         memory_bytes,
         Pseudonyms(all_names=anonymous),
         reporter,
@@ -210,6 +215,7 @@ class _Work:
             self._names(given),
             digests,
             mask=mask.name,
+            label_values=_values_in(mask, model),
             size=image.size,
             label_share=share,
             notes=tuple(self.pseudonyms.redacted(note) for note in notes),
@@ -218,6 +224,12 @@ class _Work:
     def _names(self, given: GivenImage) -> tuple[str, ...]:
         """The input as the manifest calls it."""
         return tuple(self.pseudonyms.redacted(path.name) for path in _told(given))
+
+
+def _values_in(mask: Path, model: Model) -> dict[str, int]:
+    """What stands for each label in the file of a mask: in a PNG of one label white."""
+    white = mask.suffix == ".png" and len(model.labels) == 1
+    return {label.name: WHITE if white else label.value for label in model.labels}
 
 
 def _told(given: GivenImage) -> tuple[Path, ...]:
@@ -265,7 +277,7 @@ def _write_manifest(
     content = {
         "model": {
             "weights_sha256": model.card.weights_sha256,
-            "labels": {label.name: 255 if len(model.labels) == 1 else label.value for label in model.labels},
+            "labels": _values_in(Path("mask.png"), model),
         },
         "software": software_versions(),
         "seconds": round(seconds, 2),

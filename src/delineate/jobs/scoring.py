@@ -25,7 +25,7 @@ from delineate.formats import Reading
 from delineate.image import Mask
 from delineate.inference.model import Model, load
 from delineate.jobs.duration import in_words
-from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, seen
+from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, reading_for, seen
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
 from delineate.plan import to_yaml
@@ -98,7 +98,8 @@ def evaluate(
         out: A new folder for the scores, the report and its pictures; None writes nothing.
         labels: What the mask values mean, where that is to be decided by hand.
         group_regex: Finds the group in a case's name.
-        reading: How files are read where they leave a choice; None for as the model's training data.
+        reading: How files are read where they leave a choice; a fourth axis for channels where the model's
+            training data had it so.
         anonymous: Whether to write codes in place of all cases' names; else of those that look as if they
             told who a patient is. `private/names.csv` in `out` says which is which.
         reporter: Told how it goes.
@@ -122,7 +123,7 @@ def evaluate(
             group_regex=group_regex,
             reporter=reporter,
             expected=loaded.labels,
-            reading=reading or Reading(fourth_axis=loaded.plan.data.fourth_axis),
+            reading=reading_for(loaded.plan, reading),
             pseudonyms=Pseudonyms(all_names=anonymous),
             forgiven=TO_SCORE,
         )

@@ -30,7 +30,7 @@ def plan_classic(data: Fingerprint, asked: Asked) -> Planned:
     floats = data.pixels == "float"
     if floats:
         reasons["preprocessing.normalization"] = "float pixels have no range to bring to 0…1"
-    steps, budget_s = length_of(length, data.slices or data.cases, 32, reasons)
+    steps, budget_s = length_of(length, data, 32, reasons, slices=True)
     training = TrainingPlan(
         steps=steps,
         budget_s=budget_s,

@@ -77,14 +77,23 @@ class Asked:
 
 
 def length_of(
-    length: Length, cases: int, batch_size: int, reasons: dict[str, str]
+    length: Length, data: Fingerprint, batch_size: int, reasons: dict[str, str], *, slices: bool = False
 ) -> tuple[int | None, float | None]:
-    """Steps, or else the budget in seconds; the reason is added to `reasons`."""
+    """Steps, or else the budget in seconds; the reason is added to `reasons`.
+
+    Args:
+        length: As asked for.
+        data: Says how many cases there are.
+        batch_size: Of a step.
+        reasons: To be added to.
+        slices: Whether a net of two axes sees the data, if volumes slice by slice.
+    """
     if length.epochs is None:
         reasons["training.steps"] = "as many as fit into budget_s here; null has them measured again"
         return None, length.budget_s or DEFAULT_BUDGET_S
-    reasons["training.steps"] = f"{length.epochs} epochs of {cases} cases"
-    return math.ceil(length.epochs * cases / batch_size), None
+    seen, kind = (data.slices, "slices") if slices and data.slices else (data.cases, "cases")
+    reasons["training.steps"] = f"{length.epochs} epochs of {seen} {kind}"
+    return math.ceil(length.epochs * seen / batch_size), None
 
 
 def data_plan(data: Fingerprint, asked: Asked) -> DataPlan:
@@ -148,11 +157,13 @@ def training_plan(
 
 
 _SIDED = re.compile(r"(?i)(?<![a-z])(left|right|l|r|lt|rt|sin|dex|sinister|dexter|links|rechts)(?![a-z])")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")  # of "leftLung"
 
 
 def look_paired(labels: tuple[str, ...]) -> bool:
     """Whether two labels have the same name but for the side."""
-    sided = [_SIDED.sub("side", name).casefold() for name in labels if _SIDED.search(name)]
+    names = [_HUMP.sub(" ", name) for name in labels]
+    sided = [_SIDED.sub("side", name).casefold() for name in names if _SIDED.search(name)]
     return len(sided) > len(set(sided))
 
 

@@ -6,12 +6,14 @@ import math
 
 from delineate.augment.settings import AugmentationSettings
 from delineate.fingerprint import Fingerprint
+from delineate.geometry import left_right_axis
 from delineate.losses import LossSettings
 from delineate.networks.settings import UNetSettings
 from delineate.plan import MAXIMUM_SIDE, Plan, PredictionPlan, PreprocessingPlan, output_channels
 from delineate.planner.common import (
     ALIKE,
     Asked,
+    Mirroring,
     Planned,
     data_plan,
     data_reasons,
@@ -40,7 +42,7 @@ def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
     reasons |= size_reasons
     whole = preprocessing.mode == "whole"
     batch_size = 16 if whole else 8
-    steps, budget_s = length_of(asked.length, data.slices or data.cases, batch_size, reasons)
+    steps, budget_s = length_of(asked.length, data, batch_size, reasons, slices=True)
     training, training_reasons = training_plan(
         asked, steps, budget_s, batch_size=batch_size, foreground_share=0.0 if whole else 0.5
     )
@@ -136,9 +138,17 @@ def _preprocessing(data: Fingerprint) -> tuple[PreprocessingPlan, dict[str, str]
 def _augmentation(
     data: Fingerprint, asked: Asked, *, whole: bool
 ) -> tuple[AugmentationSettings, dict[str, str]]:
-    sideways = left_right_mirroring(data, asked, data.mirrored_horizontally)
-    horizontal, vertical = sideways.allowed, data.mirrored_vertically >= ALIKE
-    free = horizontal and vertical
+    sides = [
+        Mirroring(likeness >= ALIKE, likeness_reason(likeness))
+        for likeness in (data.mirrored_vertically, data.mirrored_horizontally)
+    ]
+    across = left_right_axis(data.orientation) - 1  # of slices, which may lie one behind another that way
+    if across >= 0:
+        likeness = (data.mirrored_vertically, data.mirrored_horizontally)[across]
+        sides[across] = left_right_mirroring(data, asked, likeness)
+    vertical, horizontal = (side.allowed for side in sides)
+    # half a turn and a mirroring make the other mirroring, which would leave paired labels where they are
+    free = horizontal and vertical and not (asked.left_right and across >= 0)
     far = 1.4 if whole and free else (1.2 if whole else 1.25)
     strength = 1.0 if whole and free else 0.6
     settings = AugmentationSettings(
@@ -159,8 +169,8 @@ def _augmentation(
     )
     return settings, {
         "augmentation.rotation_degrees": turned,
-        "augmentation.flip_horizontal": sideways.reason,
-        "augmentation.flip_vertical": likeness_reason(data.mirrored_vertically),
+        "augmentation.flip_horizontal": sides[1].reason,
+        "augmentation.flip_vertical": sides[0].reason,
     }
 
 

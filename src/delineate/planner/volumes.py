@@ -62,7 +62,7 @@ def plan_volumes(data: Fingerprint, asked: Asked) -> Planned:
     reasons = data_reasons(data)
     spacing, scale = _spacing(data)
     size, strides = patch(_size_at(data, spacing), spacing or (1.0, 1.0, 1.0))
-    steps, budget_s = length_of(asked.length, data.cases, BATCH_SIZE, reasons)
+    steps, budget_s = length_of(asked.length, data, BATCH_SIZE, reasons)
     training, training_reasons = training_plan(
         asked, steps, budget_s, batch_size=BATCH_SIZE, foreground_share=0.5
     )
@@ -151,8 +151,8 @@ def patch(
         spacing: Its spacing.
 
     Returns:
-        The patch's size, and how it is pooled from level to level: never along an axis whose spacing is still
-        `ISOTROPIC` times the finest, and to no fewer than `SHORTEST` voxels.
+        The patch's size, and how it is pooled from level to level: to no fewer than `SHORTEST` voxels, and
+        never along an axis whose spacing is still `ISOTROPIC` times the finest of those that can be pooled.
     """
     low, high = 0.0, max(side * step for side, step in zip(size, spacing, strict=True))
     for _ in range(40):

@@ -117,6 +117,7 @@ def test_a_fault_of_one_file_is_that_files_alone(
         "status": "failed",
         "reason": reason,
         "mask": None,
+        "label_values": None,
         "size": None,
         "label_share": None,
         "notes": [],
