@@ -19,6 +19,7 @@ from delineate.formats.dicom_file import DicomFile, pixel_element
 from delineate.formats.dicom_kind import PixelKind
 from delineate.formats.pixels import Array
 
+OFFSET_TAGS = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 _RLE_WORST = 2  # times as long as what it packs: run-length coding never needs as much
 
 
@@ -87,7 +88,7 @@ def _options(kind: PixelKind, representation: str | None) -> dict[str, object]:
 
 
 def _offsets(header: Dataset) -> tuple[bytes, bytes] | None:
-    table, lengths = header.get("ExtendedOffsetTable"), header.get("ExtendedOffsetTableLengths")
+    table, lengths = (header.get(tag) for tag in OFFSET_TAGS)
     return (table, lengths) if isinstance(table, bytes) and isinstance(lengths, bytes) else None
 
 

@@ -152,8 +152,9 @@ def in_units(stored: Array, rules: Sequence[Rule]) -> Array:
     lines = [rule.line for rule in rules]
     if _whole_and_small(stored, lines):
         units = np.empty(stored.shape, np.int16)
+        wide = np.int32 if stored.dtype.itemsize <= 2 and _moderate(lines) else np.int64
         for frame, (slope, intercept), whole in zip(stored, lines, units, strict=True):
-            whole[...] = frame.astype(np.int64) * int(slope) + int(intercept)
+            whole[...] = frame.astype(wide) * int(slope) + int(intercept)
         return units
     single = np.empty(stored.shape, np.float32)
     for frame, (slope, intercept), target in zip(stored, lines, single, strict=True):
@@ -250,6 +251,11 @@ def _whole_and_small(stored: Array, lines: Sequence[tuple[float, float]]) -> boo
         if min(ends) < _INT16.min or max(ends) > _INT16.max:
             return False
     return True
+
+
+def _moderate(lines: Sequence[tuple[float, float]]) -> bool:
+    """Whether 16-bit values on these lines stay within 32 bits on the way."""
+    return all(abs(slope) < 1 << 14 and abs(intercept) < 1 << 30 for slope, intercept in lines)
 
 
 def _looked_up(frame: Array, rule: Rule) -> Array:

@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from delineate.errors import ImageError
 from delineate.formats import dicom
 from delineate.formats.dicom_file import guarded, open_file, recognises, text
-from delineate.formats.dicom_frames import stored_frames
+from delineate.formats.dicom_frames import OFFSET_TAGS, stored_frames
 from delineate.formats.dicom_kind import PixelKind
 from delineate.formats.dicom_pixels import Rule, grey_pixels, in_units, palette_of
 from delineate.formats.dicom_planes import Plane
@@ -239,13 +240,12 @@ def _stored(found: _Stacked, reading: Reading) -> Array:
     shape = (len(found.slices), kind.rows, kind.columns, *((3,) if kind.is_colour else ()))
     stored = np.empty(shape, np.result_type(*(each.kind.dtype for each in found.slices)))
     for each, place in zip(found.slices, stored, strict=True):
-        place[...] = opened(each.path, reading, _frames)[0]
+        place[...] = opened(each.path, reading, partial(_frames, each.kind))[0]
     return stored
 
 
-def _frames(source: Source) -> Array:
-    file = open_file(source)
-    return stored_frames(file, dicom.layout_of(file).kind)
+def _frames(kind: PixelKind, source: Source) -> Array:
+    return stored_frames(open_file(source, OFFSET_TAGS), kind)
 
 
 def _palettes(slices: Sequence[_Slice]) -> list[npt.NDArray[np.uint8]]:

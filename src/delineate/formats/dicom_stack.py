@@ -16,6 +16,8 @@ from delineate.geometry import Geometry, Vector
 _SAME_DIRECTION = 1e-3  # of a unit vector
 _SAME_SPACING = 1e-3  # relative
 _GAP_SHARE, _GAP_MM = 0.01, 0.01  # a gap may differ from the median by the greater of the two
+_ROUNDING = 1e-6
+_OFF_GRID = 0.1  # of a gap: how far a slice may lie from its place in an even stack
 _DRIFT_PX = 0.1  # sideways, over the whole stack, that is taken for none
 _TILT_DEGREES = 0.5
 _LISTED = 3
@@ -189,7 +191,7 @@ def _differs(planes: Sequence[Plane], places: Sequence[int], word: str) -> bool:
 def _check_gaps(along: npt.NDArray[np.float64]) -> None:
     gaps = np.diff(along)
     median = float(np.median(gaps))
-    wrong = np.flatnonzero(np.abs(gaps - median) > max(_GAP_SHARE * median, _GAP_MM))
+    wrong = np.flatnonzero(np.abs(gaps - median) > max(_GAP_SHARE * median, _GAP_MM) + _ROUNDING)
     if len(wrong):
         listed = ", ".join(
             f"{gaps[index]:.2f} mm between slices {index + 1} and {index + 2}" for index in wrong[:_LISTED]
@@ -198,6 +200,13 @@ def _check_gaps(along: npt.NDArray[np.float64]) -> None:
         raise NoVolume(
             f"its {len(along)} slices are not evenly spaced: {median:.2f} mm apart, but {listed}{more}, "
             "counted along the normal from the lowest. Is a slice missing?"
+        )
+    even = np.linspace(along[0], along[-1], len(along))
+    worst = int(np.argmax(np.abs(along - even)))
+    if abs(along[worst] - even[worst]) > _OFF_GRID * median:
+        raise NoVolume(
+            f"its {len(along)} slices are not evenly spaced: slice {worst + 1}, counted along the normal "
+            f"from the lowest, lies {abs(along[worst] - even[worst]):.2f} mm beside its place among them"
         )
 
 
