@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -289,13 +290,19 @@ def left_right_axis(orientation: str | None) -> int:
 
 
 def _nearest_axes(directions: tuple[Vector, ...]) -> list[int]:
-    """For each direction the patient axis it is nearest to, none twice."""
-    weights = np.abs(np.array(directions))
-    best = max(
-        itertools.permutations(range(3), len(directions)),
-        key=lambda axes: sum(float(weights[row, axis]) for row, axis in enumerate(axes)),
-    )
-    return list(best)
+    """For each direction the patient axis it is nearest to, none twice.
+
+    Where two ways are as near (axes at 45 degrees), the choice does not hang on the order and sense in which
+    the axes are stored, so that a volume once turned stays as it is.
+    """
+    rounded = [[round(part, 6) for part in direction] for direction in directions]
+    lines = [max(line, [-part for part in line]) for line in rounded]  # without their sense
+
+    def rank(axes: Iterable[int]) -> tuple[float, list[tuple[int, list[float]]]]:
+        nearness = sum(abs(direction[axis]) for axis, direction in zip(axes, directions, strict=True))
+        return round(nearness, 6), sorted(zip(axes, lines, strict=True))
+
+    return list(max(itertools.permutations(range(3), len(directions)), key=rank))
 
 
 def _patient_axis(letter: str) -> int:
