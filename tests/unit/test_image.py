@@ -8,7 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delineate.image import Colour, Geometry, Image, Label, LabelSet, as_colour
+from delineate.geometry import Turn
+from delineate.image import (
+    Colour,
+    Geometry,
+    Image,
+    Label,
+    LabelSet,
+    Mask,
+    as_colour,
+    oriented,
+    oriented_mask,
+    turn_of,
+)
+
+RAS = Geometry(
+    (1.0, 2.0, 3.0), (10.0, 20.0, 30.0), ((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0))
+)  # as NIfTI stores it, the first index running to the right
 
 
 def image(*channels: object, dtype: npt.DTypeLike = np.uint8) -> Image:
@@ -31,6 +47,20 @@ def test_units(dtype: npt.DTypeLike, values: list[float], units: list[float]) ->
     assert stored.pixels[0, 0].tolist() == pytest.approx(values)  # the image itself is left alone
     found[...] = 7
     assert stored.pixels[0, 0].tolist() == pytest.approx(values)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shares", "own"),
+    [(np.uint8, True, False), (np.uint8, False, True), (np.int16, False, True), (np.float32, True, True)],
+)
+def test_whether_numbers_are_what_they_say(dtype: npt.DTypeLike, shares: bool, own: bool) -> None:
+    stored = Image(np.array([[[7, 100]]], dtype), shares=shares)
+    assert stored.in_own_units is own
+    assert stored.units()[0, 0].tolist() == pytest.approx([7, 100] if own else [7 / 255, 100 / 255])
+
+
+def test_what_identifies_is_not_in_what_is_printed() -> None:
+    assert "DOE" not in repr(Image(np.zeros((1, 2, 2), np.uint8), identifying=frozenset({"DOE^JANE"})))
 
 
 def test_8_and_16_bit_of_one_picture_have_the_same_units() -> None:
@@ -132,3 +162,45 @@ def test_label_sets() -> None:
 def test_label_sets_that_cannot_be(labels: tuple[Label, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LabelSet(labels)
+
+
+def test_a_volume_is_turned_with_its_place() -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(1, 2, 3, 4)
+    stored = Image(pixels, RAS, ("a note",), modality="MR", subject="digest")
+    found = oriented(stored, "SPL")
+    assert found.pixels.tolist() == pixels[0].transpose(2, 1, 0)[:, ::-1, ::-1][None].tolist()
+    assert np.shares_memory(found.pixels, pixels)
+    assert found.geometry == Geometry(
+        (3.0, 2.0, 1.0), (9.0, 16.0, 30.0), ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+    )
+    assert (found.notes, found.modality, found.subject) == (("a note",), "MR", "digest")
+
+
+def test_a_mask_is_turned_as_its_image() -> None:
+    values = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    mask = oriented_mask(Mask(values, LabelSet.of("liver"), RAS), "SPL")
+    image = oriented(Image(values[None], RAS), "SPL")
+    assert (mask.values == image.pixels[0]).all()
+    assert mask.values.dtype == np.uint8
+    assert (mask.geometry, mask.labels) == (image.geometry, LabelSet.of("liver"))
+
+
+@pytest.mark.parametrize(
+    ("geometry", "axes", "orientation"),
+    [
+        (RAS, 3, None),
+        (RAS, 3, "RAS"),
+        (Geometry((1.0, 1.0, 1.0)), 3, "SPL"),
+        (Geometry((1.0, 1.0), (0.0, 0.0, 0.0), ((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0))), 2, "SPL"),
+    ],
+)
+def test_what_is_not_turned(geometry: Geometry, axes: int, orientation: str | None) -> None:
+    assert turn_of(geometry, axes, orientation) is None
+    pixels = np.zeros((1, 2, 3, 4)[: axes + 1], np.uint8)
+    image, mask = Image(pixels, geometry), Mask(pixels[0], LabelSet.of("liver"), geometry)
+    assert oriented(image, orientation) is image
+    assert oriented_mask(mask, orientation) is mask
+
+
+def test_how_a_volume_is_turned() -> None:
+    assert turn_of(RAS, 3, "SPL") == Turn((2, 1, 0), (False, True, True))
