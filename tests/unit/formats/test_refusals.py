@@ -5,9 +5,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import subprocess
-import sys
-import textwrap
 import zlib
 from pathlib import Path
 
@@ -134,44 +131,6 @@ def test_the_limit_is_a_parameter(tmp_path: Path) -> None:
     assert formats.header(path).size == (1000, 1001)
     with pytest.raises(ImageError, match="1000×1001 are 1 million pixels, and at most 1 million are read"):
         formats.header(path, formats.Reading(maximum_megapixels=1))
-
-
-def test_bombs_stay_small_in_memory(tmp_path: Path) -> None:
-    """Text that unpacks to twice the limit, and TIFF parts that do, under a memory limit."""
-    packer = zlib.compressobj(9)
-    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(300)) + packer.flush()
-    (tmp_path / "ztxt.png").write_bytes(png(8, 8, png_chunk(b"zTXt", b"Comment\0\0" + bomb)))
-    (tmp_path / "itxt.png").write_bytes(png(8, 8, png_chunk(b"iTXt", b"Comment\0\1\0\0\0" + bomb)))
-    tifffile.imwrite(
-        tmp_path / "strip.tif", np.zeros((16, 16), np.uint8), compression="deflate", metadata=None
-    )
-    content = bytearray((tmp_path / "strip.tif").read_bytes())
-    with tifffile.TiffFile(tmp_path / "strip.tif") as tiff:
-        tags = tiff.pages[0].tags
-        struct.pack_into("<I", content, tags[273].valueoffset, len(content))
-        struct.pack_into("<I", content, tags[279].valueoffset, len(bomb))
-    (tmp_path / "strip.tif").write_bytes(content + bomb)
-    program = textwrap.dedent(
-        """
-        import resource, sys
-        from pathlib import Path
-        from delineate import formats
-        from delineate.errors import ImageError
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + (150 << 20),) * 2)
-        for name in sys.argv[1:]:
-            try:
-                print(name[-8:], formats.read(Path(name)).pixels.max())
-            except ImageError as error:
-                print(name[-8:], "memory" if "not enough memory" in str(error) else "refused")
-        """
-    )
-    names = [str(tmp_path / name) for name in ("ztxt.png", "itxt.png", "strip.tif")]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *names], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stderr == ""
-    assert done.stdout.splitlines() == ["ztxt.png refused", "itxt.png refused", "trip.tif refused"]
 
 
 @pytest.mark.parametrize("file_format", ["gif", "png"])
