@@ -20,7 +20,7 @@ import delineate
 from delineate.cli.app import app
 from delineate.evaluation.scores import CaseScore
 from delineate.evaluation.summary import LabelSummary, Statistics, Summary
-from delineate.jobs.environment import Environment
+from delineate.jobs.environment import Environment, StoredSource
 from delineate.jobs.prediction import Predicted
 from delineate.model_file import LabelScores, ModelCard, Scores, TrainingFacts
 from delineate.plan import Plan
@@ -97,6 +97,7 @@ def test_options_named_in_the_text_exist(page: Path) -> None:
         option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts
     }
     known |= {"--help", "--version", "--constraint", "--check"}
+    known |= {"--minutes", "--only", "--replay"}  # of the fuzzer
     for code in re.findall(r"`([^`\n]+)`", prose(page)):
         found = re.match(r"delineate (\w+)(.*)", code)
         if found:
@@ -165,6 +166,7 @@ COLUMNS: list[tuple[str, set[str]]] = [
     ("cases.csv", {field.name for field in fields(CaseScore)}),
     ("metrics.csv", {field.name for field in fields(HistoryRow)}),
     ("environment.json", set(Environment.model_fields)),
+    ("private/source.json", set(StoredSource.model_fields)),
     (
         "summary.json",
         {*Summary.model_fields, *LabelSummary.model_fields, *Statistics.model_fields},
