@@ -129,10 +129,11 @@ class Layout:
     def _numbers(self, content: Bytes, source: Source) -> Array:
         """`(C, …)` in the machine's byte order, scaled; where it may be a view of what was read."""
         content.check_holds(self.byte_count)
-        buffer = np.empty(self.byte_count, np.uint8)
-        content.fill(buffer.data)
+        # no array of NumPy's own: it would ask for huge pages, and a system may search half a second for them
+        memory = bytearray(self.byte_count)
+        content.fill(memoryview(memory))
         content.finish()
-        array: Array = buffer.view(self.dtype).reshape(self.shape)
+        array: Array = np.frombuffer(memory, self.dtype).reshape(self.shape)
         if not array.dtype.isnative:
             array = array.byteswap(inplace=True).view(array.dtype.newbyteorder())
         array = array[None] if self.channel_axis is None else np.moveaxis(array, self.channel_axis, 0)
