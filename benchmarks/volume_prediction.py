@@ -30,7 +30,7 @@ from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_s
 from delineate.networks.unet import UNet, parameter_count
 from delineate.planner import Length, Planned, make_plan
 
-LABELS = LabelSet.of("liver", "tumour")
+LABELS = LabelSet.of("liver", "vessel")
 AT_MOST_GB = 3.0
 
 
@@ -104,7 +104,7 @@ def _prepare(folder: Path) -> tuple[Planned, int]:
 
 
 def phantom() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]:
-    """A trunk with two organs, `(W, H, D)`: Hounsfield units, and 0, 1, 2."""
+    """A trunk with an organ and a vessel so thin that no coarser grid holds it, `(W, H, D)`: HU; 0, 1, 2."""
     generator = np.random.default_rng(0)
     x, y, z = np.meshgrid(
         np.linspace(-1, 1, WIDTH),
@@ -117,9 +117,9 @@ def phantom() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]:
     labels = np.zeros(values.shape, dtype=np.uint8)
     values[np.broadcast_to((x / 0.8) ** 2 + (y / 0.6) ** 2 < 1, values.shape)] = -80
     liver = np.broadcast_to(((x + 0.3) / 0.3) ** 2 + (y / 0.3) ** 2 + (z / 0.4) ** 2 < 1, values.shape)
-    tumour = np.broadcast_to(((x + 0.3) / 0.08) ** 2 + (y / 0.08) ** 2 + (z / 0.1) ** 2 < 1, values.shape)
+    vessel = np.broadcast_to((x + 0.1) ** 2 + (y - 0.2 * z) ** 2 < 0.008**2, values.shape)
     values[liver], labels[liver] = 60, 1
-    values[tumour], labels[tumour] = 20, 2
+    values[vessel], labels[vessel] = 200, 2
     values += generator.normal(0, NOISE_HU, values.shape).astype(np.int16)
     return values, labels
 

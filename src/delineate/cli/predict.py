@@ -73,6 +73,13 @@ def predict(
         markup=False,
         soft_wrap=True,
     )
+    if any(file.mask is not None and file.mask.endswith(".dcm") for file in made.done):
+        results().print(
+            "DICOM segmentations carry the patient's name and number, as their standard demands: treat them "
+            "like the images.",
+            markup=False,
+            soft_wrap=True,
+        )
     if failed:
         raise typer.Exit(1)
 

@@ -142,13 +142,15 @@ def _pseudonymous(
     inspected: Sequence[Inspected], discovery: Discovery, pseudonyms: Pseudonyms
 ) -> tuple[list[Inspected], Discovery]:
     """The cases called by codes where their names tell too much."""
-    pseudonyms.name(discovery.root.absolute().name, (discovery.root.absolute(),), ())
     renamed = []
+    everything: set[str] = set()
     for item in inspected:
         words = (item.image.identifying if item.image else frozenset()) | item.mask_identifying
+        everything |= words
         paths = (*item.case.image, *([item.case.mask] if item.case.mask else ()))
         name = pseudonyms.name(item.case.name, paths, words, discovery.root)
         renamed.append(replace(item, case=replace(item.case, name=name)))
+    pseudonyms.name(discovery.root.absolute().name, (), everything)
     return renamed, replace(discovery, cases=tuple(item.case for item in renamed))
 
 
