@@ -74,8 +74,12 @@ def load_image(files: tuple[Path, ...], reading: Reading = USUAL, *, stack: bool
     if not others:
         return first
     images = (first, *others)
-    notes = tuple(dict.fromkeys(note for image in images for note in image.notes))
-    return replace(first, pixels=np.concatenate([image.pixels for image in images]), notes=notes)
+    return replace(
+        first,
+        pixels=np.concatenate([image.pixels for image in images]),
+        notes=tuple(dict.fromkeys(note for image in images for note in image.notes)),
+        identifying=frozenset().union(*(image.identifying for image in images)),
+    )
 
 
 def load_case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -47,10 +48,12 @@ def on_grid(stored: StoredMask, size: tuple[int, ...], geometry: Geometry, *, re
     found = fit(own, stored.size, geometry)
     if found is not None and _allowed(found, stored, size):
         return replace(stored, values=_pasted(stored.values, found, size), geometry=geometry)
+    if not _in_one_plane(own, size, geometry):
+        raise DataError("it lies in another plane than the image")
     if resample:
         return replace(stored, values=_resampled(stored, size, geometry), geometry=geometry)
     raise DataError(
-        f"{_difference(stored, size, geometry)}. --resample-masks brings it onto the image's grid"
+        f"{_difference(stored, size, geometry, found)}. --resample-masks brings it onto the image's grid"
     )
 
 
@@ -102,6 +105,17 @@ def _pasted(values: Values, found: Fit, size: tuple[int, ...]) -> Values:
     return whole
 
 
+def _in_one_plane(own: Geometry, size: tuple[int, ...], geometry: Geometry) -> bool:
+    """Whether a picture at `geometry` lies, to half a pixel, in the plane of `own`; for volumes, yes."""
+    if len(size) != 2 or own.directions is None or own.spacing_mm is None:
+        return True
+    down, across = np.array(own.directions)
+    normal = np.cross(down, across)
+    corners = np.array([(*corner, 1) for corner in itertools.product(*((0, n - 1) for n in size))])
+    away = (corners @ geometry.affine()[:3].T - own.affine()[:3, -1]) @ (normal / np.linalg.norm(normal))
+    return bool(np.abs(away).max() <= max(own.spacing_mm) / 2)
+
+
 def _resampled(stored: StoredMask, size: tuple[int, ...], geometry: Geometry) -> Values:
     """At each pixel of the image's grid the value of the nearest pixel of the mask; 0 outside it."""
     from scipy import ndimage  # noqa: PLC0415  heavy, and seldom needed
@@ -111,12 +125,12 @@ def _resampled(stored: StoredMask, size: tuple[int, ...], geometry: Geometry) ->
     matrix = to_index @ like[:, :-1]
     offset = to_index @ (like[:, -1] - stored.geometry.affine()[:3, -1])
     values: Values = ndimage.affine_transform(
-        stored.values, matrix, offset, output_shape=size, order=0, mode="constant", cval=0
+        stored.values, matrix, offset, output_shape=size, order=0, mode="grid-constant", cval=0
     )
     return values
 
 
-def _difference(stored: StoredMask, size: tuple[int, ...], geometry: Geometry) -> str:
+def _difference(stored: StoredMask, size: tuple[int, ...], geometry: Geometry, found: Fit | None) -> str:
     """In what the grids differ."""
     own = stored.geometry
     if own.spacing_mm is not None and geometry.spacing_mm is not None:
@@ -129,6 +143,8 @@ def _difference(stored: StoredMask, size: tuple[int, ...], geometry: Geometry) -
     if sorted(stored.size) != sorted(size):
         own_size, wanted = size_in_words(stored.size), size_in_words(size)
         return f"it is {own_size}, but the image is {wanted}, and covers another part"
+    if found is not None:
+        return "it covers another part of the patient than the image"
     return "it lies elsewhere in the patient, or is tilted against the image, so that pixels do not coincide"
 
 
