@@ -215,6 +215,12 @@ FORMS: dict[str, tuple[Callable[[], FileDataset], str, Array, tuple[str, ...]]] 
     "grey palette": (lambda: palette(GREYS), "palette", GREYS[INDICES][None, :, :, 0], ()),
     "run-length": (lambda: compressed(dicom(DEEP), RLELossless), "16-bit grey", DEEP[None], ()),
     "run-length rgb": (lambda: compressed(dicom(RGB), RLELossless), "RGB", RGB.transpose(2, 0, 1), ()),
+    "run-length ybr": (
+        lambda: compressed(dicom(YBR, PhotometricInterpretation="YBR_FULL"), RLELossless),
+        "RGB",
+        FROM_YBR,
+        (),
+    ),
     "run-length signed": (
         lambda: compressed(dicom(TWELVE_SIGNED, **TWELVE), RLELossless),
         "12-bit signed grey",

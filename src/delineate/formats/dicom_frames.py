@@ -11,12 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.pixels import get_decoder
+from pydicom.pixels import convert_color_space, get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, RLELossless
 
 from delineate.errors import ImageError
 from delineate.formats.dicom_file import DicomFile, pixel_element
 from delineate.formats.dicom_kind import PixelKind
+from delineate.formats.dicom_rle import unpacked
 from delineate.formats.pixels import Array
 
 OFFSET_TAGS = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
@@ -92,10 +93,18 @@ def _offsets(header: Dataset) -> tuple[bytes, bytes] | None:
     return (table, lengths) if isinstance(table, bytes) and isinstance(lengths, bytes) else None
 
 
+def _split(file: DicomFile, kind: PixelKind, value: bytes) -> Iterator[bytes]:
+    """The compressed frames."""
+    frames: Iterator[bytes] = generate_frames(
+        value, number_of_frames=kind.frames, extended_offsets=_offsets(file.header)
+    )
+    return frames
+
+
 def _check_frames(file: DicomFile, kind: PixelKind, value: bytes) -> None:
     """Refuse frames that would unpack to another size than the header's, before one is unpacked."""
     found = 0
-    for frame in generate_frames(value, number_of_frames=kind.frames, extended_offsets=_offsets(file.header)):
+    for frame in _split(file, kind, value):
         found += 1
         if file.syntax == RLELossless:
             if len(frame) > _RLE_WORST * (_length(kind) // kind.frames) + 1024:
@@ -157,9 +166,13 @@ def _decoded(file: DicomFile, kind: PixelKind, value: bytes, options: dict[str, 
     offsets = _offsets(file.header)
     if offsets is not None:
         options = {**options, "extended_offsets": offsets}
-    decoder = get_decoder(file.syntax)
     try:
-        for index, (frame, found) in enumerate(decoder.iter_array(value, **options)):
+        if file.syntax == RLELossless:
+            for index, packed in enumerate(_split(file, kind, value)):
+                values[index] = unpacked(packed, kind)
+            ybr = kind.is_colour and kind.photometric != "RGB"
+            return np.asarray(convert_color_space(values, "YBR_FULL", "RGB")) if ybr else values
+        for index, (frame, found) in enumerate(get_decoder(file.syntax).iter_array(value, **options)):
             _check_rgb(file, kind, str(found["photometric_interpretation"]))
             values[index] = frame
     except (ImageError, MemoryError):
