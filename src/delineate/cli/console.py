@@ -207,10 +207,14 @@ def show_summary(console: Console, summary: Summary) -> None:
     """The scores: a line a label, then the headline; the report has the rest."""
     table = Table(box=None, padding=(0, 1), header_style="dim")
     table.add_column("label", overflow="fold")
-    for heading in ("Dice (95 % interval)", "HD95 px", "NSD", "missed", "false alarms"):
+    in_mm = any(label.metrics["hd95_mm"] is not None for label in summary.labels)
+    unit = "mm" if in_mm else "px"
+    surface_heading = f"NSD {summary.tolerance_text}" if summary.nsd_tolerance else "NSD"
+    for heading in ("Dice (95 % interval)", f"HD95 {unit}", surface_heading, "missed", "false alarms"):
         table.add_column(heading, justify="right", no_wrap=True)
     for label in summary.labels:
-        dice, distance, surface = (label.metrics[metric] for metric in ("dice", "hd95_px", "nsd"))
+        dice, surface = label.metrics["dice"], label.metrics["nsd"]
+        distance = label.metrics["hd95_mm" if in_mm else "hd95_px"]
         table.add_row(
             Text(label.name),
             estimate_text(dice),
@@ -221,6 +225,14 @@ def show_summary(console: Console, summary: Summary) -> None:
         )
     console.print(table)
     accuracy = "" if summary.pixel_accuracy is None else f", pixel accuracy {summary.pixel_accuracy.mean:.4f}"
+    for label in summary.labels:
+        if label.volumes is not None:
+            signed, apart = label.volumes.difference_ml.mean, label.volumes.absolute_difference_ml.mean
+            console.print(
+                f"Volume of {label.name}: {signed:+.3g} ml on average, {apart:.3g} ml without the sign",
+                markup=False,
+                soft_wrap=True,
+            )
     headline, cases = summary.mean_dice, counted(summary.cases, "case")
     if headline is None:
         console.print(f"There was nothing to find in {cases}, so there is no Dice{accuracy}.")

@@ -14,6 +14,7 @@ from delineate.cli.train import (
     LabelsOption,
     MegapixelsOption,
     ResampleOption,
+    ToleranceOption,
     reading,
 )
 from delineate.files import free_folder
@@ -33,6 +34,7 @@ def evaluate(
     resample_masks: ResampleOption = False,
     max_megapixels: MegapixelsOption = None,
     anonymous: AnonymousOption = False,
+    tolerance: ToleranceOption = None,
 ) -> None:
     """Score MODEL on DATA: per case and label, with intervals, as tables and a report.
 
@@ -54,6 +56,7 @@ def evaluate(
             labels=labels,
             group_regex=group_regex,
             reading=reading(max_megapixels, fourth_axis, resample_masks=resample_masks),
+            tolerance_mm=tolerance,
             anonymous=anonymous,
             reporter=reporter,
         )

@@ -55,6 +55,14 @@ AnonymousOption = Annotated[
         "--anonymous", help="Write codes in place of all names; private/names.csv says which is which."
     ),
 ]
+ToleranceOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Of the surface Dice, in millimetres.",
+        show_default="2 mm of volumes, 2 px of pictures",
+        metavar="MM",
+    ),
+]
 
 
 def reading(
@@ -129,6 +137,7 @@ def train(
     resample_masks: ResampleOption = False,
     max_megapixels: MegapixelsOption = None,
     anonymous: AnonymousOption = False,
+    tolerance: ToleranceOption = None,
     log: Annotated[Log | None, typer.Option(help="Keep this log as well.")] = None,
 ) -> None:
     """Train a model on DATA and score it on a held-out part.
@@ -149,6 +158,7 @@ def train(
         max_megapixels,
         resample_masks or None,
         anonymous or None,
+        tolerance,
     )
     if resume is None and data is None:
         raise UsageError(
@@ -185,6 +195,7 @@ def train(
                 left_right=left_right,
                 reading=reading(max_megapixels, fourth_axis, resample_masks=resample_masks),
                 anonymous=anonymous,
+                tolerance_mm=tolerance,
                 log=log,
                 reporter=reporter,
             )

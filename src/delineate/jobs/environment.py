@@ -61,6 +61,7 @@ class StoredSource(BaseModel):
         resample_masks: Whether masks may be resampled.
         salt: Of the codes in place of names, as hexadecimal digits.
         anonymous: Whether all names are replaced by codes.
+        tolerance_mm: Of the evaluation's surface Dice.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,6 +74,7 @@ class StoredSource(BaseModel):
     resample_masks: bool = False
     salt: Annotated[str, Field(pattern="^([0-9a-f]{2}){8,64}$")]
     anonymous: bool = False
+    tolerance_mm: float | None = None
 
     def source(self, environment: Environment) -> Source:
         """The data of the run."""
@@ -84,6 +86,7 @@ class StoredSource(BaseModel):
             environment.log,
             reading=Reading(self.maximum_megapixels, self.fourth_axis, self.resample_masks),
             pseudonyms=Pseudonyms(bytes.fromhex(self.salt), self.anonymous),
+            tolerance_mm=self.tolerance_mm,
         )
 
 
@@ -140,6 +143,7 @@ def write_source(folder: Path, source: Source) -> None:
         resample_masks=source.reading.resample_masks,
         salt=source.pseudonyms.salt.hex(),
         anonymous=source.pseudonyms.all_names,
+        tolerance_mm=source.tolerance_mm,
     )
     write_text(private_folder(folder) / SOURCE_NAME, stored.model_dump_json(indent=2) + "\n")
 

@@ -13,7 +13,7 @@ from delineate.dataset.check_report import CheckReport, without_root
 from delineate.dataset.naming import counted
 from delineate.dataset.placing import size_in_words
 from delineate.dataset.pseudonyms import PRIVATE, Pseudonyms
-from delineate.errors import DataError
+from delineate.errors import DataError, UsageError
 from delineate.evaluation.figures import CurvePoint
 from delineate.evaluation.overlays import draw_overlay, encode_png
 from delineate.evaluation.report import Finding, Overlay, Report, Table, choose_cases, render_report
@@ -86,6 +86,7 @@ def evaluate(
     out: str | Path | None = None,
     labels: str | None = None,
     group_regex: str | None = None,
+    tolerance_mm: float | None = None,
     reading: Reading | None = None,
     anonymous: bool = False,
     reporter: Reporter | None = None,
@@ -98,6 +99,8 @@ def evaluate(
         out: A new folder for the scores, the report and its pictures; None writes nothing.
         labels: What the mask values mean, where that is to be decided by hand.
         group_regex: Finds the group in a case's name.
+        tolerance_mm: Of the normalised surface Dice, in millimetres; None for 2 mm of volumes and 2 pixels of
+            pictures.
         reading: How files are read where they leave a choice; a fourth axis for channels where the model's
             training data had it so.
         anonymous: Whether to write codes in place of all cases' names; else of those that look as if they
@@ -130,7 +133,7 @@ def evaluate(
         learned = learned_from(loaded, part)
         if learned:
             reporter.warn(seen(learned, part))
-        scores = score_part(loaded, part, reporter)
+        scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
         name = part.report.pseudonyms.redacted(Path(data).absolute().name)
         story = Story(
             title=f"Evaluation on {name}",
@@ -151,16 +154,36 @@ def evaluate(
         raise
 
 
-def score_part(model: Model, part: Part, reporter: Reporter) -> tuple[CaseScore, ...]:
+def score_part(
+    model: Model, part: Part, reporter: Reporter, *, tolerance_mm: float | None = None
+) -> tuple[CaseScore, ...]:
     """Predict and score every case.
+
+    Args:
+        model: That predicts.
+        part: The cases.
+        reporter: Told how it goes.
+        tolerance_mm: Of the normalised surface Dice; None for the usual one.
 
     Raises:
         DataError: A case does not fit the model; it is named.
     """
     scores: list[CaseScore] = []
     for case in part.tell(reporter, "scoring"):
-        scores += score_case(case.name, case.group, case.mask, _predicted(model, case))
+        found = _predicted(model, case)
+        scores += score_case(case.name, case.group, case.mask, found, tolerance_mm=tolerance_mm)
     return tuple(scores)
+
+
+def checked_tolerance(tolerance_mm: float | None) -> float | None:
+    """The tolerance, if it is one.
+
+    Raises:
+        UsageError: It is negative or no number.
+    """
+    if tolerance_mm is not None and not 0 <= tolerance_mm < float("inf"):
+        raise UsageError(f"The tolerance {tolerance_mm} is no distance: give millimetres, 0 or more.")
+    return tolerance_mm
 
 
 def write_evaluation(

@@ -36,6 +36,7 @@ class Source:
         split_seed: By which they are drawn.
         reading: How the files are to be read.
         pseudonyms: Codes for names that tell too much.
+        tolerance_mm: Of the evaluation's surface Dice.
 
     Raises:
         UsageError: The log is none that there is, or the split's seed or file is none.
@@ -50,6 +51,7 @@ class Source:
     split_seed: int = 42
     reading: Reading = USUAL
     pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
+    tolerance_mm: float | None = None
 
     def __post_init__(self) -> None:
         if self.log is not None and self.log not in get_args(Log):

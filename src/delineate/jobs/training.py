@@ -33,7 +33,7 @@ from delineate.jobs.environment import (
 )
 from delineate.jobs.parts import Part
 from delineate.jobs.reporter import Reporter
-from delineate.jobs.scoring import Evaluation, Story, score_part, write_evaluation
+from delineate.jobs.scoring import Evaluation, Story, checked_tolerance, score_part, write_evaluation
 from delineate.jobs.source import Facts, Log, Parts, Source, measured
 from delineate.jobs.watching import Watchers
 from delineate.jobs.wishes import Wishes, planned_for
@@ -105,6 +105,7 @@ def train(
     left_right: str | None = None,
     reading: Reading = USUAL,
     anonymous: bool = False,
+    tolerance_mm: float | None = None,
     log: Log | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -130,6 +131,8 @@ def train(
         reading: How files are read where they leave a choice.
         anonymous: Whether to write codes in place of all cases' names; else of those that look as if they
             told who a patient is. `private/names.csv` in the run says which is which.
+        tolerance_mm: Of the normalised surface Dice in the evaluation, in millimetres; None for 2 mm of
+            volumes and 2 pixels of pictures.
         log: "tensorboard" keeps its log in the run as well.
         reporter: Told how it goes.
 
@@ -154,6 +157,7 @@ def train(
         split_seed,
         reading,
         Pseudonyms(all_names=anonymous),
+        checked_tolerance(tolerance_mm),
     )
     wishes = Wishes(
         Length(parse_budget(budget) if budget is not None else None, epochs),
@@ -185,7 +189,7 @@ def train(
         source.pseudonyms.write_table(folder)
         write_environment(folder, environment)
         write_text(folder / PLAN_NAME, text)
-        job = _Job(folder, parts, facts, environment, reporter, watchers)
+        job = _Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm)
         return job.go(planned.plan)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
@@ -233,7 +237,8 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
                 f"The training images or masks in {source.data} are not those that this run was begun with. "
                 "Put them back, or train anew in another folder."
             )
-        return _Job(folder, parts, facts, environment, reporter, watchers).go(plan, resumed=True)
+        job = _Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm)
+        return job.go(plan, resumed=True)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
 
@@ -248,6 +253,7 @@ class _Job:
     environment: Environment
     reporter: Reporter
     watchers: Watchers
+    tolerance_mm: float | None = None
 
     def go(self, plan: Plan, *, resumed: bool = False) -> Run:
         """Train to the end, keep the model, score it."""
@@ -329,7 +335,7 @@ class _Job:
             curves=[_point(row) for row in history],
             plan_yaml=(self.folder / PLAN_NAME).read_text(encoding="utf-8"),
         )
-        scores = score_part(model, scored, self.reporter)
+        scores = score_part(model, scored, self.reporter, tolerance_mm=self.tolerance_mm)
         return write_evaluation(folder, model, scored, scores, story), story
 
 
