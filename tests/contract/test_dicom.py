@@ -31,6 +31,8 @@ from pydicom.uid import (
 from delineate import formats
 from delineate.errors import ImageError
 from delineate.formats import dicom_kind
+from delineate.formats.dicom_file import guarded
+from delineate.formats.stored import Source
 
 SIGNED = DEEP.astype(np.int16) - 1500
 TWELVE_SIGNED = DEEP.astype(np.int16) - 2040
@@ -458,6 +460,17 @@ def test_a_missing_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(dicom_kind, "get_decoder", lambda _syntax: Missing())
     with pytest.raises(ImageError, match=r"JPEG 2000 .* pip install \"delineate\[dicom-compressed\]\""):
         formats.read(path)
+
+
+def test_a_panic_in_a_plugin_is_damage_and_an_interrupt_is_none(tmp_path: Path) -> None:
+    class PanicException(BaseException):  # as the bridge to Rust calls it
+        pass
+
+    source = Source(io.BytesIO(), tmp_path / "a.dcm")
+    with pytest.raises(ImageError, match="damaged"), guarded(source):
+        raise PanicException
+    with pytest.raises(KeyboardInterrupt), guarded(source):
+        raise KeyboardInterrupt
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:

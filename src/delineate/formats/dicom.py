@@ -15,10 +15,11 @@ from delineate.formats import dicom_seg
 from delineate.formats.dicom_file import DicomFile, guarded, items, open_file, recognises, text
 from delineate.formats.dicom_frames import stored_frames
 from delineate.formats.dicom_kind import PixelKind, pixel_kind
-from delineate.formats.dicom_pixels import Rule, grey_pixels, in_units, palette_of, rule_of
+from delineate.formats.dicom_pixels import Rule, grey_pixels, in_units, rule_of
 from delineate.formats.dicom_planes import Groups, Plane, planes_of
 from delineate.formats.dicom_stack import NoVolume, Stack, stacked
 from delineate.formats.dicom_subject import identifying_of, subject_of
+from delineate.formats.dicom_tables import palette_of
 from delineate.formats.pixels import Array, mask_values, through_palette
 from delineate.formats.stored import Family, Header, Source, StoredMask
 from delineate.geometry import Geometry

@@ -40,7 +40,6 @@ for _name in ("pydicom", "pylibjpeg", "openjpeg", "libjpeg"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
     logging.getLogger(_name).propagate = False
 
-SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _PIXELS = {
@@ -48,7 +47,6 @@ _PIXELS = {
     0x7FE00009: "DoubleFloatPixelData",
     0x7FE00010: "PixelData",
 }
-_DIRECTORY_REASON = "it is a DICOMDIR, a list of other files. Give the folder of the files themselves"
 _PREFIX_AT = 128
 _HEADER_INFLATED = 32 << 20  # bytes of a deflated file that may come before its pixels
 _SLACK = 1 << 20  # bytes of a deflated file that may come behind its pixels
@@ -83,11 +81,6 @@ class DicomFile:
     def sop_class(self) -> str:
         """What kind of object it is, as a UID; empty where it does not say."""
         return text(self.header, "SOPClassUID")
-
-    @property
-    def is_segmentation(self) -> bool:
-        """Whether it is a DICOM SEG."""
-        return self.sop_class == SEGMENTATION
 
 
 @dataclass(frozen=True)
@@ -131,7 +124,10 @@ def guarded(source: Source) -> Iterator[None]:
             yield
         except (ImageError, MemoryError):
             raise
-        except Exception as error:  # a library may raise anything on damaged bytes, values included
+        except BaseException as error:  # a library may raise anything on damaged bytes, values included
+            panic = type(error).__name__ == "PanicException"  # of a plugin in Rust, which is no Exception
+            if not (panic or isinstance(error, Exception)):
+                raise
             raise source.refuse(
                 f"the file is damaged: it cannot be read as DICOM ({type(error).__name__})"
             ) from None
@@ -154,8 +150,6 @@ def open_file(source: Source, tags: tuple[str, ...] | None = None) -> DicomFile:
     prefixed = stream.read(_PREFIX_AT + 4)[_PREFIX_AT:] == b"DICM"
     stream.seek(_PREFIX_AT + 4 if prefixed else 0)
     meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
-    if text(meta, "MediaStorageSOPClassUID") == _DIRECTORY:
-        raise source.refuse(_DIRECTORY_REASON)
     syntax = UID(text(meta, "TransferSyntaxUID")) or _guessed_syntax(stream)
     if syntax not in AllTransferSyntaxes:
         raise source.refuse(
@@ -172,8 +166,10 @@ def open_file(source: Source, tags: tuple[str, ...] | None = None) -> DicomFile:
         return tag in _PIXELS
 
     header = _elements(stream, syntax, at_pixels, tags)
-    if text(header, "SOPClassUID") == _DIRECTORY:
-        raise source.refuse(_DIRECTORY_REASON)
+    if _DIRECTORY in (text(meta, "MediaStorageSOPClassUID"), text(header, "SOPClassUID")):
+        raise source.refuse(
+            "it is a DICOMDIR, a list of other files. Give the folder of the files themselves"
+        )
     return DicomFile(source, header, syntax, reached[0] if reached else None, stream, start)
 
 

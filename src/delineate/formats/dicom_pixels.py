@@ -24,26 +24,12 @@ from pydicom.dataset import Dataset
 
 from delineate.formats.dicom_file import items, number, numbers, text
 from delineate.formats.dicom_kind import PixelKind
+from delineate.formats.dicom_tables import LookUp, lookup_of
 from delineate.formats.pixels import Array, image_pixels
 from delineate.formats.stored import Source
 
 _INT16 = np.iinfo(np.int16)
 INVERTED_NOTE = "it is MONOCHROME1, where low values are bright: it was inverted, so that brighter is higher"
-
-
-@dataclass(frozen=True)
-class LookUp:
-    """A modality LUT.
-
-    Attributes:
-        first: The stored value of the first entry; lower ones take the first entry, higher ones the last.
-        entries: `(n,)` uint8 or uint16.
-        bits: What the entries can hold.
-    """
-
-    first: int
-    entries: npt.NDArray[np.generic]
-    bits: int
 
 
 @dataclass(frozen=True)
@@ -94,7 +80,7 @@ def rule_of(header: Dataset, group: Dataset | None, kind: PixelKind, source: Sou
     padding = _padding(header, kind)
     tables = items(header, "ModalityLUTSequence") if group is None else ()
     if tables and not kind.is_float:
-        return Rule(lookup=_lookup(tables[0], kind, source), padding=padding, mirror=mirror)
+        return Rule(lookup=lookup_of(tables[0], kind, source), padding=padding, mirror=mirror)
     dose = number(header, "DoseGridScaling")
     if dose:
         return Rule(dose, 0.0, None, padding, mirror)
@@ -160,27 +146,6 @@ def in_units(stored: Array, rules: Sequence[Rule]) -> Array:
     for frame, (slope, intercept), target in zip(stored, lines, single, strict=True):
         target[...] = frame.astype(np.float64) * slope + intercept
     return single
-
-
-def palette_of(header: Dataset, kind: PixelKind, source: Source) -> npt.NDArray[np.uint8]:
-    """The colours of the indices 0, 1, …, `(K, 3)`.
-
-    Raises:
-        ImageError: The palette is missing, damaged or written in segments.
-    """
-    columns = []
-    highest = kind.range[1]
-    for colour in ("Red", "Green", "Blue"):
-        keyword = f"{colour}PaletteColorLookupTable"
-        if f"Segmented{keyword}Data" in header:
-            raise source.refuse("its palette is written in segments, which is not read. Convert it to RGB")
-        first, entries, bits = _table(header, f"{keyword}Descriptor", f"{keyword}Data", kind, source)
-        bytes_ = entries.astype(np.uint16)
-        if bits == 16 and bytes_.max() > 255:
-            bytes_ >>= 8
-        places = np.clip(np.arange(highest + 1) - first, 0, len(entries) - 1)
-        columns.append(bytes_.astype(np.uint8)[places])
-    return np.stack(columns, axis=-1)
 
 
 def _rescale(holder: Dataset, keyword: str, source: Source) -> float | None:
@@ -275,30 +240,3 @@ def _mirrored(values: Array, ends: int) -> Array:
     """`ends - values`, which their type can hold: it is the sum of the lowest and the highest that can be."""
     mirrored: Array = np.subtract(np.array(ends).astype(values.dtype), values)
     return mirrored
-
-
-def _lookup(item: Dataset, kind: PixelKind, source: Source) -> LookUp:
-    return LookUp(*_table(item, "LUTDescriptor", "LUTData", kind, source))
-
-
-def _table(
-    holder: Dataset, descriptor: str, data: str, kind: PixelKind, source: Source
-) -> tuple[int, npt.NDArray[np.generic], int]:
-    """First stored value, entries and bits of a look-up table."""
-    found = numbers(holder, descriptor, 3)
-    value = holder.get(data)
-    if found is None or value is None:
-        raise source.refuse(f"the file is damaged: its {descriptor} or {data} is missing or not valid")
-    length, first, bits = (int(each) for each in found)
-    length = length % (1 << 16) or 1 << 16
-    first = first - (1 << 16) if kind.signed and first >= 1 << 15 else first
-    if isinstance(value, bytes):
-        narrow = bits <= 8 and len(value) < 2 * length
-        entries: npt.NDArray[np.generic] = np.frombuffer(value, np.uint8 if narrow else "<u2")
-    else:
-        entries = np.asarray(value, dtype=np.int64).reshape(-1).astype(np.uint16)
-        if bits <= 8 and len(entries) < length:  # two to a word
-            entries = entries.view(np.uint8)
-    if not 8 <= bits <= 16 or len(entries) < length:
-        raise source.refuse(f"the file is damaged: its {data} has {len(entries)} entries of {length}")
-    return first, entries[:length], bits

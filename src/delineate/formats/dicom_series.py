@@ -22,10 +22,11 @@ from delineate.formats import dicom
 from delineate.formats.dicom_file import guarded, open_file, recognises, text
 from delineate.formats.dicom_frames import OFFSET_TAGS, stored_frames
 from delineate.formats.dicom_kind import PixelKind
-from delineate.formats.dicom_pixels import Rule, grey_pixels, in_units, palette_of
+from delineate.formats.dicom_pixels import Rule, grey_pixels, in_units
 from delineate.formats.dicom_planes import Plane
 from delineate.formats.dicom_stack import NoVolume, Stack, stacked
 from delineate.formats.dicom_subject import identifying_of, subject_of
+from delineate.formats.dicom_tables import palette_of
 from delineate.formats.pixels import Array, mask_values, through_palette
 from delineate.formats.stored import HEAD_BYTES, USUAL, Header, Reading, Source, StoredMask
 from delineate.image import Image
