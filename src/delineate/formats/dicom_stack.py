@@ -168,7 +168,9 @@ def _check_places(
             "put each into a folder of its own"
         )
     elif differing:
-        reason += f" ({', '.join(differing[:_LISTED])} differ). Put one stack into a folder of its own"
+        reason += (
+            f" (they differ in {', '.join(differing[:_LISTED])}). Put one stack into a folder of its own"
+        )
     else:
         reason += ", and nothing tells them apart. Are there copies? Put one stack into a folder of its own"
     raise NoVolume(reason)

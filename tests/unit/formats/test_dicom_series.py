@@ -283,7 +283,7 @@ def twice(**values: list[object]) -> list[FileDataset]:
         ),
         (
             {"TriggerTime": [float(7 * index + 1) for index in range(2 * DEPTH)]},
-            r"2 slices at each of 5 places, such as moments or echoes \(TriggerTime differ\)",
+            r"2 slices at each of 5 places, such as moments or echoes \(they differ in TriggerTime\)",
         ),
         ({}, "nothing tells them apart. Are there copies"),
     ],
