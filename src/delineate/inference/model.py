@@ -59,9 +59,10 @@ class Model:
         """Segment one image.
 
         Args:
-            image: A path, of a folder with one DICOM series too; a PIL image; or an array `(H, W)` or
+            image: A path, of a folder with one DICOM series too; a PIL image; an array `(H, W)` or
                 `(H, W, C)`, uint8, uint16, bool, or float (in [0, 1] if the model was trained on integer
-                images).
+                images); for a model of volumes an array `(D, H, W)` or `(D, H, W, C)` in the units and the
+                spacing of its training images, or an `Image` that says its own.
 
         Returns:
             `(H, W)` or `(D, H, W)` uint8 on the image's own grid: 0 background, 1…n the labels.
@@ -133,7 +134,10 @@ class Model:
         return Found(Mask(volume.values, self.labels, image.geometry), volume.probabilities)
 
     def _image(self, image: Image | Picture | npt.ArrayLike | str | Path) -> Image:
-        return as_image(image, formats.Reading(fourth_axis=self.plan.data.fourth_axis))
+        data = self.plan.data
+        if data.axes == 3 and isinstance(image, np.ndarray):
+            return _volume_from_array(image, own_units=data.pixels == "float")
+        return as_image(image, formats.Reading(fourth_axis=data.fourth_axis))
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,27 @@ def _from_array(array: npt.NDArray[np.generic]) -> Image:
     elif array.dtype not in (np.uint8, np.uint16):
         raise DataError(f"pixels of type {array.dtype} have no known range; give uint8, uint16 or floats")
     return Image(np.ascontiguousarray(channels_first))
+
+
+def _volume_from_array(array: npt.NDArray[np.generic], *, own_units: bool) -> Image:
+    """A volume of an array `(D, H, W)` or `(D, H, W, C)` that says nothing of its place."""
+    if array.ndim not in (3, 4) or 0 in array.shape:
+        raise DataError(f"a volume is an array (D, H, W) or (D, H, W, C), not one of shape {array.shape}")
+    if array.ndim == 4 and array.shape[3] > 64 >= array.shape[0]:
+        raise DataError(
+            f"an array of shape {array.shape} has its channels first; give (D, H, W, C), for example "
+            "array.transpose(1, 2, 3, 0)"
+        )
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    channels_first = array[None] if array.ndim == 3 else array.transpose(3, 0, 1, 2)
+    if array.dtype not in (np.uint8, np.uint16, np.int16):
+        if not (array.dtype == np.bool_ or np.issubdtype(array.dtype, np.number)) or array.dtype.kind == "c":
+            raise DataError(f"voxels of type {array.dtype} are no numbers")
+        with np.errstate(over="ignore"):
+            channels_first = channels_first.astype(np.float32)
+        if not np.isfinite(channels_first).all():
+            raise DataError("the volume has voxels that are not numbers (NaN or infinite)")
+    return Image(np.ascontiguousarray(channels_first), shares=not own_units)
 
 
 __all__ = ["MODEL_NAME", "ImageError", "Model", "as_image", "label_probabilities", "load", "model_path"]
