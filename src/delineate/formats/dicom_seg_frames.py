@@ -132,7 +132,9 @@ class Frames:
         dataset.file_meta.TransferSyntaxUID = file.syntax
         dataset.PixelData = value
         dataset["PixelData"].is_undefined_length = True
-        for frame in iter_pixels(dataset, raw=True):
+        # pylibjpeg's run-length decoder panics on damaged data, past every `except`
+        plugin = "pydicom" if file.syntax == RLELossless else ""
+        for frame in iter_pixels(dataset, raw=True, decoding_plugin=plugin):
             yield frame.reshape(self.size[1:])
 
     def _check_compressed(self, value: bytes) -> None:
