@@ -155,6 +155,7 @@ class Family:
         mask_suffix: Of masks that are written in this family for images of the given name.
         write_mask: Writes a mask, whole or not at all, from its values and geometry alone; None where masks
             are written as PNG.
+        pictures_as_png: Whether `write_mask` is for volumes alone.
         write_probabilities: Likewise each label's probability `(n, …)`, 0 to 1; None where as a TIFF.
     """
 
@@ -166,4 +167,5 @@ class Family:
     read_mask: Callable[[Source], StoredMask]
     mask_suffix: Callable[[str], str] = _png
     write_mask: Callable[[Path, Mask], None] | None = None
+    pictures_as_png: bool = False
     write_probabilities: Callable[[Path, Probabilities, Geometry], None] | None = None

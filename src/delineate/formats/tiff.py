@@ -273,6 +273,10 @@ def _inverted(channels: Array, source: Source) -> Array:
     return np.bitwise_not(channels.astype(channels.dtype.newbyteorder("="), copy=False))
 
 
+def _mask_suffix(_name: str) -> str:
+    return ".tif"
+
+
 FAMILY = Family(
     suffixes=frozenset({".tif", ".tiff"}),
     formats=("TIFF",),
@@ -280,6 +284,8 @@ FAMILY = Family(
     header=header,
     read=read,
     read_mask=read_mask,
+    mask_suffix=_mask_suffix,
     write_mask=write_mask,
+    pictures_as_png=True,
     write_probabilities=write_probabilities,
 )

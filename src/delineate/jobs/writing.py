@@ -120,7 +120,7 @@ class Results:
             if "DICOM" in family.formats:
                 return self._segmentation(mask, files, wanted)
             writer = family.write_mask
-            if self._volume and writer is not None:
+            if writer is not None and (self._volume or not family.pictures_as_png):
                 return self._file("", family.mask_suffix(files[0].name), lambda path: writer(path, mask))
         return self._file("", ".png", lambda path: formats.write_mask(path, mask))
 
@@ -137,14 +137,13 @@ class Results:
             return self._file("", ".nii.gz", lambda path: nifti.write_mask(path, mask))
 
     def _probabilities(self, probabilities: npt.NDArray[np.floating]) -> None:
-        if not self._volume:
+        family = formats.family_of(self._files[0])
+        own = family.write_probabilities
+        if not self._volume and (own is None or family.pictures_as_png):
             self._file(PROBABILITIES, ".tif", lambda path: formats.write_probabilities(path, probabilities))
             return
-        family, name = formats.family_of(self._files[0]), self._files[0].name
-        writer, suffix = family.write_probabilities or nifti.write_probabilities, ".nii.gz"
-        if family.write_probabilities is not None:
-            suffix = family.mask_suffix(name)
-        geometry = self.image.geometry
+        suffix = ".nii.gz" if own is None else family.mask_suffix(self._files[0].name)
+        writer, geometry = own or nifti.write_probabilities, self.image.geometry
         self._file(PROBABILITIES, suffix, lambda path: writer(path, probabilities, geometry))
 
 
