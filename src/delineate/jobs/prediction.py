@@ -227,8 +227,8 @@ class _Work:
 
 
 def _values_in(mask: Path, model: Model) -> dict[str, int]:
-    """What stands for each label in the file of a mask: in a PNG of one label white."""
-    white = mask.suffix == ".png" and len(model.labels) == 1
+    """What stands for each label in the file of a mask: in a PNG or TIFF of one label white."""
+    white = mask.suffix in (".png", ".tif") and len(model.labels) == 1
     return {label.name: WHITE if white else label.value for label in model.labels}
 
 
