@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from delineate.errors import DataError
+from delineate.geometry import Array, Turn
 from delineate.image import Image, turn_of
 from delineate.inference.hardware import free_memory_bytes
 from delineate.inference.predict import decide, predictor_of, probabilities
@@ -72,18 +73,22 @@ def predict_volume(
     else:
         rows = _rows_of_slices(network, plan, turned, bf16=bf16, progress=progress)
     labels = len(plan.data.labels)
-    values = np.empty(turned.size, dtype=np.uint8)
-    kept = np.empty((labels, *turned.size), dtype=np.float16) if keep_probabilities else None
+    values = np.empty(image.size, dtype=np.uint8)
+    kept = np.empty((labels, *image.size), dtype=np.float16) if keep_probabilities else None
+    turn = turn_of(image.geometry, 3, plan.preprocessing.orientation)
+    values_turned = _seen_through(turn, values)
+    kept_turned = None if kept is None else _seen_through(turn, kept)
     with torch.inference_mode():  # here, where it ends for certain: a generator may be left half way
         for at, found in enumerate(rows):
-            values[at] = decide(found, plan)
-            if kept is not None:
-                kept[:, at] = found[-labels:].numpy()
-    turn = turn_of(image.geometry, 3, plan.preprocessing.orientation)
-    if turn is not None:
-        values = np.ascontiguousarray(turn.undo(values), dtype=np.uint8)
-        kept = None if kept is None else np.ascontiguousarray(turn.undo(kept), dtype=np.float16)
+            values_turned[at] = decide(found, plan)
+            if kept_turned is not None:
+                kept_turned[:, at] = found[-labels:].numpy()
     return VolumePrediction(values, kept)
+
+
+def _seen_through(turn: Turn | None, array: Array) -> Array:
+    """The array with its axes turned, for writing: no voxel is copied."""
+    return array if turn is None else turn.apply(array)
 
 
 def needed_bytes(plan: Plan, image: Image, *, keep_probabilities: bool = False) -> int:
@@ -91,16 +96,18 @@ def needed_bytes(plan: Plan, image: Image, *, keep_probabilities: bool = False) 
     voxels = math.prod(image.size)
     classes = plan.network.output_channels
     image_bytes = image.pixels.nbytes + voxels * (1 + 2 * len(plan.data.labels) * keep_probabilities)
+    turned, window = prepared(image, plan), plan.preprocessing.size
+    features = 4 * WINDOWS_AT_ONCE * math.prod(window) * plan.network.widths[0] * ACTIVATION_COPIES
     if plan.network.axes == 2:
-        return PROGRAM_BYTES + image_bytes + 8 * classes * math.prod(image.size[1:])
-    turned = prepared(image, plan)
+        slice_bytes = 4 * (4 * classes + 3 * plan.data.channels + 2) * math.prod(turned.size[1:])
+        stretched = 0 if image.shares or plan.data.pixels == "float" else 4 * plan.data.channels * voxels
+        four_windows = 2 * features
+        return PROGRAM_BYTES + image_bytes + stretched + slice_bytes + four_windows
     size = working_size(turned.size, plan.preprocessing, turned.geometry.spacing_mm)
-    window = plan.preprocessing.size
     size = tuple(max(side, own) for side, own in zip(size, window, strict=True))
     working = 4 * plan.data.channels * (2 * math.prod(size) + voxels)
     slab = 4 * (2 * classes + 1) * window[0] * math.prod(size[1:])
-    row = 4 * 3 * classes * math.prod(image.size[1:])
-    features = 4 * WINDOWS_AT_ONCE * math.prod(window) * plan.network.widths[0] * ACTIVATION_COPIES
+    row = 4 * 3 * classes * math.prod(turned.size[1:])
     return PROGRAM_BYTES + image_bytes + working + slab + row + features
 
 
