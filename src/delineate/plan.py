@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from delineate.augment.settings import AugmentationSettings
 from delineate.errors import PlanError
@@ -26,7 +26,19 @@ MAXIMUM_PARAMETERS = 500_000_000
 MAXIMUM_SIDE = 8192
 Side = Annotated[int, Field(ge=16, le=MAXIMUM_SIDE)]
 Length = Annotated[int, Field(ge=1, le=MAXIMUM_SIDE)]
-Size = tuple[Side, Side] | tuple[Length, Length, Length]
+OF_PICTURES, OF_VOLUMES = "of pictures", "of volumes"
+
+
+def _kind_of_size(value: object) -> str:
+    """Which of the two a size is meant to be, so that only its own faults are told."""
+    return OF_VOLUMES if isinstance(value, list | tuple) and len(value) > 2 else OF_PICTURES
+
+
+Size = Annotated[
+    Annotated[tuple[Side, Side], Tag(OF_PICTURES)]
+    | Annotated[tuple[Length, Length, Length], Tag(OF_VOLUMES)],
+    Discriminator(_kind_of_size),
+]
 Spacing = Annotated[float, Field(gt=0, le=1000)]
 MAXIMUM_VOXELS = 1 << 27
 Steps = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -341,7 +353,8 @@ def plan_error(source: str, error: ValidationError) -> PlanError:
     within = sections.get(error.title, "")
     faults = []
     for found in error.errors(include_url=False, include_input=False):
-        place = ".".join(str(part) for part in (within, *found["loc"]) if part != "")
+        parts = (part for part in (within, *found["loc"]) if part not in ("", OF_PICTURES, OF_VOLUMES))
+        place = ".".join(map(str, parts))
         reason = found["msg"].removeprefix("Value error, ")
         faults.append(f"{place}: {reason}" if place else reason)
     return PlanError(f"{source} cannot be used: {'; '.join(faults)}.")

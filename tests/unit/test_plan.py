@@ -356,6 +356,141 @@ def test_all_misfits_are_listed_at_once() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        (
+            {"preprocessing": {"size": [16, 16]}},
+            "preprocessing.size [16, 16] must have network.axes = 3 numbers",
+        ),
+        (
+            {"preprocessing": {"size": [7, 16, 18]}},
+            "preprocessing.size [7, 16, 18] must be a multiple of [2, 4, 4], the network's stride",
+        ),
+        (
+            {"preprocessing": {"size": [512, 512, 516]}},
+            "preprocessing.size [512, 512, 516] is too large: at most 134,217,728 pixels",
+        ),
+        (
+            {"data": {"axes": 2}},
+            "network.axes is 3, but data.axes is 2: a net of volumes cannot see pictures",
+        ),
+        (
+            {"preprocessing": {"mode": "whole"}},
+            'preprocessing.mode must be "patch" for a net of three axes',
+        ),
+        (
+            {
+                "preprocessing": {"spacing_mm": [1, 1, 1], "size": [16, 16]},
+                "network": {"axes": 2, "strides": None},
+            },
+            "preprocessing.spacing_mm is for a net of three axes",
+        ),
+        (
+            {"preprocessing": {"clip": [[0, 1]]}},
+            "preprocessing.clip needs one pair a channel: 3, not 1",
+        ),
+        (
+            {"preprocessing": {"clip": [[0, 1], [5, 5], [0, 1]]}},
+            "preprocessing.clip runs from the lower to the higher value",
+        ),
+        *(
+            (
+                {"data": {"left_right": pairs}},
+                "data.left_right must name each label at most once, and only such as there are",
+            )
+            for pairs in ([["liver", "kidney"]], [["liver", "liver"]], [["liver", "spleen"], ["spleen", "x"]])
+        ),
+        *(
+            (
+                {"preprocessing": {"orientation": orientation}},
+                "preprocessing.orientation names each of the three directions once, such as SPL",
+            )
+            for orientation in ("SSL", "SIL", "RAR", "PAP")
+        ),
+        (
+            {
+                "network": {"normalization": "batch"},
+                "preprocessing": {"size": [2, 4, 4]},
+                "training": {"batch_size": 1},
+            },
+            "training.batch_size must be 2 or more: the net's coarsest level is a single pixel",
+        ),
+    ],
+)
+def test_what_cannot_be_together_of_volumes_is_told(sections: dict[str, Any], said: str) -> None:
+    values = VOLUMES.model_dump(mode="json")
+    for section, changes in sections.items():
+        values[section] |= changes
+    assert refusal(values) == f"plan.yaml cannot be used: {said}."
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("data.axes", 4),
+        ("data.fourth_axis", "time"),
+        ("data.left_right", [["liver"]]),
+        ("data.left_right", "liver=spleen"),
+        ("preprocessing.orientation", "spl"),
+        ("preprocessing.orientation", "SP"),
+        ("preprocessing.orientation", "XYZ"),
+        ("preprocessing.orientation", "SPLL"),
+        ("preprocessing.size", [0, 16, 16]),
+        ("preprocessing.size", [8, 16, 9000]),
+        ("preprocessing.size", [8, 16, 16, 16]),
+        ("preprocessing.spacing_mm", [1, 1]),
+        ("preprocessing.spacing_mm", [1, 1, 0]),
+        ("preprocessing.spacing_mm", [1, 1, 1001]),
+        ("preprocessing.spacing_mm", [1, 1, math.nan]),
+        ("preprocessing.clip", [[0, 1], [0, 1], [0, math.inf]]),
+        ("preprocessing.clip", [[0, 1], [0, 1], [0]]),
+        ("network.axes", 1),
+        ("network.strides", [[1, 2, 2]]),
+        ("network.strides", [[1, 1, 1], [2, 2, 2]]),
+        ("network.strides", [[1, 3, 2], [2, 2, 2]]),
+        ("network.strides", [[2, 2], [2, 2]]),
+        ("network.stem_depth", 3),
+        ("augmentation.tilt_degrees", 181),
+        ("augmentation.flip_depth", 2),
+    ],
+)
+def test_a_value_of_volumes_that_cannot_work_is_named(path: str, value: object) -> None:
+    message = refusal(changed(path, value, VOLUMES))
+    section, name = path.split(".")
+    assert message.startswith(f"plan.yaml cannot be used: {section}")
+    assert name in message
+    assert "Value error" not in message
+    assert ";" not in message
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        ([8, 128], "preprocessing.size.0: Input should be greater than or equal to 16"),
+        ([96], "preprocessing.size.1: Field required"),
+        ([0, 16, 16], "preprocessing.size.0: Input should be greater than or equal to 1"),
+        ([8, 16, 9000], "preprocessing.size.2: Input should be less than or equal to 8192"),
+        (5, "preprocessing.size: Input should be a valid tuple"),
+    ],
+)
+def test_of_a_size_only_its_own_fault_is_told(size: object, said: str) -> None:
+    assert refusal(changed("preprocessing.size", size)) == f"plan.yaml cannot be used: {said}."
+
+
+@pytest.mark.parametrize("orientation", ["SPL", "LSP", "AIR", None])
+def test_a_plan_for_volumes_reads_back(orientation: str | None) -> None:
+    values = VOLUMES.model_dump(mode="json")
+    values["preprocessing"] |= {"orientation": orientation, "spacing_mm": [3.0, 0.75, 0.75]}
+    values["preprocessing"] |= {"clip": [[-160.0, 240.5]] * 3}
+    values["data"]["left_right"] = [["spleen", "liver"]]
+    plan = from_yaml(yaml.safe_dump(values))
+    assert from_yaml(to_yaml(plan)) == plan
+    assert plan.data.swapped_values == ((2, 1),)
+    assert plan.preprocessing.relative_spacing == (3, 0.75, 0.75)
+    assert VOLUMES.preprocessing.relative_spacing == (1, 1, 1)
+
+
 @pytest.mark.parametrize("normalization", ["unit", "image"])
 def test_other_normalizations_need_no_means(normalization: str) -> None:
     values = changed("preprocessing.normalization", normalization)

@@ -1,4 +1,4 @@
-"""Volumes on their way to the net: resized by hand, clipped, cut into slices, refused where they do not fit."""
+"""Volumes on their way to the net: resized by hand, clipped, cut into slices, refused where unfit."""
 
 from __future__ import annotations
 
