@@ -139,7 +139,7 @@ class _Measuring:
     spacings: list[tuple[float, ...] | None] = field(default_factory=list)
     samples: list[npt.NDArray[np.float64]] = field(default_factory=list)
     labelled: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    darkest: list[float] = field(default_factory=list)
+    calibrated: list[bool] = field(default_factory=list)
     modalities: set[str | None] = field(default_factory=set)
     integer: bool = True
     slices: int = 0
@@ -160,7 +160,8 @@ class _Measuring:
         self.spacings.append(spacing if spacing is not None and len(spacing) == len(image.size) else None)
         self.samples.append(_sample(image, colour))
         self.labelled.append(_labelled_sample(image, mask.values, colour))
-        self.darkest.append(float(np.percentile(self.samples[-1], 0.5)))
+        has_air = AIR_HU[0] <= np.percentile(self.samples[-1], 0.5) <= AIR_HU[1]
+        self.calibrated.append(image.modality == "CT" or (image.modality is None and bool(has_air)))
         self.modalities.add(image.modality)
         self.integer = self.integer and not image.in_own_units
         counts = np.bincount(mask.values.ravel(), minlength=self.labels + 1)[: self.labels + 1]
@@ -190,7 +191,6 @@ class _Measuring:
         known = [spacing for spacing in self.spacings if spacing is not None]
         spacings = np.array(known) if known and len(known) == len(self.spacings) else None
         modality = next(iter(self.modalities)) if len(self.modalities) == 1 else None
-        air = [AIR_HU[0] <= dark <= AIR_HU[1] for dark in self.darkest]
         low, high = np.percentile(labelled, [0.5, 99.5], axis=1)
         return Fingerprint(
             cases=len(sizes),
@@ -209,7 +209,7 @@ class _Measuring:
             pixels="integer" if self.integer else "float",
             mean=_row(values.mean(1)),
             standard_deviation=_row(np.maximum(values.std(1), 1e-6)),
-            calibrated=not self.integer and (modality == "CT" or (modality is None and all(air))),
+            calibrated=not self.integer and all(self.calibrated),
             labelled_mean=_row(labelled.mean(1)),
             labelled_deviation=_row(np.maximum(labelled.std(1), 1e-6)),
             labelled_range=tuple((float(a), float(b)) for a, b in zip(low, high, strict=True)),
