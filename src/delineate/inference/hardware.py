@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+from pathlib import Path
 
 import torch
+
+MEMINFO = Path("/proc/meminfo")
+CONTAINER = Path("/sys/fs/cgroup")
 
 
 @functools.cache
@@ -17,15 +21,30 @@ def has_fast_bf16() -> bool:
 
 
 def free_memory_bytes() -> int | None:
-    """Memory that can be taken without others being swapped out; None where the system does not say."""
+    """Memory that can be taken without others being swapped out; None where the system does not say.
+
+    A container's limit counts where it is lower than what the machine has.
+    """
+    free = [each for each in (_available_bytes(), _left_in_container_bytes()) if each is not None]
+    return min(free) if free else None
+
+
+def _available_bytes() -> int | None:
     try:
-        with open("/proc/meminfo", encoding="ascii") as stream:  # noqa: PTH123  a file of the system's
-            for line in stream:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
+        for line in MEMINFO.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
         pass
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
         return None
+
+
+def _left_in_container_bytes() -> int | None:
+    try:
+        limit, used = (int((CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # no such files, or "max" for no limit
+        return None
+    return max(0, limit - used)

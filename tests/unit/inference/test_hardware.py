@@ -1,0 +1,41 @@
+"""How much memory there is, as the system says it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from delineate.inference import hardware
+
+
+def told(folder: Path, monkeypatch: pytest.MonkeyPatch, meminfo: str | None, **container: str) -> int | None:
+    monkeypatch.setattr(hardware, "MEMINFO", folder / "meminfo")
+    monkeypatch.setattr(hardware, "CONTAINER", folder)
+    if meminfo is not None:
+        (folder / "meminfo").write_text(meminfo)
+    for name, value in container.items():
+        (folder / f"memory.{name}").write_text(value)
+    return hardware.free_memory_bytes()
+
+
+def test_what_is_available_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "MemTotal:  9000 kB\nMemFree:  10 kB\nMemAvailable:    4000 kB\n"
+    assert told(tmp_path, monkeypatch, text) == 4000 * 1024
+    assert told(tmp_path, monkeypatch, text, max="max\n", current="5\n") == 4000 * 1024
+
+
+def test_a_containers_limit_counts_where_it_is_lower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "MemAvailable: 4000 kB\n"
+    assert told(tmp_path, monkeypatch, text, max="3000000\n", current="1000000\n") == 2_000_000
+    assert told(tmp_path, monkeypatch, text, max="1000\n", current="5000\n") == 0
+    assert told(tmp_path, monkeypatch, text, max="99000000\n", current="0\n") == 4000 * 1024
+
+
+@pytest.mark.parametrize("text", [None, "", "MemAvailable: many\n"])
+def test_without_a_word_of_it_the_machines_memory_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 7, "SC_PAGE_SIZE": 4096}.__getitem__)
+    assert told(tmp_path, monkeypatch, text) == 7 * 4096
