@@ -17,6 +17,7 @@ from delineate.dataset.check_report import (
     CheckReport,
     Sizes,
 )
+from delineate.dataset.concealing import concealed
 from delineate.dataset.discover import discover
 from delineate.dataset.duplicates import alike_in_order, exact_duplicates, near_duplicates
 from delineate.dataset.grouping import merge_groups
@@ -76,15 +77,15 @@ def check(
     discovery = discover(Path(data))
     problems = list(discovery.problems)
     shelf = MaskShelf(reading)
-    inspected = list(
+    inspected: Sequence[Inspected] = tuple(
         in_threads(
             lambda case: inspect_case(case, shelf),
             discovery.cases,
             lambda done, total: tell("reading images and masks", done, total),
         )
     )
-    pseudonyms = pseudonyms or Pseudonyms()
-    inspected, discovery = _pseudonymous(inspected, discovery, pseudonyms)
+    hidden = concealed(inspected, discovery, pseudonyms or Pseudonyms(), Path(data))
+    inspected, discovery = hidden.inspected, hidden.discovery
     problems += image_findings.unreadable(inspected, discovery.root)
     problems += image_findings.size_mismatches(inspected, discovery.root)
     cases = tuple(item.case for item in inspected if _usable(item))
@@ -98,7 +99,7 @@ def check(
     problems += found
     cases, found = by_subject(cases, facts)
     problems += found
-    groups, found = stated_groups(cases, pattern)
+    groups, found = stated_groups(cases, pattern, hidden.called, hidden.groups)
     problems += found
     tell("comparing images", 0, 1)
     exact, near = exact_duplicates(facts), near_duplicates(facts)
@@ -107,20 +108,19 @@ def check(
     problems += set_findings.duplicates(exact, near, masks.digests, near_kept_together=together)
     stated = {name: group for name, group in groups.items() if group is not None}
     if not stated and not any(case.split for case in cases):
-        problems += set_findings.sequence(alike_in_order(facts))
+        problems += set_findings.sequence(
+            alike_in_order({hidden.called[name]: image for name, image in facts.items()})
+        )
     problems += set_findings.straddling(cases, exact, near, stated)
     if discovery.cases and not any(problem.level == "error" for problem in problems):
         merged = merge_groups(groups, (*exact, *(near if together else ())))
         problems += set_findings.too_few(cases, merged, stated)
     rank = {"error": 0, "warning": 1, "note": 2}
     return CheckReport(
-        discovery=replace(discovery, layout=pseudonyms.redacted(discovery.layout)),
+        discovery=replace(discovery, problems=hidden.told(discovery.problems)),
         cases=cases,
         encoding=masks.encoding,
-        problems=tuple(
-            replace(problem, message=pseudonyms.redacted(problem.message))
-            for problem in sorted(problems, key=lambda problem: rank[problem.level])
-        ),
+        problems=hidden.told(sorted(problems, key=lambda problem: rank[problem.level])),
         sizes=_sizes(facts),
         channels=channels,
         colour=colour,
@@ -134,24 +134,8 @@ def check(
         orientation=orientation,
         subjects={name: image.subject for name, image in facts.items() if image.subject is not None},
         reading=reading,
-        pseudonyms=pseudonyms,
+        pseudonyms=hidden.pseudonyms,
     )
-
-
-def _pseudonymous(
-    inspected: Sequence[Inspected], discovery: Discovery, pseudonyms: Pseudonyms
-) -> tuple[list[Inspected], Discovery]:
-    """The cases called by codes where their names tell too much."""
-    renamed = []
-    everything: set[str] = set()
-    for item in inspected:
-        words = (item.image.identifying if item.image else frozenset()) | item.mask_identifying
-        everything |= words
-        paths = (*item.case.image, *([item.case.mask] if item.case.mask else ()))
-        name = pseudonyms.name(item.case.name, paths, words, discovery.root)
-        renamed.append(replace(item, case=replace(item.case, name=name)))
-    pseudonyms.name(discovery.root.absolute().name, (), everything)
-    return renamed, replace(discovery, cases=tuple(item.case for item in renamed))
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

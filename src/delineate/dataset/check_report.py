@@ -105,6 +105,14 @@ class CheckReport:
         """A file as it may be named in what is shown and written."""
         return self.pseudonyms.redacted(shown(path, self.discovery.root))
 
+    def _without_outside(self, message: str, paths: Sequence[Path]) -> str:
+        """`message` with files outside the data's folder by their names alone."""
+        hide = self.pseudonyms.redacted
+        for path in paths:
+            if path.is_absolute() and not path.is_relative_to(self.discovery.root):
+                message = message.replace(hide(printable(path)), hide(printable(path.name)))
+        return message
+
     def case_groups(self) -> Mapping[str, str]:
         """For each usable case what it must not be split from: stated groups and duplicates, put together."""
         near = self.near_duplicate_groups if self.keep_near_together else ()
@@ -133,7 +141,7 @@ class CheckReport:
                 {
                     "level": problem.level,
                     "code": problem.code,
-                    "message": _without_outside(without_root(problem.message, root), problem.paths, root),
+                    "message": self._without_outside(without_root(problem.message, root), problem.paths),
                     "files": [self.shown(path) for path in problem.paths],
                 }
                 for problem in self.problems
@@ -141,17 +149,15 @@ class CheckReport:
         }
 
 
-def _without_outside(message: str, paths: Sequence[Path], root: Path) -> str:
-    """`message` with files outside `root` by their names alone."""
-    for path in paths:
-        if path.is_absolute() and not path.is_relative_to(root):
-            message = message.replace(printable(path), printable(path.name))
-    return message
+def without_root(message: str, root: Path, called: str | None = None) -> str:
+    """`message` without the path that leads to the data, which may tell more than it should.
 
-
-def without_root(message: str, root: Path) -> str:
-    """`message` without the path that leads to the data, which may tell more than it should."""
+    Args:
+        message: For the user.
+        root: The data's folder.
+        called: What stands for its own name; None for that.
+    """
     for path in (root.absolute(), root):
         if path.name and path != Path(path.name):
-            message = message.replace(f"{path}/", "").replace(str(path), path.name)
+            message = message.replace(f"{path}/", "").replace(str(path), called or path.name)
     return message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -163,8 +164,13 @@ def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
 def in_threads(
     function: Callable[[_Item], _Result], items: Sequence[_Item], progress: Callable[[int, int], object]
 ) -> Iterator[_Result]:
-    """`function` of each item in order, `THREADS` at a time, with no more than a few results waiting."""
-    with ThreadPoolExecutor(THREADS) as pool:
+    """`function` of each item in order, `THREADS` at a time, with no more than a few results waiting.
+
+    Warnings are off meanwhile. Readers turn off those of their libraries, which may tell what stands in a
+    file, but that is undone for all threads when the first is done.
+    """
+    with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
+        warnings.simplefilter("ignore")
         rest = iter(items)
         waiting = [pool.submit(function, item) for item in islice(rest, 4 * THREADS)]
         done = 0

@@ -1,10 +1,10 @@
-"""What belongs together as the data and the user say: the table's column `group` and `--group-regex`."""
+"""What belongs together as the data and the user say: column `group`, patients of DICOM, `--group-regex`."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from delineate.dataset.case_files import CaseFiles, Problem
@@ -53,13 +53,18 @@ def by_subject(
 
 
 def stated_groups(
-    cases: Sequence[CaseFiles], pattern: re.Pattern[str] | None
+    cases: Sequence[CaseFiles],
+    pattern: re.Pattern[str] | None,
+    called: Mapping[str, str],
+    conceal: Callable[[Mapping[str, str | None]], Mapping[str, str | None]],
 ) -> tuple[Mapping[str, str | None], list[Problem]]:
     """The group of each case by the data and by the pattern.
 
     Args:
         cases: The cases.
         pattern: Finds the group in a case's name: its first bracketed part, else the whole match.
+        called: For each case the name in which the group is sought, that by which the data call it.
+        conceal: Puts codes in place of groups whose names tell too much.
 
     Returns:
         For each case its group, or None where nobody states one; and what is to be said. Where both the data
@@ -70,8 +75,9 @@ def stated_groups(
         return by_data, []
     by_name: dict[str, str | None] = {}
     for case in cases:
-        match = pattern.search(case.name)
+        match = pattern.search(called[case.name])
         by_name[case.name] = ((match[1] if pattern.groups else match[0]) if match else None) or None
+    by_name = dict(conceal(by_name))
     groups, problems = _both(by_data, by_name)
     without = [name for name, group in by_name.items() if group is None]
     if without:
@@ -97,7 +103,7 @@ def _both(
     known = {name for name in by_name if by_name[name] is not None or by_data[name] is not None}
     groups = {name: group if name in known else None for name, group in merged.items()}
     message = (
-        "Cases that share a group in the table or a group by --group-regex are kept together: "
+        "Cases that share a group in the data or a group by --group-regex are kept together: "
         f"{counted(len(members), 'group')} there and {len(set(by_name.values()) - {None})} by name make "
         f"{len(set(groups.values()) - {None})}."
     )

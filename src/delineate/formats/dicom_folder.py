@@ -26,7 +26,7 @@ from delineate.formats.dicom_file import (
 from delineate.formats.dicom_planes import PLACE_TAGS, Plane, place_of
 from delineate.formats.dicom_series import opened, read_series, read_series_mask, series_header
 from delineate.formats.dicom_stack import along_normal, is_stack
-from delineate.formats.dicom_subject import SUBJECT_TAGS, subject_of
+from delineate.formats.dicom_subject import SUBJECT_TAGS, identifying_of, subject_of
 from delineate.formats.stored import HEAD_BYTES, USUAL, Header, Reading, Source, StoredMask
 from delineate.image import Image
 
@@ -180,6 +180,16 @@ def is_unnamed_dicom(path: Path) -> bool:
     if not stat.S_ISREG(status.st_mode):
         return False
     return _begins_as_dicom(path, status.st_size, status.st_mtime_ns)
+
+
+def identifying_words(path: Path) -> frozenset[str]:
+    """What the header of a DICOM file says of its subject, as of an `Image`; nothing where it is none."""
+    if not _may_be_dicom(path):
+        return frozenset()
+    try:
+        return opened(path, USUAL, lambda source: identifying_of(open_file(source).header))
+    except ImageError:
+        return frozenset()
 
 
 @lru_cache(maxsize=1 << 16)

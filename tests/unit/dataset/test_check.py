@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -338,7 +339,7 @@ def test_groups_of_the_table_and_of_the_pattern_are_joined(tmp_path: Path) -> No
     report = check(tmp_path, group_regex="^(.)_")
     assert dict(report.groups) == {name: {"b": "a"}.get(name[0], name[0]) for name in names}
     assert said(report, "groups-joined") == (
-        "Cases that share a group in the table or a group by --group-regex are kept together: "
+        "Cases that share a group in the data or a group by --group-regex are kept together: "
         "4 groups there and 4 by name make 3."
     )
     assert report.ok
@@ -429,6 +430,29 @@ def test_each_mask_is_read_once_and_few_images_are_held(
     assert max(held) <= inspection.THREADS
 
 
+def test_what_libraries_say_of_a_file_is_not_heard_from_any_thread(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    first_in, second_in, first_out = (threading.Event() for _ in range(3))
+
+    def read(number: int) -> int:
+        if number:
+            assert first_in.wait(5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            (second_in if number else first_in).set()
+            assert (first_out if number else second_in).wait(5)
+            if number:
+                warnings.warn("Invalid value: DOE^JANE", stacklevel=1)
+        first_out.set()
+        return number
+
+    before = list(warnings.filters)
+    assert list(inspection.in_threads(read, [0, 1], lambda _done, _total: None)) == [0, 1]
+    assert list(recwarn) == []
+    assert list(warnings.filters) == before
+
+
 def test_a_full_shelf_reads_again_and_says_the_same(tmp_path: Path) -> None:
     folder(tmp_path, 2)
     path = tmp_path / "masks" / "0.png"
@@ -465,3 +489,4 @@ def test_real_sets(
     assert report.duplicate_groups == ((("112", "139"),) if name == "wbc" else ())
     assert [" ".join(group) for group in report.near_duplicate_groups] == NEAR_COPIES.get(name, [])
     assert str(data_root) not in json.dumps(report.to_json())
+    assert report.pseudonyms.table == {}  # none of the names looks as if it told of a patient
