@@ -63,7 +63,10 @@ class Part:
         """One case in memory at a time."""
         groups = self.report.case_groups()
         for files in self.files:
-            case = load_case(files, self.encoding, self.report.reading)
+            try:
+                case = load_case(files, self.encoding, self.report.reading)
+            except DataError as error:
+                raise DataError(self.report.pseudonyms.redacted(str(error))) from error
             assert case.mask is not None  # noqa: S101  checked cases have one
             mask = replace(case.mask, labels=self.labels)
             yield LoadedCase(case.name, groups[case.name], case.image, mask)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ from delineate.dataset.case_files import Problem
 from delineate.dataset.cases import load_image
 from delineate.dataset.inputs import GivenImage, prediction_inputs
 from delineate.dataset.naming import printable
-from delineate.dataset.pseudonyms import Pseudonyms
+from delineate.dataset.pseudonyms import Pseudonyms, words_of
 from delineate.errors import DataError, ImageError, UsageError
 from delineate.files import new_folder, output_error, sha256, write_text
 from delineate.formats import Reading
@@ -146,18 +146,20 @@ def predict(
         Pseudonyms(all_names=anonymous),
         reporter,
     )
+    hide = work.pseudonyms.redacted
+    work.pseudonyms.hide_others(path for problem in found.problems for path in problem.paths)
     for problem in found.problems:
         if problem.level == "warning":
-            reporter.warn(work.pseudonyms.redacted(problem.message))
+            reporter.warn(hide(problem.message))
     untried = [problem for problem in found.problems if problem.level == "error"]
-    files = [_not_tried(problem) for problem in untried]
-    messages = [problem.message for problem in untried]
+    files = [_not_tried(problem, hide) for problem in untried]
+    messages = [hide(problem.message) for problem in untried]
     start, complete = time.monotonic(), False
     try:
         for done, given_image in enumerate(found.images, start=1):
             files.append(work.one(given_image))
             if files[-1].status == "failed":
-                place = work.pseudonyms.redacted(printable(given_image.files[0]))
+                place = hide(printable(given_image.files[0]))
                 messages.append(f"{place}: {files[-1].reason}")
             reporter.stage("predicting", done, len(found.images))
         complete = True
@@ -204,6 +206,7 @@ class _Work:
             RuntimeError,
             ValueError,
         ) as error:  # not a full disk, which fails all
+            words = words.union(*map(words_of, paths))
             self.pseudonyms.name(given.name, _told(given), words)
             reason = self.pseudonyms.redacted(_reason(error, paths))
             return Predicted(self._names(given), digests, "failed", reason)
@@ -250,7 +253,7 @@ def _reason(error: Exception, paths: tuple[Path, ...]) -> str:
     return " ".join(reason.split())
 
 
-def _not_tried(problem: Problem) -> Predicted:
+def _not_tried(problem: Problem, hide: Callable[[str], str]) -> Predicted:
     """An input that is no image to be read; told by its kind, as the message names folders."""
     reasons = {
         "missing-file": "there is no such file",
@@ -259,7 +262,7 @@ def _not_tried(problem: Problem) -> Predicted:
         "broken-link": "the link leads nowhere or in a circle",
         "missing-channel": "it has not as many channel files as the model takes",
     }
-    names = tuple(path.name for path in problem.paths if formats.is_image(path))
+    names = tuple(hide(path.name) for path in problem.paths if formats.is_image(path))
     return Predicted(names, status="failed", reason=reasons.get(problem.code, "it cannot be used"))
 
 

@@ -1,0 +1,91 @@
+"""What is predicted, and what fails, goes by codes where names tell who a patient is."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dicom_making import dicom, written
+from example_model import example
+from PIL import Image as Pillow
+
+from delineate.dataset.pseudonyms import Pseudonyms
+from delineate.errors import DataError
+from delineate.inference.model import Model
+from delineate.jobs.parts import checked_part
+from delineate.jobs.prediction import predict
+from delineate.jobs.reporter import Reporter
+
+CODE = r"(?:case|name)-[0-9a-f]{10}"
+
+
+class Heard(Reporter):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model(*example())
+
+
+def picture(path: Path, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(seed).integers(0, 256, (20, 20), dtype=np.uint8)
+    Pillow.fromarray(values).save(path)
+    return path
+
+
+@pytest.mark.parametrize("anonymous", [False, True])
+def test_nothing_of_what_was_given_is_told(model: Model, tmp_path: Path, anonymous: bool) -> None:
+    given = tmp_path / "ZQWARD^1"
+    for name in ("ZQDOE^A", "ZQDOE^A_mask", "20190304", "ZQ^broken"):
+        picture(given / f"{name}.png")
+    (given / "ZQ^broken.png").write_bytes(b"")
+    (given / "ZQ^letter.txt").touch()
+    for seed, patient in enumerate(("Zqkim^Anna", "Zqli^Bo", "Zqmay^Cy")):
+        made = dicom(np.zeros((8, 8), np.uint16), PatientName=patient)
+        path = written(made, given / f"scan of {patient[:5].strip('^').lower()}_{seed}.dcm")
+        whole = path.read_bytes()
+        path.write_bytes(whole[: (len(whole), len(whole) - 60, 300)[seed]])
+    heard = Heard()
+    out = tmp_path / "out"
+    inputs = [given, tmp_path / "ZQ^gone.png"]
+    found = predict(model, inputs, out, anonymous=anonymous, reporter=heard)
+    told = "\n".join((*heard.said, *found.messages, (out / "manifest.json").read_text()))
+    names = [path.name for path in out.rglob("*") if "private" not in path.parts]
+    assert not re.search("zq|20190304", "\n".join((told, *names)), re.IGNORECASE)
+    assert len(found.done) == 3
+    assert all(re.fullmatch(rf"{CODE}\.(png|nii\.gz)", file.mask or "") for file in found.done)
+    with (out / "private" / "names.csv").open(newline="") as stream:
+        table = {row["code"]: row["files"] for row in csv.DictReader(stream)}
+    assert set(re.findall(CODE, "\n".join((told, *names)))) <= set(table)
+    assert table[(found.done[0].mask or "").split(".")[0]] in {str(path) for path in given.iterdir()}
+
+
+def test_harmless_names_stay_and_there_is_no_table(model: Model, tmp_path: Path) -> None:
+    path = picture(tmp_path / "image_7.png")
+    found = predict(model, path, tmp_path / "out")
+    assert [(file.input, file.mask) for file in found.files] == [(("image_7.png",), "image_7.png")]
+    assert not (tmp_path / "out" / "private").exists()
+
+
+def test_a_file_that_changed_after_the_check_is_told_by_its_code(tmp_path: Path) -> None:
+    for seed in range(3):
+        picture(tmp_path / "images" / f"ZQDOE^{seed}.png", seed)
+        mask = np.zeros((20, 20), np.uint8)
+        mask[4:9, 4:9] = 255
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        Pillow.fromarray(mask).save(tmp_path / "masks" / f"ZQDOE^{seed}.png")
+    part = checked_part(
+        tmp_path, labels=None, group_regex=None, reporter=Reporter(), pseudonyms=Pseudonyms(bytes(16))
+    )
+    (tmp_path / "images" / "ZQDOE^1.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"/images/case-[0-9a-f]{10}\.png: the file is empty$"):
+        list(part)
