@@ -24,7 +24,7 @@ ORIENTATIONS = [
 ]
 
 
-def volume_plan(kind: Kind, *, labels: int = 1, channels: int = 1, **sections: dict[str, Any]) -> Plan:
+def volume_plan(kind: Kind, labels: int = 1, channels: int = 1, **sections: dict[str, Any]) -> Plan:
     """A plan for volumes of floats; sections are given as dictionaries of changes."""
     axes = 3 if kind == "volumes" else 2
     plan: dict[str, Any] = {
