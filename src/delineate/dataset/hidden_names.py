@@ -81,8 +81,9 @@ def _is_number(name: str) -> bool:
 
 
 def _in_path(text: str, at: int, end: int) -> bool:
-    """Whether what stands there is a part of a path, and not of `0/255`."""
-    if not (text[at - 1 : at] == "/" or text[end : end + 1] == "/"):
+    """Whether what stands there is a folder or file of a path, and not a part of its name or of `0/255`."""
+    before, after = text[max(0, at - 1) : at], text[end : end + 1]
+    if "/" not in (before, after) or before in ("_", "-") or after in ("_", "-"):
         return False
     start, stop = text.rfind(" ", 0, at) + 1, text.find(" ", end)
     path = text[start : stop if stop >= 0 else None]

@@ -216,6 +216,19 @@ class TestHiddenNames:
         names.hide("ab12", "X")
         assert names.replaced(text) == expected
 
+    def test_words_numbers_and_short_names_stand_in_paths(self) -> None:
+        names = HiddenNames()
+        for name, code in (("liver", "L"), ("12", "N"), ("p1", "P"), ("Mc Kim", "M")):
+            names.hide(name, code)
+        assert names.replaced("liver/12/p1.png, masks/Mc Kim: 12 of p1 and Mc Kim have no liver") == (
+            "L/N/P.png, masks/M: 12 of p1 and Mc Kim have no liver"
+        )
+        assert (
+            names.replaced("masks/liver_2.png, big-liver/1, 12/255")
+            == "masks/liver_2.png, big-liver/1, 12/255"
+        )
+        assert [names.replaced(name) for name in ("liver", "12", "p1", "Mc Kim")] == ["L", "N", "P", "M"]
+
     def test_the_longest_name_first(self) -> None:
         names = HiddenNames()
         for name, code in (("ab12", "X"), ("ab12_cd.png", "Y"), ("ab12_cd", "Z")):
