@@ -109,7 +109,7 @@ class Geometry:
             return None
         letters = []
         for axis, direction in zip(_nearest_axes(self.directions), self.directions, strict=True):
-            letters.append(AXIS_NAMES[axis][direction[axis] > 0])
+            letters.append(AXIS_NAMES[axis][int(direction[axis] > 0)])
         return "".join(letters)
 
     def moved(self, steps: tuple[int, ...]) -> Geometry:
@@ -199,7 +199,7 @@ def turn_to(geometry: Geometry, orientation: str) -> Turn:
     nearest = _nearest_axes(geometry.directions)
     order = tuple(nearest.index(axis) for axis in patient_axes)
     back = tuple(
-        (geometry.directions[old][axis] > 0) != (letter in "LPS")
+        bool(geometry.directions[old][axis] > 0) != (letter in "LPS")
         for old, axis, letter in zip(order, patient_axes, orientation, strict=True)
     )
     return Turn(order, back)

@@ -185,6 +185,12 @@ class TestOrientation:
     def test_there_are_48(self) -> None:
         assert len(set(ORIENTATIONS)) == 48
 
+    def test_of_numbers_of_numpy(self) -> None:
+        down, across, up = np.eye(3)[::-1]
+        numbers = Geometry((1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (tuple(down), tuple(across), tuple(up)))
+        assert numbers.orientation == "SPL"
+        assert turn_to(numbers, "IPL") == Turn((0, 1, 2), (True, False, False))
+
     def test_of_pictures(self) -> None:
         sagittal = Geometry((1.0, 1.0), (0.0, 0.0, 0.0), (UNIT["I"], UNIT["P"]))
         assert sagittal.orientation == "IP"

@@ -77,7 +77,7 @@ def axes_of(facts: Facts, cases: Sequence[CaseFiles], root: Path) -> tuple[int, 
     other = [name for name, image in facts.items() if len(image.size) != most]
     kinds = {2: "pictures", 3: "volumes"}
     message = (
-        f"Most of the images are {kinds[most]}, but {len(other)} are {kinds[5 - most]}: "
+        f"Most of the images are {kinds[most]}, but there are also {kinds[5 - most]} ({len(other)}): "
         f"{listed(shown(paths[name], root) for name in other)}. Train on the one or on the other."
     )
     return most, [Problem("error", "mixed-axes", message, tuple(paths[name] for name in other))]
@@ -95,7 +95,7 @@ def orientation_of(facts: Facts) -> tuple[str | None, list[Problem]]:
         if not silent or len(silent) == len(volumes):
             return None, []
         message = (
-            f"{counted(len(silent), 'volume')} of {len(volumes)} do not say how they lie in the patient: "
+            f"How they lie in the patient is not said by {len(silent)} of {len(volumes)} volumes: "
             f"{listed(silent)}. All volumes are taken as they are stored."
         )
         return None, [Problem("warning", "no-orientation", message)]
