@@ -179,7 +179,7 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
                 single.append((name, image))
             else:
                 message = (
-                    f"The image {printable(name)} in {printable(folder)} has "
+                    f"An image in {printable(folder)} has "
                     f"{counted(len(image), 'channel file')} "
                     f"({listed(path.name for path in image)}), but the model takes {channels}. Add or remove "
                     "files."

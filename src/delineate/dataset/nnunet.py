@@ -140,8 +140,8 @@ def _incomplete(
     wanted = ", ".join(f"_{number:04d}" for number in sorted(channels))
     files = tuple(path for _, image, mask, _ in cases for path in (*image, mask))
     message = (
-        f"{counted(len(cases), 'case')} lack a channel: {listed(name for name, *_ in cases)}. Others have "
-        f"{wanted}. "
+        f"{counted(len(cases), 'case')} without all channels, those of "
+        f"{listed(shown(mask, root) for _, _, mask, _ in cases)}. Others have {wanted}. "
         "Add the missing files or remove these cases. There are: "
         f"{listed(shown(path, root) for _, image, _, _ in cases for path in image)}."
     )

@@ -300,6 +300,19 @@ class TestWhatIsFoundStaysTheSame:
         assert said(report, "patients") == "The files tell of 3 patients; the cases of one stay together."
 
 
+def test_words_that_are_names_are_told_in_no_message_of_anonymous_data(tmp_path: Path) -> None:
+    """A word alone is replaced in paths only, so no message may have it elsewhere."""
+    for seed, name in enumerate(("zqanna", "zqbert", "zqcleo")):
+        put(tmp_path / "imagesTr" / f"{name}_0000.png", pixels(2 * seed))
+        put(tmp_path / "labelsTr" / f"{name}.png", drawn(seed))
+        if seed:
+            put(tmp_path / "imagesTr" / f"{name}_0001.png", pixels(2 * seed + 1))
+    put(tmp_path / "labelsTr" / "zqdora.png", drawn())
+    report = check(tmp_path, pseudonyms=Pseudonyms(all_names=True))
+    assert {"missing-channel", "unpaired-mask"} <= {problem.code for problem in report.problems}
+    assert "zq" not in told(report)
+
+
 def test_anonymous_data_with_short_names_have_sound_messages(tmp_path: Path) -> None:
     root = pairs(tmp_path / "data", [str(number) for number in range(6)])
     put(root / "masks" / "2.png", drawn()[:32])

@@ -367,7 +367,7 @@ def test_nnunet_missing_channel_and_missing_partners(tmp_path: Path) -> None:
     found = discover(tmp_path)
     assert [case.name for case in found.cases] == ["a"]
     assert codes(found) == ["missing-channel", "unpaired-image", "unpaired-mask", "unused-folder"]
-    assert "b. Others have _0000, _0001" in found.problems[0].message
+    assert "those of labelsTr/b.png. Others have _0000, _0001." in found.problems[0].message
 
 
 @pytest.mark.parametrize(
