@@ -3,11 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from delineate.errors import PlanError, UsageError
+from delineate.fingerprint import Fingerprint, measure
+from delineate.geometry import Geometry
+from delineate.image import Image, LabelSet, Mask
 from delineate.jobs.source import Source
-from delineate.jobs.wishes import Wishes
+from delineate.jobs.wishes import Wishes, planned_for
+from delineate.plan import read_plan
+from delineate.planner import Length
 
 
 @pytest.mark.parametrize(
@@ -19,6 +25,13 @@ from delineate.jobs.wishes import Wishes
         ({"seed": 1.5}, "seed 1.5"),
         ({"seed": True}, "seed True"),
         ({"preset": "auto", "plan": Path("plan.yaml")}, "--plan or --preset"),
+        ({"dims": 3, "plan": Path("plan.yaml")}, "says by itself what --dims and --left-right do"),
+        ({"left_right": "a=b", "plan": Path("plan.yaml")}, "says by itself what --dims and --left-right do"),
+        ({"dims": 4}, "no number of axes 4. Give one of 2, 3"),
+        ({"left_right": ""}, "--left-right '' cannot be read: write pairs of labels"),
+        ({"left_right": "left lung"}, "--left-right 'left lung' cannot be read"),
+        ({"left_right": "left=right,"}, "cannot be read"),
+        ({"left_right": "=right"}, "cannot be read"),
     ],
 )
 def test_wishes_that_cannot_be_met(wishes: dict[str, Any], said: str) -> None:
@@ -45,3 +58,61 @@ def test_a_missing_or_broken_plan_is_told_at_once(tmp_path: Path) -> None:
 def test_sources_that_cannot_be(source: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):
         Source(tmp_path, **source)
+
+
+SIDES = LabelSet.of("left lung", "right lung")
+
+
+def of_volumes(*, depth: int = 20, pictures: bool = False) -> Fingerprint:
+    """Three volumes, or pictures, with a label on each side."""
+    size = (32, 32) if pictures else (depth, 32, 32)
+    mask = np.zeros(size, np.uint8)
+    mask[..., 8:24, 4:12], mask[..., 8:24, 20:28] = 1, 2
+    if not pictures:
+        mask[3:] = 0  # six slices to learn from
+    geometry = Geometry() if pictures else Geometry((1.0, 1.0, 1.0))
+    image = Image(np.zeros((1, *size), np.int16), geometry, shares=False)
+    return measure([(image, Mask(mask, SIDES, geometry))] * 3, SIDES, "grey")
+
+
+def test_what_is_asked_of_volumes_is_in_the_plan() -> None:
+    wishes = Wishes(dims=2, left_right=" left lung = right lung ", fourth_axis="channels")
+    planned, text = planned_for(wishes, of_volumes())
+    assert planned.plan.network.axes == 2
+    assert planned.plan.data.left_right == (("left lung", "right lung"),)
+    assert planned.plan.data.fourth_axis == "channels"
+    assert "asked for" in text
+    assert planned_for(Wishes(), of_volumes())[0].plan.network.axes == 3
+
+
+def test_labels_that_there_are_not_cannot_be_paired() -> None:
+    with pytest.raises(PlanError, match=r"data\.left_right must name each label at most once"):
+        planned_for(Wishes(left_right="left lung=heart"), of_volumes())
+
+
+@pytest.mark.parametrize(("dims", "seen", "batch"), [(2, 3 * 6, 16), (3, 3, 4)])
+def test_epochs_of_a_given_plan_count_what_its_net_sees(
+    tmp_path: Path, dims: Any, seen: int, batch: int
+) -> None:
+    data = of_volumes()
+    assert (data.slices, data.cases) == (18, 3)
+    (tmp_path / "plan.yaml").write_text(planned_for(Wishes(dims=dims), data)[1], encoding="utf-8")
+    wishes = Wishes(Length(epochs=8), plan=tmp_path / "plan.yaml")
+    plan = planned_for(wishes, data)[0].plan
+    assert plan.training.batch_size == batch
+    assert plan.training.steps == -(-8 * seen // batch)
+    assert plan.network == read_plan(tmp_path / "plan.yaml").network
+
+
+@pytest.mark.parametrize(
+    ("of", "given", "said"),
+    [
+        (False, True, "it is for volumes, the data are pictures"),
+        (True, False, "it is for pictures, the data are volumes"),
+    ],
+)
+def test_a_plan_for_volumes_is_none_for_pictures(tmp_path: Path, of: bool, given: bool, said: str) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(planned_for(Wishes(), of_volumes(pictures=of))[1], encoding="utf-8")
+    with pytest.raises(PlanError, match=said):
+        planned_for(Wishes(plan=path), of_volumes(pictures=given))
