@@ -23,6 +23,7 @@ ALL = {
     "labels": "1=liver",
     "group_regex": "^(.)",
     "log": "tensorboard",
+    "tolerance_mm": 1.5,
     "reading": Reading(700.0, "channels", True),
     "pseudonyms": Pseudonyms(bytes(range(16)), True),
 }
@@ -39,7 +40,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, options: dict[str, object]
     found = read_source(tmp_path, environment)
     assert (found.data, found.test) == (source.data, source.test)
     assert (found.labels, found.group_regex, found.log) == (source.labels, source.group_regex, source.log)
-    assert found.reading == source.reading
+    assert (found.reading, found.tolerance_mm) == (source.reading, source.tolerance_mm)
     assert found.pseudonyms.salt == source.pseudonyms.salt
     assert found.pseudonyms.all_names == source.pseudonyms.all_names
     assert environment.software["torch"].startswith("2.")
