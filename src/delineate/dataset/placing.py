@@ -47,6 +47,8 @@ def on_grid(stored: StoredMask, size: tuple[int, ...], geometry: Geometry, *, re
         return replace(stored, geometry=geometry)
     found = fit(own, stored.size, geometry)
     if found is not None and _allowed(found, stored, size):
+        if len(size) == 3 and not _meets(found, stored, size):
+            raise DataError("it covers another part of the patient than the image, and nothing of it")
         return replace(stored, values=_pasted(stored.values, found, size), geometry=geometry)
     if not _in_one_plane(own, size, geometry):
         raise DataError("it lies in another plane than the image")
@@ -88,6 +90,15 @@ def _allowed(found: Fit, stored: StoredMask, size: tuple[int, ...]) -> bool:
     """Whether the mask then covers the image, or may cover a part of it."""
     whole = found.turn.size(stored.size) == size and not any(found.start)
     return whole or stored.partial
+
+
+def _meets(found: Fit, stored: StoredMask, size: tuple[int, ...]) -> bool:
+    """Whether mask and image have a voxel in common."""
+    turned = found.turn.size(stored.size)
+    return all(
+        start < side and start + length > 0
+        for start, length, side in zip(found.start, turned, size, strict=True)
+    )
 
 
 def _pasted(values: Values, found: Fit, size: tuple[int, ...]) -> Values:

@@ -193,7 +193,12 @@ class TestPartial:
             there = tuple(a + b for a, b in zip(index, start, strict=True))
             if all(0 <= at < side for at, side in zip(there, SIZE, strict=True)):
                 expected[there] = values[index]
-        assert np.array_equal(brought(stored(turn.apply(values), geometry, partial=True)), expected)
+        given_mask = stored(turn.apply(values), geometry, partial=True)
+        if not expected.any():  # the two have no voxel in common
+            with pytest.raises(DataError, match="covers another part of the patient"):
+                brought(given_mask)
+            return
+        assert np.array_equal(brought(given_mask), expected)
 
     def test_only_masks_that_say_so(self) -> None:
         with pytest.raises(
@@ -382,3 +387,13 @@ class TestChannels:
 )
 def test_sizes_are_said_width_first(size: tuple[int, ...], words: str) -> None:
     assert size_in_words(size) == words
+
+
+@pytest.mark.parametrize("steps", [(5, 0, 0), (-5, 0, 0), (0, 6, 0), (0, 0, -7)])
+def test_a_partial_mask_of_another_part_of_the_patient_is_refused(steps: tuple[int, int, int]) -> None:
+    elsewhere = stored(VALUES, IMAGE.moved(steps), partial=True)
+    with pytest.raises(DataError, match="it covers another part of the patient than the image, and nothing"):
+        on_grid(elsewhere, VALUES.shape, IMAGE, resample=False)
+    nearer = tuple(step - (step > 0) + (step < 0) for step in steps)
+    found = on_grid(stored(VALUES, IMAGE.moved(nearer), partial=True), VALUES.shape, IMAGE, resample=False)
+    assert found.values.any()
