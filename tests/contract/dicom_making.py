@@ -73,7 +73,12 @@ def dicom(pixels: Array, syntax: UID = ExplicitVRLittleEndian, **elements: objec
     }
     if pixels.dtype.kind == "f":
         keyword = "FloatPixelData" if bits == 32 else "DoubleFloatPixelData"
-        values |= {"BitsStored": None, "HighBit": None, "PixelRepresentation": None, keyword: pixels.tobytes()}
+        values |= {
+            "BitsStored": None,
+            "HighBit": None,
+            "PixelRepresentation": None,
+            keyword: pixels.tobytes(),
+        }
     else:
         raw = pixels.astype(pixels.dtype.newbyteorder("<" if syntax.is_little_endian else ">")).tobytes()
         made.add_new("PixelData", "OB" if bits == 8 else "OW", raw + b"\0" * (len(raw) % 2))
@@ -118,7 +123,7 @@ def slices(
     down: Sequence[float] = (0.0, 1.0, 0.0),
     **elements: object,
 ) -> list[FileDataset]:
-    """One data set for each slice of a volume `(D, H, W)`, the first at `origin`, the others along the normal."""
+    """One data set for each slice of a volume `(D, H, W)`: the first at `origin`, others along the normal."""
     step = np.cross(right, down) * spacing[0]
     return [
         dicom(

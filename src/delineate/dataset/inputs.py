@@ -51,7 +51,8 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
         channels: Of how many files an image may be made: the model's channels where its colour is "channels",
             else 1. With several, grey files named as nnU-Net names channels (`c_0000.png`, `c_0001.png`) are
             one image.
-        volumes: Whether the DICOM files of a folder that form a volume are one image.
+        volumes: Whether DICOM files of one folder that form a volume are one image, also where they are given
+            one by one.
 
     Returns:
         The images in the order given, those of a folder in natural order, and the problems.
@@ -63,17 +64,20 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
         if given.is_dir():
             inside, found = _in_folder(given)
             problems += found
-            if volumes:
-                inside, series = volumes_in(given, inside)
-                stacks |= series
-                inside = [*series, *inside]
             files.update(dict.fromkeys(inside))
         elif given.exists():
             files[given] = None
         else:
             message = f"{printable(given)} does not exist. Check the name."
             problems.append(Problem("error", "missing-file", message, (given,)))
-    single, found = _joined([path for path in files if path not in stacks], channels)
+    if volumes:
+        by_folder: dict[Path, list[Path]] = defaultdict(list)
+        for path in files:
+            by_folder[path.parent].append(path)
+        for folder, inside in by_folder.items():
+            stacks |= volumes_in(folder, inside)
+    taken = {path for stack in stacks.values() for path in stack.files}
+    single, found = _joined([path for path in files if path not in taken], channels)
     problems += found
     images = [GivenImage(stem, paths) for stem, paths in single] + list(stacks.values())
     order = {path: at for at, path in enumerate(files)}
@@ -94,27 +98,23 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
     )
 
 
-def volumes_in(folder: Path, files: Sequence[Path]) -> tuple[list[Path], dict[Path, GivenImage]]:
-    """The DICOM series of a folder that form volumes of several files.
+def volumes_in(folder: Path, files: Sequence[Path]) -> dict[Path, GivenImage]:
+    """The DICOM series of a folder that form volumes of several files, by their first file.
 
     Args:
         folder: By whose name they are called.
-        files: Of the folder.
-
-    Returns:
-        The files of none of them, and the series by their first file.
+        files: Of the folder, all or those that were given.
     """
     candidates = [path for path in files if formats.is_dicom(path)]
     if len(candidates) < 2:
-        return list(files), {}
+        return {}
     found, _ = formats.find_series(candidates)
     stacks = [series for series in found if series.is_volume and len(series.files) > 1]
-    taken = {path for series in stacks for path in series.files}
     by_first = {}
     for number, series in enumerate(stacks, start=1):
         name = folder.absolute().name if len(stacks) == 1 else f"{folder.absolute().name}_series{number}"
         by_first[series.files[0]] = GivenImage(name, tuple(series.files), stack=True)
-    return [path for path in files if path not in taken], by_first
+    return by_first
 
 
 def _in_folder(folder: Path) -> tuple[list[Path], list[Problem]]:
