@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from delineate import formats
-from delineate.dataset.case_files import CaseFiles, Problem, shown
+from delineate.dataset.case_files import CaseFiles, Problem, Split, shown
 from delineate.dataset.listing import Listing
 from delineate.dataset.naming import counted, listed, natural_key, path_key, printable, unique_names
 from delineate.dataset.pairing import Places, pair
@@ -166,7 +166,8 @@ def _stacks_in_words(stacks: Sequence[StackPair], root: Path) -> str:
     """Volumes of several files, as they are told to the user."""
     first = stacks[0]
     image, mask = shown(first.files[0].parent, root), shown(first.mask, root)
-    return printable(f"{counted(len(stacks), 'DICOM series', 'DICOM series')}: {image}/ with {mask}")
+    words = f"{counted(len(stacks), 'DICOM series', 'DICOM series')}: {image}/ with {mask}"
+    return printable(words + _divided({stack.split for stack in stacks}))
 
 
 def _cases(
@@ -194,7 +195,7 @@ def _cases(
         for name, (image, mask) in zip(names, pairs, strict=False)
     ]
     cases += [
-        CaseFiles(name, stack.files, stack.mask, stack=True)
+        CaseFiles(name, stack.files, stack.mask, None, stack.split, stack=True)
         for name, stack in zip(names[len(pairs) :], stacks, strict=True)
     ]
     return tuple(sorted(cases, key=lambda case: natural_key(case.name)))
@@ -211,12 +212,14 @@ def _in_words(manner: str, pairs: Sequence[tuple[Path, Path]], images: Places, r
             for side in zip(*pairs, strict=True)
         ]
         words = f"images in {where[0]}, masks in {where[1]}: {image.name} with {mask.name}"
-    splits = {images[image].split for image, _ in pairs} - {None}
-    if splits:
-        words += (
-            f"; divided by folder into {', '.join(s for s in ('train', 'validation', 'test') if s in splits)}"
-        )
+    words += _divided({images[image].split for image, _ in pairs})
     subfolders = {images[image].rest for image, _ in pairs}
     if len(subfolders) > 1:
         words += f"; in {len(subfolders)} sub-folders"
     return printable(words)
+
+
+def _divided(splits: Collection[Split | None]) -> str:
+    """The parts that folders name, as they are told to the user; nothing where they name none."""
+    named = [split for split in ("train", "validation", "test") if split in splits]
+    return f"; divided by folder into {', '.join(named)}" if named else ""

@@ -53,7 +53,10 @@ def on_grid(stored: StoredMask, size: tuple[int, ...], geometry: Geometry, *, re
     if not _in_one_plane(own, size, geometry):
         raise DataError("it lies in another plane than the image")
     if resample:
-        return replace(stored, values=_resampled(stored, size, geometry), geometry=geometry)
+        values = _resampled(stored, size, geometry)
+        if stored.values.any() and not values.any():
+            raise DataError("nothing of what it labels lies in the image")
+        return replace(stored, values=values, geometry=geometry)
     raise DataError(
         f"{_difference(stored, size, geometry, found)}. --resample-masks brings it onto the image's grid"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from delineate import formats
+from delineate.dataset.case_files import Split
 from delineate.dataset.naming import folded, natural_key
 from delineate.dataset.pairing import Places
 from delineate.dataset.roles import Place, Role, bare
@@ -23,11 +24,13 @@ class StackPair:
         files: Of the image.
         mask: A file, or the folder of a series.
         name: For the case.
+        split: Which part its folders say it belongs to; None where they do not say.
     """
 
     files: tuple[Path, ...]
     mask: Path
     name: str
+    split: Split | None = None
 
 
 def segmentations(pictures: Iterable[Path]) -> frozenset[Path]:
@@ -83,7 +86,8 @@ def pair_stacks(
     for files, mask in sorted(chosen.items(), key=lambda pair: natural_key(str(pair[0][0]))):
         folder = files[0].parent.name
         name = "__".join(of_images[files])
-        pairs.append(StackPair(files, mask, name if name and names[name] == 1 else folder))
+        called = name if name and names[name] == 1 else folder
+        pairs.append(StackPair(files, mask, called, images[files[0]].split))
     return pairs, frozenset(path for mask in chosen.values() for path in mask_files[mask])
 
 

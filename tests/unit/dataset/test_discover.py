@@ -8,7 +8,9 @@ import unicodedata
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
+from dicom_making import slices, written
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -494,6 +496,20 @@ def test_messages_show_odd_names_on_one_line() -> None:
     assert printable("a\nb\x1b\udcff") == "a\\nb\\x1b\\udcff"
     assert printable(" a") == "' a'"
     assert listed(["a", "b", "c"], 2) == "a, b and 1 more"
+
+
+@pytest.mark.parametrize("mask", ["masks/p{}.nii.gz", "masks/p{}/seg.nrrd"])
+def test_series_divided_by_folder(tmp_path: Path, mask: str) -> None:
+    for number, part in enumerate(("train", "val", "test")):
+        series = slices(np.zeros((2, 12, 9), np.uint16), SeriesInstanceUID=f"1.2.3.{number}")
+        tree(tmp_path, f"{part}/{mask.format(number)}", f"{part}/images/p{number}/0.dcm")
+        for index, made in enumerate(series):
+            written(made, tmp_path / part / "images" / f"p{number}" / f"{index}.dcm")
+    found = discover(tmp_path)
+    assert {(case.image[0].parent.name, case.split, case.stack) for case in found.cases} == {
+        ("p0", "train", True), ("p1", "validation", True), ("p2", "test", True)
+    }  # fmt: skip
+    assert found.layout.endswith("; divided by folder into train, validation, test")
 
 
 @pytest.mark.data

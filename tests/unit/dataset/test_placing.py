@@ -289,6 +289,17 @@ class TestResampled:
         mask = stored(turn.apply(VALUES), turn.geometry(IMAGE, SIZE))
         assert np.array_equal(brought(mask, resample=True), VALUES)
 
+    @pytest.mark.parametrize("steps", [(0.5, 40, 0), (-3.5, 0, 0)])
+    def test_refused_where_nothing_would_be_left(self, steps: tuple[float, ...]) -> None:
+        values = np.zeros(SIZE, np.uint8)
+        elsewhere = Geometry.from_affine(
+            np.column_stack([IMAGE.affine()[:3, :-1], IMAGE.affine()[:3] @ [*steps, 1]])
+        )
+        assert not brought(stored(values, elsewhere), resample=True).any()
+        values[1, 1, 1] = 2
+        with pytest.raises(DataError, match="nothing of what it labels lies in the image"):
+            brought(stored(values, elsewhere), resample=True)
+
     def test_values_of_other_kinds(self) -> None:
         finer = IMAGE.scaled(SIZE, (10, 12, 14))
         for dtype in (np.int64, np.float32, np.uint16, bool):
