@@ -33,7 +33,7 @@ MOST_ANISOTROPIC = 3.0  # spacing across slices over that within, likewise
 ISOTROPIC = 2.0  # spacings that differ by less are pooled alike
 PATCH_VOXELS = 48**3
 KEPT = 0.99  # least Dice that slices of masks must keep at the working spacing
-WIDTHS = (24, 48, 96, 128, 160)
+WIDTHS = (16, 32, 64, 128, 160)
 SHORTEST = 4  # voxels of the coarsest level along an axis
 BATCH_SIZE = 4
 
