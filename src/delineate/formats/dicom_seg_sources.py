@@ -17,7 +17,6 @@ from delineate.formats.stored import Source
 from delineate.geometry import Geometry, fit, same_grid
 from delineate.image import Mask
 
-OTHER_WAYS = "Write the mask as NIfTI or PNG instead"
 ALIKE = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "Columns", "SOPClassUID")
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
 
@@ -191,6 +190,5 @@ def _shape(size: Sequence[int]) -> str:
     return "×".join(map(str, size))
 
 
-def _refused(paths: Sequence[Path], reason: str) -> DataError:
-    where = str(paths[0]) if len(paths) == 1 else f"{paths[0].parent} ({len(paths)} files)"
-    return DataError(f"{where}: {reason}. {OTHER_WAYS}.")
+def _refused(paths: Sequence[Path], reason: str) -> ImageError:
+    return ImageError(paths[0] if len(paths) == 1 else paths[0].parent, reason)

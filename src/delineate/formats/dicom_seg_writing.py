@@ -32,12 +32,12 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.valuerep import DA, TM, format_number_as_ds
 
-from delineate.errors import DataError
+from delineate.errors import ImageError
 from delineate.files import write_with
 from delineate.formats.dicom_file import items, number, text
 from delineate.formats.dicom_seg import plain
 from delineate.formats.dicom_seg_codes import PRIVATE_SCHEME, terms_of
-from delineate.formats.dicom_seg_sources import OTHER_WAYS, Frames, in_frame_order, read_frames
+from delineate.formats.dicom_seg_sources import Frames, in_frame_order, read_frames
 from delineate.image import Label, LabelSet, Mask
 
 # What it logs may hold a patient's name: it must not reach the terminal.
@@ -108,9 +108,8 @@ def write_segmentation(path: Path, mask: Mask, sources: Sequence[Path], algorith
             segmentation = _segmentation(frames, values, mask.labels, algorithm)
             segmentation.save_as(content, enforce_file_format=True)
     except Exception as error:  # what a library makes of foreign headers; its text may hold their values
-        raise DataError(
-            f"{sources[0]}: no DICOM segmentation can be made of such an image ({type(error).__name__}). "
-            f"{OTHER_WAYS}."
+        raise ImageError(
+            sources[0], f"no DICOM segmentation can be made of such an image ({type(error).__name__})"
         ) from None
     write_with(path, lambda stream: stream.write(content.getbuffer()))
 

@@ -12,7 +12,7 @@ from typing import IO
 from delineate.dataset.check_report import CheckReport, without_root
 from delineate.dataset.naming import counted
 from delineate.dataset.placing import size_in_words
-from delineate.dataset.pseudonyms import PRIVATE, Pseudonyms
+from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import DataError, UsageError
 from delineate.evaluation.figures import CurvePoint
 from delineate.evaluation.overlays import draw_overlay, encode_png
@@ -146,6 +146,7 @@ def evaluate(
         )
         if folder is None:
             return Evaluation(summarise(scores, loaded.labels), scores)
+        part.report.pseudonyms.write_table(folder)
         return write_evaluation(folder, loaded, part, scores, story)
     except BaseException:
         if folder is not None and not was_there:
@@ -202,8 +203,6 @@ def write_evaluation(
         OutputError: The place cannot be written.
     """
     summary = summarise(scores, model.labels)
-    if not (folder.parent / PRIVATE).is_dir():  # a run keeps the table for all of it
-        part.report.pseudonyms.write_table(folder)
     write_cases_csv(folder / "cases.csv", scores)
     write_summary_json(folder / "summary.json", summary)
     overlays = _draw(folder / "overlays", model, part, scores)

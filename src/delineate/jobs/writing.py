@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from delineate import formats
-from delineate.errors import DataError
+from delineate.errors import DataError, ImageError
 from delineate.files import write_with
 from delineate.formats import nifti_writing as nifti
 from delineate.image import Image, Mask
@@ -132,7 +132,8 @@ class Results:
         try:
             return self._file("", ".dcm", lambda path: write_segmentation(path, mask, files, algorithm))
         except DataError as error:
-            self.notes.append(f"{NO_SEGMENTATION}: {error}")
+            reason = error.reason if isinstance(error, ImageError) else "its files cannot be read"
+            self.notes.append(f"{NO_SEGMENTATION}: {reason}")  # of which no folder is named
             self.made.clear()
             return self._file("", ".nii.gz", lambda path: nifti.write_mask(path, mask))
 

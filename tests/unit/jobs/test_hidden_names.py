@@ -18,6 +18,7 @@ from delineate.inference.model import Model
 from delineate.jobs.parts import checked_part
 from delineate.jobs.prediction import predict
 from delineate.jobs.reporter import Reporter
+from delineate.jobs.scoring import evaluate
 
 CODE = r"(?:case|name)-[0-9a-f]{10}"
 
@@ -74,6 +75,20 @@ def test_harmless_names_stay_and_there_is_no_table(model: Model, tmp_path: Path)
     found = predict(model, path, tmp_path / "out")
     assert [(file.input, file.mask) for file in found.files] == [(("image_7.png",), "image_7.png")]
     assert not (tmp_path / "out" / "private").exists()
+
+
+def test_the_table_of_an_evaluation_lies_in_it_also_within_a_run(model: Model, tmp_path: Path) -> None:
+    (tmp_path / "run" / "private").mkdir(parents=True)
+    for seed in range(2):
+        picture(tmp_path / "data" / "images" / f"{seed}.png", seed)
+        (tmp_path / "data" / "masks").mkdir(exist_ok=True)
+        values = np.eye(20, dtype=np.uint8) * 255
+        Pillow.fromarray(values).save(tmp_path / "data" / "masks" / f"{seed}.png")
+    evaluate(model, tmp_path / "data", out=tmp_path / "run" / "scores", anonymous=True)
+    with (tmp_path / "run" / "scores" / "private" / "names.csv").open(newline="") as stream:
+        table = {row["code"] for row in csv.DictReader(stream)}
+    assert set(re.findall(CODE, (tmp_path / "run" / "scores" / "cases.csv").read_text())) <= table
+    assert list((tmp_path / "run" / "private").iterdir()) == []
 
 
 def test_a_file_that_changed_after_the_check_is_told_by_its_code(tmp_path: Path) -> None:

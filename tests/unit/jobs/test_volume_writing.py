@@ -228,6 +228,7 @@ def test_where_no_segmentation_can_be_made_nifti_is_written_and_that_is_noted(
     assert done.mask == "ct.nii.gz"
     (note,) = (note for note in done.notes if note.startswith(NO_SEGMENTATION))
     assert "Frame of Reference UID" in note
+    assert str(tmp_path) not in (tmp_path / "out" / "manifest.json").read_text()
     assert files(tmp_path / "out") == ["ct.nii.gz", "manifest.json"]
     found = model.found_in(formats.read(tmp_path / "ct")).mask.values
     assert np.array_equal(formats.read_mask(tmp_path / "out" / "ct.nii.gz").values, found)
