@@ -160,13 +160,45 @@ def test_masks_between_the_voxels_are_refused_unless_allowed(tmp_path: Path, com
     assert command("check", root, "--resample-masks").returncode == 0
 
 
+def test_each_series_of_a_folder_of_folders_is_predicted(run: Path, tmp_path: Path, command: Command) -> None:
+    for number in range(2):
+        write_series(tmp_path / "scans" / f"p{number}", volume(number)[0], number)
+    done = command("predict", run, tmp_path / "scans", "--out", tmp_path / "masks")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "masks").glob("*.dcm")} == {"p0.dcm", "p1.dcm"}
+
+
+def test_two_series_in_one_folder_are_told(tmp_path: Path, command: Command) -> None:
+    for number in range(2):
+        values, mask = volume(number)
+        write_series(tmp_path / "made" / str(number), values, number, stem=f"s{number}_")
+        write_nifti(tmp_path / "data" / "masks" / f"p{number}.nii.gz", mask)
+        write_series(tmp_path / "data" / "images" / f"p{number}", values, number)
+    for path in (tmp_path / "made" / "1").iterdir():
+        path.rename(tmp_path / "data" / "images" / "p0" / path.name)
+    done = command("check", tmp_path / "data")
+    assert done.returncode == 1
+    assert "images/p0/ holds 2 DICOM series" in done.stdout
+    assert "Give each series a folder of its own" in done.stdout
+
+
+def test_masks_without_a_place_are_told(tmp_path: Path, command: Command) -> None:
+    for number in range(3):
+        values, mask = volume(number)
+        nibabel.save(nibabel.Nifti1Image(values.T, affine_ras()), (tmp_path / f"image_{number}.nii.gz"))
+        np.save(tmp_path / f"mask_{number}.npy", mask)
+    done = command("check", tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "3 masks without a place in the patient, of images that have one" in done.stdout
+
+
 def test_too_little_memory_is_said_with_numbers(
     run: Path, volumes: Path, tmp_path: Path, command: Command
 ) -> None:
     source = volumes / "images" / "ball_0.nii.gz"
     done = command("predict", run, source, "--out", tmp_path / "masks", "--memory", "10MB")
     assert done.returncode == 1
-    assert "GB of memory, and 0.0 GB are allowed by --memory" in done.stderr
+    assert "voxels take at least 0.6 GB of memory, and 0.0 GB are allowed by --memory" in done.stderr
     wrong = command("predict", run, source, "--out", tmp_path / "none", "--memory", "much")
     assert wrong.returncode == 2
     assert not (tmp_path / "none").exists()

@@ -88,6 +88,7 @@ def check(
     inspected, discovery = hidden.inspected, hidden.discovery
     problems += image_findings.unreadable(inspected, discovery.root)
     problems += image_findings.size_mismatches(inspected, discovery.root)
+    problems += image_findings.unplaced_masks(inspected, discovery.root)
     cases = tuple(item.case for item in inspected if _usable(item))
     facts = {item.case.name: item.image for item in inspected if item.image is not None}
     wishes = MaskWishes(labels, expected, encoding)

@@ -37,7 +37,10 @@ def unreadable(inspected: Sequence[Inspected], root: Path) -> list[Problem]:
         names = listed(shown(error.path, root) for error in errors)
         reason = errors[0].reason.rstrip(".")
         alike = len({error.reason for error in errors}) == 1
-        message = f"{names}: {reason}." if alike else f"{names}: the same fault, of the first: {reason}."
+        end = "" if reason.endswith("?") else "."
+        message = (
+            f"{names}: {reason}{end}" if alike else f"{names}: the same fault, of the first: {reason}{end}"
+        )
         files = tuple(error.path for error in errors)
         problems.append(Problem("error", "unreadable-file", message, files))
     return problems
@@ -60,6 +63,21 @@ def size_mismatches(inspected: Sequence[Inspected], root: Path) -> list[Problem]
         "export them again on the image's grid, or take these cases out."
     )
     return [Problem("error", "size-mismatch", message, files)]
+
+
+def unplaced_masks(inspected: Sequence[Inspected], root: Path) -> list[Problem]:
+    """Volumes of labels that do not say where they lie, of images that do: their axes are taken on trust."""
+    paths = tuple(
+        item.case.mask for item in inspected if item.mask_unplaced and not item.misfit and item.case.mask
+    )
+    if not paths:
+        return []
+    message = (
+        f"{counted(len(paths), 'mask')} without a place in the patient, of images that have one: "
+        f"{listed(shown(path, root) for path in paths)}. They are laid on their images as they are stored, "
+        "axis by axis: depth, height, width. Look at the overlays, or save them with their images' header."
+    )
+    return [Problem("warning", "unplaced-mask", message, paths)]
 
 
 def _image_name(case: CaseFiles, root: Path) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from delineate import formats
 from delineate.dataset.case_files import Problem
 from delineate.dataset.listing import list_files
-from delineate.dataset.naming import counted, folded, listed, printable, unique_names
+from delineate.dataset.naming import counted, folded, listed, natural_key, printable, unique_names
 from delineate.dataset.nnunet import by_channel
 from delineate.dataset.roles import bare, role_of_name
 from delineate.errors import ImageError
@@ -47,7 +47,8 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
     """The images among files and folders.
 
     Args:
-        inputs: Files, taken whatever their suffix, and folders, not entered further down.
+        inputs: Files, taken whatever their suffix, and folders, not entered further down, but for volumes
+            into folders of DICOM files where there are no images beside these.
         channels: Of how many files an image may be made: the model's channels where its colour is "channels",
             else 1. With several, grey files named as nnU-Net names channels (`c_0000.png`, `c_0001.png`) are
             one image.
@@ -61,7 +62,12 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
     stacks: dict[Path, GivenImage] = {}  # by their first file
     problems: list[Problem] = []
     for given in inputs:
-        if given.is_dir():
+        if given.is_dir() and volumes and (below := _folders_of_series(given)):
+            for folder in below:
+                inside, found = _in_folder(folder)
+                problems += found
+                files.update(dict.fromkeys(inside))
+        elif given.is_dir():
             inside, found = _in_folder(given)
             problems += found
             files.update(dict.fromkeys(inside))
@@ -96,6 +102,25 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
     return PredictionInputs(
         tuple(image._replace(name=name) for name, image in zip(names, images, strict=True)), tuple(problems)
     )
+
+
+def _folders_of_series(folder: Path) -> list[Path]:
+    """The folders in a folder without images of its own that hold DICOM files, as one a patient does."""
+    try:
+        children = sorted(folder.iterdir(), key=lambda path: natural_key(path.name))
+        if any(child.is_file() and formats.is_image(child) for child in children):
+            return []
+        return [
+            child
+            for child in children
+            if child.is_dir() and not child.name.startswith(".") and any(map(formats.is_dicom, _files(child)))
+        ]
+    except OSError:
+        return []
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_file()]
 
 
 def volumes_in(folder: Path, files: Sequence[Path]) -> dict[Path, GivenImage]:

@@ -127,6 +127,7 @@ class Inspected:
         mask_size: The mask's; None where there is none or it cannot be read.
         errors: What stood in the way.
         misfit: Why the mask does not lie on the image's grid; None where it does.
+        mask_unplaced: Whether the image says where it lies in the patient, and the mask, a volume, does not.
         mask_identifying: As the image's, of the mask.
     """
 
@@ -136,6 +137,7 @@ class Inspected:
     errors: tuple[ImageError, ...]
     misfit: str | None = None
     mask_identifying: frozenset[str] = frozenset()
+    mask_unplaced: bool = False
 
 
 def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
@@ -143,6 +145,7 @@ def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
     errors: list[ImageError] = []
     facts, mask_size, misfit = None, None, None
     words: frozenset[str] = frozenset()
+    unplaced = False
     try:
         image = load_image(case.image, shelf.reading, stack=case.stack)
         facts = describe(image, 1 if case.stack else len(case.image))
@@ -153,12 +156,14 @@ def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
             stored = shelf.read(case.mask)
             mask_size, words = stored.size, stored.identifying
             if facts is not None:
+                placed = facts.geometry.directions is not None
+                unplaced = stored.volume and placed and stored.geometry.directions is None
                 on_grid(stored, facts.size, facts.geometry, resample=shelf.reading.resample_masks)
         except ImageError as error:
             errors.append(error)
         except DataError as error:
             misfit = str(error)
-    return Inspected(case, facts, mask_size, tuple(errors), misfit, words)
+    return Inspected(case, facts, mask_size, tuple(errors), misfit, words, unplaced)
 
 
 def in_threads(

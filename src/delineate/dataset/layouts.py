@@ -55,6 +55,9 @@ def find_pairs(listing: Listing) -> Found:
         free = {path: where for path, where in masks.items() if path not in paired}
         stacks, of_stacks = pair_stacks(volumes, images, free)
         slices = {path for files in stacks for path in files.files}
+        several = _several_series(volumes, slices, root)
+        problems += several
+        slices |= {path for problem in several for path in problem.paths}
         images = {path: where for path, where in images.items() if path not in slices}
         masks = {path: where for path, where in masks.items() if path not in of_stacks}
         pairs, found = pair(images, masks, root)
@@ -160,6 +163,27 @@ def _inventory(listing: Listing) -> str:
 
 def _folder(folder: Path, root: Path) -> str:
     return "the folder itself" if folder == root else f"{shown(folder, root)}/"
+
+
+def _several_series(
+    volumes: Sequence[tuple[Path, ...]], paired: Collection[Path], root: Path
+) -> list[Problem]:
+    """Folders with several DICOM series, of which it cannot be told which belongs to which mask."""
+    by_folder: dict[Path, list[tuple[Path, ...]]] = defaultdict(list)
+    for files in volumes:
+        by_folder[files[0].parent].append(files)
+    problems = []
+    for folder, inside in by_folder.items():
+        left = [files for files in inside if files[0] not in paired]
+        if len(inside) > 1 and left:
+            firsts = listed(f"{len(files)} slices with {files[0].name}" for files in inside)
+            message = (
+                f"{_folder(folder, root)} holds {len(inside)} DICOM series ({firsts}), and it cannot be told "
+                "which of them a mask belongs to. Give each series a folder of its own, named as its mask."
+            )
+            paths = tuple(path for files in left for path in files)
+            problems.append(Problem("error", "several-series", message, paths))
+    return problems
 
 
 def _stacks_in_words(stacks: Sequence[StackPair], root: Path) -> str:

@@ -16,6 +16,8 @@ from delineate.geometry import Geometry
 from delineate.image import IGNORED, Image, as_colour, oriented
 from delineate.plan import Plan, PreprocessingPlan
 
+LEAST_LEFT = 4  # voxels along the longest axis, of a volume that had four times as many
+MOST_UNLIKE = 30.0  # volume of voxels over that of those a net learned from
 SAMPLED_VOXELS = 1 << 20  # of a volume, for the intensities of its slices
 STRETCHED = "its values were stretched to the range of pictures, which the model was trained on"
 
@@ -74,6 +76,10 @@ def to_working(image: Image, plan: Plan, intensities: Intensities | None = None)
         )
     pixels = torch.from_numpy(_units(image, plan))
     size = working_size(image.size, plan.preprocessing, image.geometry.spacing_mm)
+    if len(size) == 3 and max(size) < LEAST_LEFT <= max(image.size) / 4:
+        raise DataError(
+            f"hardly a voxel of it would be left: {_far_spacing(image, plan) or 'it is too small'}"
+        )
     pixels = resize(pixels, size)
     return WorkingImage(pixels, intensities or _normalization(pixels, plan.preprocessing))
 
@@ -155,9 +161,23 @@ def notes_on(image: Image, plan: Plan) -> tuple[str, ...]:
     if spacing is not None and image.geometry.spacing_mm is None:
         said = " × ".join(f"{each:.3g}" for each in reversed(spacing))
         found.append(f"it does not say how far its voxels lie apart: taken for {said} mm, as the model works")
+    if (far := _far_spacing(image, plan)) is not None:
+        found.append(far)
     if len(image.size) == 3 and plan.data.axes == 2:
         found.append("a volume, segmented slice by slice by a model of pictures")
     return tuple(found)
+
+
+def _far_spacing(image: Image, plan: Plan) -> str | None:
+    """What to say of a volume whose voxels are of quite another size than those a net learned from."""
+    own, wanted = image.geometry.spacing_mm, plan.preprocessing.spacing_mm
+    if own is None or wanted is None or len(own) != 3:
+        return None
+    ratio = math.prod(own) / math.prod(wanted)
+    if 1 / MOST_UNLIKE <= ratio <= MOST_UNLIKE:
+        return None
+    theirs, ours = (" × ".join(f"{each:.3g}" for each in reversed(steps)) for steps in (own, wanted))
+    return f"its voxels are {theirs} mm, but the model works at {ours} mm: are its units right?"
 
 
 def working_size(

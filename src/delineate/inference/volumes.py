@@ -111,6 +111,11 @@ def needed_bytes(plan: Plan, image: Image, *, keep_probabilities: bool = False) 
     return PROGRAM_BYTES + image_bytes + working + slab + row + features
 
 
+def least_bytes(size: tuple[int, ...]) -> int:
+    """What predicting a volume of this size takes at least, known from its header."""
+    return PROGRAM_BYTES + 3 * math.prod(size)  # 16 bits a voxel, and its label
+
+
 def _refuse_too_large(
     plan: Plan, image: Image, *, keep_probabilities: bool, memory_bytes: int | None
 ) -> None:

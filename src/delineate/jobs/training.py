@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from delineate.dataset.naming import counted
-from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms
+from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms, looks_identifying
 from delineate.dataset.split import write_splits
 from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
 from delineate.evaluation.figures import CurvePoint
@@ -40,6 +40,7 @@ from delineate.jobs.wishes import Wishes, planned_for
 from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
 from delineate.plan import Plan, read_plan, retold
 from delineate.planner import Dims, Length, Precision, Preset
+from delineate.planner.common import SIDED_LABELS
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow
 from delineate.training.loop import Trained, fit
@@ -178,6 +179,8 @@ def train(
         facts = measured(parts.train, reporter)
         planned, text = planned_for(wishes, facts.fingerprint)
         reporter.planned(planned, folder)
+        if SIDED_LABELS in planned.reasons.values():
+            reporter.say(f"Images are not mirrored left to right: {SIDED_LABELS}.")
         write_splits(folder / SPLITS_NAME, parts.splits)
         environment = describe(
             source,
@@ -347,6 +350,7 @@ def _run_folder(out: Path | None, data: Path) -> Path:
     """Where the run shall be: the folder asked for, or the next free one below `runs`."""
     if out is None:
         name = data.absolute().name or "data"
+        name = "data" if looks_identifying(name) else name
         out = free_folder(Path("runs") / (Path(name).stem if data.is_file() else name))
     if (out / PLAN_NAME).is_file():
         raise OutputError(

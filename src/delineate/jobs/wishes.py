@@ -80,6 +80,15 @@ def _pairs(text: str | None) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+def _refuse_unknown_pairs(text: str | None, labels: tuple[str, ...]) -> None:
+    unknown = [name for pair in _pairs(text) for name in pair if name not in labels]
+    if unknown:
+        raise UsageError(
+            f"--left-right names {', '.join(unknown)}, but the labels are {', '.join(labels)}. "
+            "Write the names as the data or --labels have them."
+        )
+
+
 def planned_for(wishes: Wishes, fingerprint: Fingerprint) -> tuple[Planned, str]:
     """The plan, and its text as it is kept in the run.
 
@@ -91,6 +100,7 @@ def planned_for(wishes: Wishes, fingerprint: Fingerprint) -> tuple[Planned, str]
         PlanError: The given plan cannot be read or is for other data.
     """
     if wishes.plan is None:
+        _refuse_unknown_pairs(wishes.left_right, fingerprint.labels)
         planned = make_plan(
             fingerprint,
             wishes.length,

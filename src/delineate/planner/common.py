@@ -167,6 +167,9 @@ def look_paired(labels: tuple[str, ...]) -> bool:
     return len(sided) > len(set(sided))
 
 
+SIDED_LABELS = "labels have names of sides; to mirror all the same, pair them with --left-right"
+
+
 @dataclass(frozen=True)
 class Mirroring:
     """Whether images may be mirrored left to right, and why.
@@ -192,9 +195,7 @@ def left_right_mirroring(data: Fingerprint, asked: Asked, likeness: float) -> Mi
         pairs = ", ".join(f"{left} with {right}" for left, right in asked.left_right)
         return Mirroring(True, f"where an image is mirrored, {pairs} change places")
     if look_paired(data.labels):
-        return Mirroring(
-            False, "labels have names of sides; to mirror all the same, pair them with --left-right"
-        )
+        return Mirroring(False, SIDED_LABELS)
     return Mirroring(likeness >= ALIKE, likeness_reason(likeness))
 
 

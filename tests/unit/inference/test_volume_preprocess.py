@@ -145,7 +145,7 @@ def test_masks_hold_no_new_labels_and_follow_the_image(size: Size, new_size: Siz
         ((1.0, 1.0, 1.0), None, (6, 20, 30), (6, 20, 30)),
         ((1.0, 1.0, 1.0), (2.0, 1.0, 0.5), (6, 20, 30), (12, 20, 15)),
         ((3.0, 0.3, 1.0), (2.0, 1.0, 0.5), (7, 2, 3), (5, 7, 2)),  # 4.67, 6.67 and 1.5
-        ((50.0, 50.0, 50.0), (2.0, 1.0, 0.5), (6, 20, 30), (1, 1, 1)),  # never without a voxel
+        ((50.0, 50.0, 50.0), (2.0, 1.0, 0.5), (6, 9, 15), (1, 1, 1)),  # never without a voxel
     ],
 )
 def test_working_size_of_volumes(
@@ -156,6 +156,17 @@ def test_working_size_of_volumes(
     image = volume(noise(*size), Geometry(own_mm))
     working = to_working(image, plan).pixels
     assert torch.equal(working, resize(torch.from_numpy(image.units()), expected))
+
+
+def test_a_volume_of_which_nothing_would_be_left_is_refused_with_its_spacing() -> None:
+    plan = volume_plan("volumes", preprocessing={"spacing_mm": (1.0, 1.0, 1.0)})
+    image = volume(noise(6, 20, 30), Geometry((1e-3, 1e-3, 1e-3)))
+    with pytest.raises(
+        DataError, match=r"hardly a voxel .* are 0\.001 × 0\.001 × 0\.001 mm, but the model works"
+    ):
+        to_working(image, plan)
+    assert any("are its units right?" in note for note in notes_on(image, plan))
+    assert notes_on(volume(noise(6, 20, 30), Geometry((5.0, 0.7, 0.7))), plan) == ()
 
 
 def test_slices_and_volumes_are_not_taken_for_each_other() -> None:

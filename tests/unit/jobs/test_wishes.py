@@ -86,7 +86,7 @@ def test_what_is_asked_of_volumes_is_in_the_plan() -> None:
 
 
 def test_labels_that_there_are_not_cannot_be_paired() -> None:
-    with pytest.raises(PlanError, match=r"data\.left_right must name each label at most once"):
+    with pytest.raises(UsageError, match="names heart, but the labels are left lung, right lung"):
         planned_for(Wishes(left_right="left lung=heart"), of_volumes())
 
 
