@@ -14,6 +14,8 @@ from typing import IO
 
 from delineate.errors import DelineateError, ImageError, OutputError, UsageError
 
+PROBE = ".delineate-probe."  # how a file begins that is written to see whether a folder can be written
+
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
@@ -107,7 +109,7 @@ def probe_writable(folder: Path) -> None:
         OutputError: It cannot.
     """
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".delineate-probe.") as stream:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=PROBE) as stream:
             stream.write(bytes(4096))
             stream.flush()
     except OSError as error:

@@ -27,6 +27,7 @@ def test_the_run_holds_what_the_design_says(finished_run: Path) -> None:
         "plan.yaml",
         "splits.json",
         "environment.json",
+        "private/source.json",
         "metrics.csv",
         "checkpoints/last.safetensors",
         "model.safetensors",

@@ -97,8 +97,8 @@ def test_changed_data_or_plan_are_refused(
     data, run = tmp_path / "data", tmp_path / "run"
     shutil.copytree(small_data, data)
     shutil.copytree(uninterrupted, run)
-    environment = run / "environment.json"
-    environment.write_text(environment.read_text().replace(str(small_data), str(data)))
+    source = run / "private" / "source.json"
+    source.write_text(source.read_text().replace(str(small_data), str(data)))
     shutil.copy(data / "masks" / "mask_1.png", data / "masks" / "mask_2.png")
     shutil.copy(data / "masks" / "mask_1.png", data / "masks" / "mask_3.png")
     done = command("train", "--resume", run)

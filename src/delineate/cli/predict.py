@@ -95,7 +95,5 @@ def parse_memory(text: str) -> int:
     if match:
         size = int(float(match[1]) * (1024 if match[3] else 1000) ** "\0kmgt".index(match[2] or "\0"))
     if size < 1:
-        raise UsageError(
-            f"--memory {text!r} is no amount of memory. Write for example 4GB or 800MB."
-        )
+        raise UsageError(f"--memory {text!r} is no amount of memory. Write for example 4GB or 800MB.")
     return size

@@ -17,7 +17,7 @@ from delineate.dataset.split import write_splits
 from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
 from delineate.evaluation.figures import CurvePoint
 from delineate.evaluation.model_scores import model_scores
-from delineate.files import free_folder, new_folder, output_error, probe_writable, write_text
+from delineate.files import PROBE, free_folder, new_folder, output_error, probe_writable, write_text
 from delineate.formats import USUAL, Reading
 from delineate.inference.model import MODEL_NAME, Model, load
 from delineate.jobs.duration import parse_budget
@@ -363,6 +363,8 @@ def _run_folder(out: Path | None, data: Path) -> Path:
 def _remove_unbegun(folder: Path, *, folder_too: bool) -> None:
     """Remove what was made of a run that came to nothing before its plan was written."""
     with contextlib.suppress(OSError):
+        for probe in folder.glob(f"{PROBE}*"):  # stopped while it was written
+            probe.unlink()
         begun = (SPLITS_NAME, ENVIRONMENT_NAME, PRIVATE)
         if not any(path.name not in begun for path in folder.iterdir()):
             for name in (SPLITS_NAME, ENVIRONMENT_NAME, f"{PRIVATE}/{SOURCE_NAME}", f"{PRIVATE}/{TABLE}"):
