@@ -98,20 +98,17 @@ def _lies_on(mask: Path, image: Path) -> None:
 def _lies_on_dicom(mask: Path, given: Path) -> None:
     """Every plane of the segmentation is one of the images'."""
     stored = formats.read_mask(mask)
-    sources = sorted(given.iterdir())
-    images = [formats.read(path) for path in sources]
-    if len(stored.size) == 3 and len(images) > 1 and len(images[0].size) == 2:
-        try:
-            images = [formats.read(given)]
-        except delineate.DelineateError:
-            pytest.fail("the series cannot be read as a volume")
-    fits = [
-        fit(stored.geometry, stored.size, image.geometry)
-        for image in images
-        if len(image.size) == len(stored.size)
-    ]
-    slices = [image for image in images if len(image.size) == 2]
-    if any(found is not None for found in fits):
+    images = [formats.read(path) for path in sorted(given.iterdir())]
+    singles = [image.geometry for image in images if len(image.size) == 2]
+    if not singles:
+        assert fit(stored.geometry, stored.size, images[0].geometry) is not None
         return
-    origin = np.array(stored.geometry.origin_mm)
-    assert any(np.allclose(np.array(image.geometry.origin_mm), origin, atol=1e-3) for image in slices)
+    assert stored.size[1:] == images[0].size
+    for index in range(stored.size[0]):
+        plane = stored.geometry.moved((index, 0, 0))
+        assert plane.directions is not None
+        assert any(
+            np.allclose(np.array(single.origin_mm), np.array(plane.origin_mm), atol=1e-3)
+            and np.allclose(np.array(single.directions), np.array(plane.directions[1:]), atol=1e-6)
+            for single in singles
+        )
