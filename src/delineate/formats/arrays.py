@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib import format as npy
 
 from delineate.files import write_with
 from delineate.formats.pixels import ALPHA_NOTE, Array, image_pixels, mask_values, without_alpha
-from delineate.formats.stored import MAXIMUM_CHANNELS, Family, Header, Source, StoredMask
+from delineate.formats.stored import MAXIMUM_CHANNELS, Family, Header, Probabilities, Source, StoredMask
+from delineate.formats.writable import check_mask, check_probabilities
 from delineate.geometry import Geometry
 from delineate.image import Image, Mask
 
@@ -228,17 +228,11 @@ def write_mask(path: Path, mask: Mask) -> None:
         ValueError: It is neither, not uint8, or holds values that are no labels.
         OutputError: The place cannot be written.
     """
-    values = mask.values
-    if values.ndim not in (_PICTURE, _VOLUME) or values.dtype != np.uint8 or not values.size:
-        raise ValueError(
-            f"a mask is written from (H, W) or (D, H, W) uint8, not {values.shape} {values.dtype}"
-        )
-    if int(values.max()) > len(mask.labels):
-        raise ValueError(f"the mask holds the value {values.max()}, but has {len(mask.labels)} labels")
-    _write(path, values)
+    check_mask(mask)
+    _write(path, mask.values)
 
 
-def write_probabilities(path: Path, probabilities: npt.NDArray[np.floating], geometry: Geometry) -> None:
+def write_probabilities(path: Path, probabilities: Probabilities, geometry: Geometry) -> None:
     """Write probabilities as float32 .npy, whole or not at all.
 
     Args:
@@ -250,13 +244,7 @@ def write_probabilities(path: Path, probabilities: npt.NDArray[np.floating], geo
         ValueError: The shape is another, or a value is no probability.
         OutputError: The place cannot be written.
     """
-    del geometry
-    if probabilities.ndim not in (_VOLUME, _WITH_CHANNELS) or not probabilities.size:
-        raise ValueError(
-            f"probabilities are written from (L, H, W) or (L, D, H, W), not {probabilities.shape}"
-        )
-    if not (np.isfinite(probabilities).all() and probabilities.min() >= 0 and probabilities.max() <= 1):
-        raise ValueError("probabilities must lie between 0 and 1")
+    check_probabilities(probabilities, geometry)
     _write(path, probabilities.astype(np.float32))
 
 

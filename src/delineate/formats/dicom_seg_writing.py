@@ -38,6 +38,7 @@ from delineate.formats.dicom_file import items, number, text
 from delineate.formats.dicom_seg import plain
 from delineate.formats.dicom_seg_codes import PRIVATE_SCHEME, terms_of
 from delineate.formats.dicom_seg_sources import Frames, in_frame_order, read_frames
+from delineate.formats.writable import check_labels
 from delineate.image import Label, LabelSet, Mask
 
 # What it logs may hold a patient's name: it must not reach the terminal.
@@ -97,8 +98,7 @@ def write_segmentation(path: Path, mask: Mask, sources: Sequence[Path], algorith
             of such files.
         OutputError: The place cannot be written.
     """
-    if mask.values.size and int(mask.values.max()) > len(mask.labels):
-        raise ValueError(f"the mask holds the value {mask.values.max()}, but has {len(mask.labels)} labels")
+    check_labels(mask)
     frames = read_frames(sources)
     values = in_frame_order(mask, frames, sources)
     content = io.BytesIO()

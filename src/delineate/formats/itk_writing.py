@@ -6,7 +6,6 @@ only where that plane is z = 0.
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,11 +16,17 @@ import numpy.typing as npt
 
 from delineate.files import write_with
 from delineate.formats.stored import Probabilities
-from delineate.formats.volumes import check_mask, check_probabilities
+from delineate.formats.writable import (
+    MASK_LEVEL,
+    PROBABILITY_LEVEL,
+    check_mask,
+    check_probabilities,
+    gzipped,
+    little,
+)
 from delineate.geometry import Geometry
 from delineate.image import Mask
 
-_MASK_LEVEL, _PROBABILITY_LEVEL = 6, 1  # of deflate; noise packs no better by more work
 _NRRD_TYPES = {"u1": "unsigned char", "f4": "float"}
 _META_TYPES = {"u1": "MET_UCHAR", "f4": "MET_FLOAT"}
 Numbers = npt.NDArray[np.generic]
@@ -39,7 +44,7 @@ def write_nrrd_mask(path: Path, mask: Mask) -> None:
         OutputError: The place cannot be written.
     """
     check_mask(mask)
-    _write_nrrd(path, mask.values, mask.values.ndim, mask.geometry, _MASK_LEVEL)
+    _write_nrrd(path, mask.values, mask.values.ndim, mask.geometry, MASK_LEVEL)
 
 
 def write_nrrd_probabilities(path: Path, probabilities: Probabilities, geometry: Geometry) -> None:
@@ -54,8 +59,9 @@ def write_nrrd_probabilities(path: Path, probabilities: Probabilities, geometry:
         ValueError: The shape is another, or a value is no probability.
         OutputError: The place cannot be written.
     """
-    values = check_probabilities(probabilities, geometry)
-    _write_nrrd(path, values if len(values) > 1 else values[0], values.ndim - 1, geometry, _PROBABILITY_LEVEL)
+    check_probabilities(probabilities, geometry)
+    values = np.ascontiguousarray(probabilities, dtype=np.float32)
+    _write_nrrd(path, values if len(values) > 1 else values[0], values.ndim - 1, geometry, PROBABILITY_LEVEL)
 
 
 def write_meta_mask(path: Path, mask: Mask) -> None:
@@ -70,7 +76,7 @@ def write_meta_mask(path: Path, mask: Mask) -> None:
         OutputError: The place cannot be written.
     """
     check_mask(mask)
-    packed = zlib.compress(np.ascontiguousarray(mask.values).data, _MASK_LEVEL)
+    packed = zlib.compress(np.ascontiguousarray(mask.values).data, MASK_LEVEL)
     head = _meta_header(mask.values.shape, mask.values.dtype, mask.geometry, packed_bytes=len(packed))
 
     def write(stream: IO[bytes]) -> None:
@@ -92,13 +98,14 @@ def write_meta_probabilities(path: Path, probabilities: Probabilities, geometry:
         ValueError: The shape is another, or a value is no probability.
         OutputError: The place cannot be written.
     """
-    values = check_probabilities(probabilities, geometry)
+    check_probabilities(probabilities, geometry)
+    values = np.ascontiguousarray(probabilities, dtype=np.float32)
     head = _meta_header(values.shape[1:], values.dtype, geometry, channels=len(values))
 
     def write(stream: IO[bytes]) -> None:
         stream.write(head)
         for number in range(values.shape[1]):
-            stream.write(_little(np.moveaxis(values[:, number], 0, -1)).data)
+            stream.write(little(np.moveaxis(values[:, number], 0, -1)).data)
 
     write_with(path, write)
 
@@ -108,10 +115,9 @@ def _write_nrrd(path: Path, values: Numbers, axes: int, geometry: Geometry, leve
 
     def write(stream: IO[bytes]) -> None:
         stream.write(head)
-        # without a name and a time, so that the same mask gives the same bytes
-        with gzip.GzipFile("", "wb", level, stream, mtime=0) as packed:
+        with gzipped(stream, level) as packed:
             for part in values:
-                packed.write(_little(part).data)
+                packed.write(little(part).data)
 
     write_with(path, write)
 
@@ -186,11 +192,6 @@ def _steps(
     if len(steps) == 2 and flat:
         return [step[:2] for step in steps], origin[:2]
     return steps, origin
-
-
-def _little(values: Numbers) -> Numbers:
-    """Contiguous, with the lowest byte first."""
-    return np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False)
 
 
 def _joined(values: Iterable[float]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 from typing import IO
 
@@ -12,12 +11,18 @@ import numpy.typing as npt
 
 from delineate.files import write_with
 from delineate.formats.stored import Probabilities
-from delineate.formats.volumes import check_mask, check_probabilities
+from delineate.formats.writable import (
+    MASK_LEVEL,
+    PROBABILITY_LEVEL,
+    check_mask,
+    check_probabilities,
+    gzipped,
+    little,
+)
 from delineate.geometry import Geometry
 from delineate.image import Mask
 
 _MOST_PIXELS_AN_AXIS = 32767
-_MASK_LEVEL, _PROBABILITY_LEVEL = 6, 1  # of gzip; noise packs no better by more work
 _SCANNER = 1  # the code of the coordinates of the scanner that made the image
 _SHEAR = 1e-5  # cosine between two axes, as single precision leaves it of a right angle
 
@@ -40,7 +45,7 @@ def write_mask(path: Path, mask: Mask) -> None:
         OutputError: The place cannot be written.
     """
     check_mask(mask)
-    _write(path, mask.values, mask.values.shape, mask.geometry, _MASK_LEVEL)
+    _write(path, mask.values, mask.values.shape, mask.geometry, MASK_LEVEL)
 
 
 def write_probabilities(path: Path, probabilities: Probabilities, geometry: Geometry) -> None:
@@ -55,10 +60,11 @@ def write_probabilities(path: Path, probabilities: Probabilities, geometry: Geom
         ValueError: The shape is another, a value is no probability, or an axis is too long for NIfTI-1.
         OutputError: The place cannot be written.
     """
-    values = check_probabilities(probabilities, geometry)
+    check_probabilities(probabilities, geometry)
+    values = np.ascontiguousarray(probabilities, dtype=np.float32)
     labels, *size = values.shape
     shape = tuple(size) if labels == 1 else (labels, *[1] * (3 - len(size)), *size)
-    _write(path, values, shape, geometry, _PROBABILITY_LEVEL)
+    _write(path, values, shape, geometry, PROBABILITY_LEVEL)
 
 
 def _write(
@@ -68,7 +74,7 @@ def _write(
     if max(shape) > _MOST_PIXELS_AN_AXIS:
         raise ValueError(f"an axis of NIfTI-1 has at most {_MOST_PIXELS_AN_AXIS} pixels: {shape}")
     head = _header(shape, values.dtype, geometry)
-    content = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False)
+    content = little(values)
 
     def write(stream: IO[bytes]) -> None:
         stream.write(head)
@@ -78,8 +84,7 @@ def _write(
     if path.name.lower().endswith(".gz"):
 
         def pack(stream: IO[bytes]) -> None:
-            # without a name and a time, so that the same mask gives the same bytes
-            with gzip.GzipFile("", "wb", level, stream, mtime=0) as packed:
+            with gzipped(stream, level) as packed:
                 write(packed)  # type: ignore[arg-type]  # it is a stream of bytes, but not declared as IO
 
         write_with(path, pack)

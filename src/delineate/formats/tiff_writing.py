@@ -9,6 +9,8 @@ import numpy.typing as npt
 import tifffile
 
 from delineate.files import write_with
+from delineate.formats.stored import Probabilities
+from delineate.formats.writable import check_mask, check_probabilities, visible
 from delineate.geometry import Geometry
 from delineate.image import Mask
 
@@ -25,15 +27,11 @@ def write_mask(path: Path, mask: Mask) -> None:
         ValueError: It is not `(D, H, W)` uint8, or holds values that are no labels.
         OutputError: The place cannot be written.
     """
-    values, labels = mask.values, len(mask.labels)
-    if values.ndim != 3 or values.dtype != np.uint8 or not values.size:
-        raise ValueError(f"a stack is written from (D, H, W) uint8, not {values.shape} {values.dtype}")
-    if int(values.max()) > labels:
-        raise ValueError(f"the mask holds the value {values.max()}, but has {labels} labels")
-    _write_stack(path, values * np.uint8(255) if labels == 1 else values, "ZYX", mask.geometry)
+    check_mask(mask, axes=(3,))
+    _write_stack(path, visible(mask), "ZYX", mask.geometry)
 
 
-def write_probabilities(path: Path, probabilities: npt.NDArray[np.floating], geometry: Geometry) -> None:
+def write_probabilities(path: Path, probabilities: Probabilities, geometry: Geometry) -> None:
     """Write probabilities as a float32 TIFF with a channel a label and a page a slice, whole or not at all.
 
     Args:
@@ -45,16 +43,13 @@ def write_probabilities(path: Path, probabilities: npt.NDArray[np.floating], geo
         ValueError: The shape is another, or a value is no probability.
         OutputError: The place cannot be written.
     """
-    if probabilities.ndim != 4 or not probabilities.size:
-        raise ValueError(f"probabilities are written from (L, D, H, W), not {probabilities.shape}")
-    if not (np.isfinite(probabilities).all() and probabilities.min() >= 0 and probabilities.max() <= 1):
-        raise ValueError("probabilities must lie between 0 and 1")
+    check_probabilities(probabilities, geometry, axes=(3,))
     pages = np.ascontiguousarray(probabilities.swapaxes(0, 1), dtype=np.float32)
     _write_stack(path, pages, "ZCYX", geometry)
 
 
 def _write_stack(path: Path, pages: npt.NDArray[np.generic], axes: str, geometry: Geometry) -> None:
-    spacing = geometry.spacing_mm if geometry.axes == 3 else None
+    spacing = geometry.spacing_mm
     place: dict[str, object] = {"axes": axes}
     resolution = None
     if spacing is not None:

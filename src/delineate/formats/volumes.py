@@ -14,16 +14,9 @@ import numpy.typing as npt
 
 from delineate.formats.bounded import Bytes
 from delineate.formats.pixels import ALPHA_NOTE, Array, check_finite, image_pixels, mask_values, without_alpha
-from delineate.formats.stored import (
-    MAXIMUM_CHANNELS,
-    MAXIMUM_VOLUME_MEGAPIXELS,
-    Header,
-    Probabilities,
-    Source,
-    StoredMask,
-)
+from delineate.formats.stored import MAXIMUM_CHANNELS, MAXIMUM_VOLUME_MEGAPIXELS, Header, Source, StoredMask
 from delineate.geometry import NOWHERE, Geometry
-from delineate.image import Image, Mask
+from delineate.image import Image
 
 _COLOURS = {3: "RGB", 4: "RGB with alpha"}
 
@@ -194,36 +187,3 @@ def spacing_of(spacing_mm: tuple[float, ...], source: Source) -> Geometry:
         return Geometry(spacing_mm)
     except ValueError as error:
         raise source.refuse(f"its geometry is impossible: {error}. Repair its spacing") from error
-
-
-def check_mask(mask: Mask) -> None:
-    """Hold a mask that is to be written to what it promises.
-
-    Raises:
-        ValueError: It is not `(H, W)` or `(D, H, W)` uint8, holds values that are no labels, or its geometry
-            has another number of axes.
-    """
-    values = mask.values
-    if values.ndim not in (2, 3) or values.dtype != np.uint8 or not values.size:
-        raise ValueError(f"a mask is written from (D, H, W) uint8, not {values.shape} {values.dtype}")
-    if int(values.max()) > len(mask.labels):
-        raise ValueError(f"the mask holds the value {values.max()}, but has {len(mask.labels)} labels")
-    if mask.geometry.axes not in (None, values.ndim):
-        raise ValueError(f"a geometry of {mask.geometry.axes} axes for a mask of {values.ndim}")
-
-
-def check_probabilities(probabilities: Probabilities, geometry: Geometry) -> npt.NDArray[np.float32]:
-    """Probabilities that are to be written, as `(n, …)` float32.
-
-    Raises:
-        ValueError: The shape or the geometry's number of axes is another, or a value is no probability.
-    """
-    axes = probabilities.ndim - 1
-    if axes not in (2, 3) or not probabilities.size:
-        raise ValueError(f"probabilities are written from (n, D, H, W), not {probabilities.shape}")
-    if geometry.axes not in (None, axes):
-        raise ValueError(f"a geometry of {geometry.axes} axes for probabilities of {axes}")
-    lowest, highest = float(probabilities.min()), float(probabilities.max())
-    if not (lowest >= 0 and highest <= 1):  # NaN among them makes both comparisons false
-        raise ValueError("probabilities must lie between 0 and 1")
-    return np.ascontiguousarray(probabilities, dtype=np.float32)

@@ -21,6 +21,7 @@ from delineate.dataset.pseudonyms import Pseudonyms, words_of
 from delineate.errors import DataError, ImageError, UsageError
 from delineate.files import new_folder, output_error, sha256, write_text
 from delineate.formats import Reading
+from delineate.formats.writable import WHITE
 from delineate.inference.hardware import free_memory_bytes
 from delineate.inference.model import Model, load
 from delineate.inference.preprocess import notes_on
@@ -31,7 +32,6 @@ from delineate.jobs.software import software_versions
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Results, Wanted
 
 MANIFEST = "manifest.json"
-WHITE = 255
 
 
 @dataclass(frozen=True)
