@@ -253,10 +253,6 @@ def _write(path: Path, array: Array) -> None:
     write_with(path, lambda stream: npy.write_array(stream, content, version=(1, 0), allow_pickle=False))
 
 
-def _mask_suffix(_name: str) -> str:
-    return ".npy"
-
-
 FAMILY = Family(
     suffixes=frozenset({".npy", ".npz"}),
     formats=("NumPy",),
@@ -264,7 +260,7 @@ FAMILY = Family(
     header=header,
     read=read,
     read_mask=read_mask,
-    mask_suffix=_mask_suffix,
+    mask_suffix=lambda _name: ".npy",
     write_mask=write_mask,
     write_probabilities=write_probabilities,
 )

@@ -211,10 +211,6 @@ def _geometry(fields: Fields, axes: int, source: Source) -> Geometry:
     return geometry_of(columns, source)
 
 
-def _mask_suffix(_name: str) -> str:
-    return ".mha"
-
-
 FAMILY = Family(
     suffixes=frozenset({".mha", ".mhd"}),
     formats=("MetaImage",),
@@ -222,7 +218,7 @@ FAMILY = Family(
     header=header,
     read=read,
     read_mask=read_mask,
-    mask_suffix=_mask_suffix,
+    mask_suffix=lambda _name: ".mha",
     write_mask=write_meta_mask,
     write_probabilities=write_meta_probabilities,
 )

@@ -220,10 +220,6 @@ def _unit(text: NrrdText, axis: int, axes: int, source: Source) -> float:
     return 1.0 if units is None else millimetres(units[axis], source)
 
 
-def _mask_suffix(_name: str) -> str:
-    return ".nrrd"
-
-
 FAMILY = Family(
     suffixes=frozenset({".nrrd", ".nhdr"}),
     formats=("NRRD",),
@@ -231,7 +227,7 @@ FAMILY = Family(
     header=header,
     read=read,
     read_mask=read_mask,
-    mask_suffix=_mask_suffix,
+    mask_suffix=lambda _name: ".nrrd",
     write_mask=write_nrrd_mask,
     write_probabilities=write_nrrd_probabilities,
 )

@@ -137,10 +137,6 @@ class Source:
             )
 
 
-def _png(_name: str) -> str:
-    return ".png"
-
-
 @dataclass(frozen=True)
 class Family:
     """File formats that are read by one library.
@@ -165,7 +161,7 @@ class Family:
     header: Callable[[Source], Header]
     read: Callable[[Source], Image]
     read_mask: Callable[[Source], StoredMask]
-    mask_suffix: Callable[[str], str] = _png
+    mask_suffix: Callable[[str], str] = lambda _name: ".png"
     write_mask: Callable[[Path, Mask], None] | None = None
     pictures_as_png: bool = False
     write_probabilities: Callable[[Path, Probabilities, Geometry], None] | None = None

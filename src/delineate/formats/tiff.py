@@ -273,10 +273,6 @@ def _inverted(channels: Array, source: Source) -> Array:
     return np.bitwise_not(channels.astype(channels.dtype.newbyteorder("="), copy=False))
 
 
-def _mask_suffix(_name: str) -> str:
-    return ".tif"
-
-
 FAMILY = Family(
     suffixes=frozenset({".tif", ".tiff"}),
     formats=("TIFF",),
@@ -284,7 +280,7 @@ FAMILY = Family(
     header=header,
     read=read,
     read_mask=read_mask,
-    mask_suffix=_mask_suffix,
+    mask_suffix=lambda _name: ".tif",
     write_mask=write_mask,
     pictures_as_png=True,
     write_probabilities=write_probabilities,
