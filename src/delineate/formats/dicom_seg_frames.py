@@ -23,15 +23,14 @@ from delineate.formats.dicom_file import (
     text,
 )
 from delineate.formats.dicom_frames import codestream_size
+from delineate.formats.dicom_planes import Groups
 from delineate.formats.dicom_seg_planes import Stack, measures_of, stack
 from delineate.formats.stored import Source
 from delineate.geometry import NOWHERE, Geometry
 
-Groups = tuple[Dataset, Dataset]  # the functional groups of one frame, and those that all share
 Kind = Literal["BINARY", "FRACTIONAL", "LABELMAP"]
 BITS: dict[str, tuple[int, ...]] = {"BINARY": (1, 8), "FRACTIONAL": (8,), "LABELMAP": (8, 16)}
 VOXELS_A_BYTE = 8  # as planes are kept: so many of them take the room of one
-_POSITION = "PlanePositionSequence"
 
 
 @dataclass(frozen=True)
@@ -186,55 +185,49 @@ def open_frames(source: Source) -> Frames:
                 "it is no DICOM segmentation of a kind that is read (binary, fractional, label map)"
             )
         rows, columns, count = int(header.Rows), int(header.Columns), int(header.get("NumberOfFrames", 1))
-        shared = next(iter(items(header, "SharedFunctionalGroupsSequence")), Dataset())
-        own = items(header, "PerFrameFunctionalGroupsSequence") or (Dataset(),)
-        return _frames(file, cast(Kind, kind), (count, rows, columns), [(each, shared) for each in own])
+        return _frames(file, cast(Kind, kind), (count, rows, columns), Groups.of(header))
 
 
-def _frames(file: DicomFile, kind: Kind, stored: tuple[int, int, int], groups: list[Groups]) -> Frames:
+def _frames(file: DicomFile, kind: Kind, stored: tuple[int, int, int], groups: Groups) -> Frames:
     """The frames of a file from its functional groups; `stored` is how many they are, of which size."""
     source = file.source
     count, rows, columns = stored
     source.check_size(rows, columns)
-    if count != len(groups):
-        raise source.refuse(f"the file is damaged: it claims {count} frames and describes {len(groups)}")
-    if any(_macro(group, "PlanePositionSlideSequence") is not None for group in groups):
+    described = len(groups.own) or 1  # a single frame may have none of its own
+    if count != described:
+        raise source.refuse(f"the file is damaged: it claims {count} frames and describes {described}")
+    if any(groups.item(frame, "PlanePositionSlideSequence") is not None for frame in range(count)):
         raise source.refuse("it belongs to a microscopy slide in tiles, and such are not read")
-    owners = [None if kind == "LABELMAP" else _segment(source, group) for group in groups]
-    placed = _stack(source, groups)
+    owners = [None if kind == "LABELMAP" else _segment(source, groups, frame) for frame in range(count)]
+    placed = _stack(source, groups, count)
     if isinstance(placed, Stack):
         depth, slices, geometry = placed.depth, placed.slices, placed.geometry
     else:
-        depth, slices, geometry = 1, (0,) * len(groups), placed
+        depth, slices, geometry = 1, (0,) * count, placed
     source.check_size(depth, rows, columns)
     frames = tuple(Frame(owner, place) for owner, place in zip(owners, slices, strict=True))
     return Frames(file, kind, frames, (depth, rows, columns), geometry)
 
 
-def _macro(group: Groups, keyword: str) -> Dataset | None:
-    """A functional group of a frame: its own, or what all share."""
-    return next((items(where, keyword)[0] for where in group if items(where, keyword)), None)
-
-
-def _segment(source: Source, group: Groups) -> int:
-    macro = _macro(group, "SegmentIdentificationSequence")
+def _segment(source: Source, groups: Groups, frame: int) -> int:
+    macro = groups.item(frame, "SegmentIdentificationSequence")
     if macro is None:
         raise source.refuse("the file is damaged: it does not say which segment a frame belongs to")
     return int(macro.ReferencedSegmentNumber)
 
 
-def _stack(source: Source, groups: list[Groups]) -> Stack | Geometry:
+def _stack(source: Source, groups: Groups, count: int) -> Stack | Geometry:
     """Where the frames lie, or the grid of one plane where the file does not say."""
     measures = [
-        measures_of(_macro(group, "PlaneOrientationSequence"), _macro(group, "PixelMeasuresSequence"))
-        for group in groups
+        measures_of(
+            groups.item(frame, "PlaneOrientationSequence"), groups.item(frame, "PixelMeasuresSequence")
+        )
+        for frame in range(count)
     ]
-    positions = [
-        numbers(macro, "ImagePositionPatient", 3) if (macro := _macro(group, _POSITION)) else None
-        for group in groups
-    ]
+    places = [groups.item(frame, "PlanePositionSequence") for frame in range(count)]
+    positions = [None if place is None else numbers(place, "ImagePositionPatient", 3) for place in places]
     if measures[0] is None or None in measures or None in positions:
-        shared = _macro(groups[0], "PixelMeasuresSequence")
+        shared = groups.item(0, "PixelMeasuresSequence")
         spacing = numbers(shared, "PixelSpacing", 2) if shared is not None else None
         return Geometry(spacing) if spacing else NOWHERE
     if not all(measures[0].fits(other) for other in measures if other is not None):

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from delineate.errors import DataError, ImageError
-from delineate.formats.dicom_file import guarded, items, number, numbers, open_file, text
+from delineate.formats.dicom_file import guarded, number, numbers, open_file, text
+from delineate.formats.dicom_planes import Groups
 from delineate.formats.dicom_seg_planes import PlaneMeasures, Stack, measures_of, stack
 from delineate.formats.stored import Source
 from delineate.geometry import Geometry, fit, same_grid
@@ -161,14 +162,13 @@ def _places(headers: list[Dataset]) -> list[tuple[Dataset, Dataset, Dataset]]:
     """Of each frame what holds its position, its orientation and its pixel spacing; empty where they lack."""
     if len(headers) > 1 or "ImagePositionPatient" in headers[0]:
         return [(header, header, header) for header in headers if "ImagePositionPatient" in header]
-    shared = items(headers[0], "SharedFunctionalGroupsSequence")[:1]
+    groups = Groups.of(headers[0])
     found = []
-    for own in items(headers[0], "PerFrameFunctionalGroupsSequence"):
-        macros = [
-            next((items(where, word)[0] for where in (own, *shared) if items(where, word)), None)
+    for frame in range(len(groups.own)):
+        position, plane, pixels = (
+            groups.item(frame, word)
             for word in ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
-        ]
-        position, plane, pixels = macros
+        )
         if position is None or plane is None or pixels is None:
             return []
         found.append((position, plane, pixels))
