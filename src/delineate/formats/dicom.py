@@ -63,8 +63,7 @@ def header(source: Source) -> Header:
     with guarded(source):
         file = open_file(source)
         if file.sop_class in dicom_seg.SOP_CLASSES:
-            source.stream.seek(0)
-            return dicom_seg.header(source)
+            return dicom_seg.header(file)
         layout = layout_of(file)
         return Header(layout.size, layout.kind.name, "DICOM", channels_of(file, layout.kind))
 
@@ -91,8 +90,7 @@ def read_mask(source: Source) -> StoredMask:
     with guarded(source):
         file = open_file(source)
         if file.sop_class in dicom_seg.SOP_CLASSES:
-            source.stream.seek(0)
-            return dicom_seg.read_mask(source)
+            return dicom_seg.read_mask(file)
         layout = layout_of(file)
         refuse_inverted_mask(source, layout.kind)
         stored = ordered_frames(file, layout)

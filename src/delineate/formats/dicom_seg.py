@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from delineate.errors import ImageError
-from delineate.formats.dicom_file import guarded, items, text
+from delineate.formats.dicom_file import DicomFile, guarded, items, text
 from delineate.formats.dicom_seg_frames import VOXELS_A_BYTE, Frames, open_frames
 from delineate.formats.dicom_subject import identifying_of
 from delineate.formats.stored import Header, Source, StoredMask
@@ -88,13 +88,16 @@ class Segment:
         )
 
 
-def header(source: Source) -> Header:
+def header(given: Source | DicomFile) -> Header:
     """What the file says of itself, without decoding its pixels.
+
+    Args:
+        given: The file, or one whose header was read.
 
     Raises:
         ImageError: It is no segmentation that can be read.
     """
-    frames = open_frames(source)
+    frames = open_frames(given)
     mode = {"BINARY": "segments", "FRACTIONAL": "fractional segments", "LABELMAP": "label map"}[frames.kind]
     return Header(frames.size if frames.placed else frames.size[1:], mode, "DICOM SEG", 1)
 
@@ -114,8 +117,11 @@ def read_segments(source: Source) -> tuple[Segment, ...]:
     return _segments(open_frames(source))
 
 
-def read_mask(source: Source) -> StoredMask:
+def read_mask(given: Source | DicomFile) -> StoredMask:
     """Read the segments as one mask, whose values are their numbers.
+
+    Args:
+        given: The file, or one whose header was read.
 
     Returns:
         `(D, H, W)` uint8 or uint16, on the smallest grid that holds the file's frames, slices along their
@@ -124,7 +130,8 @@ def read_mask(source: Source) -> StoredMask:
     Raises:
         ImageError: Segments overlap, or the file is damaged, too large, or its frames are on no one grid.
     """
-    frames = open_frames(source)
+    frames = open_frames(given)
+    source = frames.file.source
     segments = _segments(frames)
     values = np.zeros(frames.size, dtype=np.uint8 if segments[-1].number <= 255 else np.uint16)
     overlapping: set[int] = set()

@@ -166,18 +166,22 @@ def native_frame(
     return np.unpackbits(packed, count=skipped + count, bitorder="little")[skipped:].reshape(size)
 
 
-def open_frames(source: Source) -> Frames:
+def open_frames(given: Source | DicomFile) -> Frames:
     """Read everything but the pixels.
 
     Args:
-        source: The file.
+        given: The file, or one whose header was read.
 
     Raises:
         ImageError: The file is no DICOM segmentation, damaged, too large, or has no one grid.
     """
-    source.stream.seek(0)
+    source = given.source if isinstance(given, DicomFile) else given
     with guarded(source):
-        file = open_file(source)
+        if isinstance(given, DicomFile):
+            file = given
+        else:
+            source.stream.seek(0)
+            file = open_file(source)
         header = file.header
         kind = text(header, "SegmentationType")
         if kind not in BITS or not items(header, "SegmentSequence"):
