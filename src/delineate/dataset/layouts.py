@@ -14,7 +14,7 @@ from delineate.dataset.naming import counted, listed, natural_key, path_key, pri
 from delineate.dataset.pairing import Places, pair
 from delineate.dataset.role_assignment import assign
 from delineate.dataset.roles import bare, place
-from delineate.dataset.series import StackPair, pair_stacks, segmentations, volumes_among
+from delineate.dataset.series import DicomFiles, StackPair, pair_stacks
 
 Found = tuple[str, tuple[CaseFiles, ...], list[Problem]]
 ACCEPTED = (
@@ -38,8 +38,8 @@ def find_pairs(listing: Listing) -> Found:
     root = listing.root
     pictures = [path for path in listing.files if formats.is_image(path)]
     places = {path: place(path.relative_to(root).parts[:-1]) for path in pictures}
-    drawn = segmentations(pictures)
-    places |= {path: replace(places[path], role="mask") for path in drawn}
+    dicom = DicomFiles.among(pictures)
+    places |= {path: replace(places[path], role="mask") for path in dicom.segmentations()}
     manner, images, masks = assign(places)
     used = {*images, *masks}
     problems = [*_competing_folders(masks, root), *other_folders(set(pictures) - used, root)]
@@ -50,10 +50,10 @@ def find_pairs(listing: Listing) -> Found:
     pairs, found = pair(images, masks, root)
     stacks: list[StackPair] = []
     paired = {path for files in pairs for path in files}
-    volumes = [files for files in volumes_among(images) if not paired & set(files)]
+    volumes = [files for files in dicom.volumes(images) if not paired & set(files)]
     if volumes:
         free = {path: where for path, where in masks.items() if path not in paired}
-        stacks, of_stacks = pair_stacks(volumes, images, free)
+        stacks, of_stacks = pair_stacks(volumes, images, free, dicom)
         slices = {path for files in stacks for path in files.files}
         several = _several_series(volumes, slices, root)
         problems += several

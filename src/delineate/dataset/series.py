@@ -33,28 +33,39 @@ class StackPair:
     split: Split | None = None
 
 
-def segmentations(pictures: Iterable[Path]) -> frozenset[Path]:
-    """Those that are DICOM segmentations by their content, whatever they are called."""
-    found, _ = formats.find_series([path for path in pictures if formats.is_dicom(path)])
-    return frozenset(path for series in found if series.modality == "SEG" for path in series.files)
+@dataclass(frozen=True)
+class DicomFiles:
+    """The DICOM files of a data set, whose headers are read once.
 
+    Attributes:
+        members: Of those that can be read, by path.
+    """
 
-def volumes_among(places: Places) -> tuple[tuple[Path, ...], ...]:
-    """The DICOM files that form volumes, volume by volume, each of one folder."""
-    candidates = [path for path in places if formats.is_dicom(path)]
-    by_folder: dict[Path, list[Path]] = defaultdict(list)
-    for path in candidates:
-        by_folder[path.parent].append(path)
-    volumes = []
-    for files in by_folder.values():
-        if len(files) > 1:
-            found, _ = formats.find_series(files)
-            volumes += [each.files for each in found if each.is_volume and len(each.files) > 1]
-    return tuple(volumes)
+    members: Mapping[Path, formats.Member]
+
+    @classmethod
+    def among(cls, paths: Iterable[Path]) -> DicomFiles:
+        """Those among the files of a data set."""
+        members, _ = formats.read_members(path for path in paths if formats.is_dicom(path))
+        return cls({member.path: member for member in members})
+
+    def segmentations(self) -> frozenset[Path]:
+        """Those that are DICOM segmentations by their content, whatever they are called."""
+        found = formats.grouped(self.members.values())
+        return frozenset(path for series in found if series.modality == "SEG" for path in series.files)
+
+    def volumes(self, paths: Iterable[Path]) -> tuple[tuple[Path, ...], ...]:
+        """Those of the given files that form volumes, volume by volume, each of one folder."""
+        by_folder: dict[Path, list[formats.Member]] = defaultdict(list)
+        for path in paths:
+            if path in self.members:
+                by_folder[path.parent].append(self.members[path])
+        found = (series for members in by_folder.values() for series in formats.grouped(members))
+        return tuple(series.files for series in found if series.is_volume and len(series.files) > 1)
 
 
 def pair_stacks(
-    stacks: Sequence[tuple[Path, ...]], images: Places, masks: Places
+    stacks: Sequence[tuple[Path, ...]], images: Places, masks: Places, dicom: DicomFiles
 ) -> tuple[list[StackPair], frozenset[Path]]:
     """Find the mask of each volume: in a folder, or under a name, that says the same.
 
@@ -65,13 +76,14 @@ def pair_stacks(
         stacks: The files of each volume.
         images: What the folders of their files say.
         masks: The masks left over, and what their folders say.
+        dicom: The DICOM files among all.
 
     Returns:
         The pairs, and the files of the masks in them.
     """
     of_images = {files: _key(images[files[0]], "", "image") for files in stacks}
     mask_files: dict[Path, tuple[Path, ...]] = {path: (path,) for path in masks}
-    for files in volumes_among(masks):
+    for files in dicom.volumes(masks):
         if len([path for path in masks if path.parent == files[0].parent]) == len(files):
             for path in files:
                 mask_files.pop(path, None)

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, TypeVar
 from delineate.errors import ImageError
 from delineate.formats import arrays, dicom, metaimage, nifti, nrrd, raster, tiff
 from delineate.formats.dicom_folder import (
+    Member,
     Series,
     find_series,
     folder_header,
+    grouped,
     identifying_words,
     is_unnamed_dicom,
     read_folder,
     read_folder_mask,
+    read_members,
 )
 from delineate.formats.dicom_series import read_series, read_series_mask
 from delineate.formats.raster import from_picture
@@ -225,12 +228,14 @@ __all__ = [
     "USUAL",
     "Family",
     "Header",
+    "Member",
     "Reading",
     "Series",
     "StoredMask",
     "family_of",
     "find_series",
     "from_picture",
+    "grouped",
     "header",
     "identifying_words",
     "is_dicom",
@@ -238,6 +243,7 @@ __all__ = [
     "is_unnamed_dicom",
     "read",
     "read_mask",
+    "read_members",
     "read_series",
     "read_series_mask",
     "stem_of",

@@ -8,7 +8,7 @@ for it is a volume by itself. What else a series mixes is refused when it is rea
 from __future__ import annotations
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -75,7 +75,20 @@ class Series:
 
 
 @dataclass(frozen=True)
-class _Member:
+class Member:
+    """What the header of one DICOM file says of the series it belongs to.
+
+    Attributes:
+        path: The file.
+        series: Equal for files that belong together.
+        frames: How many it has.
+        film: Whether they are moments, not slices.
+        plane: Where the frame of a single one lies.
+        number: InstanceNumber; 0 where the file does not say.
+        modality: As of a `Series`.
+        subject: As of a `Series`.
+    """
+
     path: Path
     series: tuple[str, ...]
     frames: int
@@ -83,7 +96,7 @@ class _Member:
     plane: Plane
     number: float
     modality: str | None
-    subject: str | None
+    subject: str | None = field(repr=False)
 
 
 def find_series(paths: Sequence[Path]) -> tuple[tuple[Series, ...], tuple[ImageError, ...]]:
@@ -95,16 +108,27 @@ def find_series(paths: Sequence[Path]) -> tuple[tuple[Series, ...], tuple[ImageE
     Returns:
         The series, in the order of their first paths; and apart from them why which files belong to none.
     """
-    members: dict[tuple[str, ...], list[_Member]] = {}
-    refused = []
+    members, refused = read_members(paths)
+    return grouped(members), refused
+
+
+def read_members(paths: Iterable[Path]) -> tuple[tuple[Member, ...], tuple[ImageError, ...]]:
+    """Read what DICOM files say of the series they belong to; and apart from that why which files do not."""
+    members, refused = [], []
     for path in paths:
         try:
-            member = opened(path, USUAL, _member)
+            members.append(opened(path, USUAL, _member))
         except ImageError as error:
             refused.append(error)
-        else:
-            members.setdefault(member.series, []).append(member)
-    return tuple(map(_series, members.values())), tuple(refused)
+    return tuple(members), tuple(refused)
+
+
+def grouped(members: Iterable[Member]) -> tuple[Series, ...]:
+    """The series that files form among themselves, in the order of their first files."""
+    by_series: dict[tuple[str, ...], list[Member]] = {}
+    for member in members:
+        by_series.setdefault(member.series, []).append(member)
+    return tuple(map(_series, by_series.values()))
 
 
 def read_folder(folder: Path, reading: Reading = USUAL) -> Image:
@@ -207,7 +231,7 @@ def _may_be_dicom(path: Path) -> bool:
     return path.suffix.lower() in dicom.FAMILY.suffixes or is_unnamed_dicom(path)
 
 
-def _member(source: Source) -> _Member:
+def _member(source: Source) -> Member:
     file = open_file(source, _TAGS)
     refuse_without_image(file)
     header = file.header
@@ -215,7 +239,7 @@ def _member(source: Source) -> _Member:
     series = text(header, "SeriesInstanceUID")
     apart = "LOCALIZER" if "LOCALIZER" in text(header, "ImageType").upper().split("\\") else ""
     key = (series, apart) if series and frames == 1 else (str(source.path),)
-    return _Member(
+    return Member(
         source.path,
         key,
         frames,
@@ -227,7 +251,7 @@ def _member(source: Source) -> _Member:
     )
 
 
-def _series(members: Sequence[_Member]) -> Series:
+def _series(members: Sequence[Member]) -> Series:
     heights = along_normal([member.plane for member in members]) or [0.0] * len(members)
     order = sorted(
         range(len(members)), key=lambda at: (heights[at], members[at].number, members[at].path.name)
