@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from delineate.dataset.listing import list_files
 from delineate.dataset.naming import counted, folded, listed, natural_key, printable, unique_names
 from delineate.dataset.nnunet import by_channel
 from delineate.dataset.roles import bare, role_of_name
+from delineate.dataset.series import DicomFiles
 from delineate.errors import ImageError
 
 
@@ -59,33 +60,24 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
         The images in the order given, those of a folder in natural order, and the problems.
     """
     files: dict[Path, None] = {}
-    stacks: dict[Path, GivenImage] = {}  # by their first file
     problems: list[Problem] = []
     for given in inputs:
-        if given.is_dir() and volumes and (below := _folders_of_series(given)):
-            for folder in below:
+        if given.is_dir():
+            below = _folders_of_series(given) if volumes else []
+            for folder in below or [given]:
                 inside, found = _in_folder(folder)
                 problems += found
                 files.update(dict.fromkeys(inside))
-        elif given.is_dir():
-            inside, found = _in_folder(given)
-            problems += found
-            files.update(dict.fromkeys(inside))
         elif given.exists():
             files[given] = None
         else:
             message = f"{printable(given)} does not exist. Check the name."
             problems.append(Problem("error", "missing-file", message, (given,)))
-    if volumes:
-        by_folder: dict[Path, list[Path]] = defaultdict(list)
-        for path in files:
-            by_folder[path.parent].append(path)
-        for folder, inside in by_folder.items():
-            stacks |= volumes_in(folder, inside)
-    taken = {path for stack in stacks.values() for path in stack.files}
+    stacks = _stacks(files) if volumes else []
+    taken = {path for stack in stacks for path in stack.files}
     single, found = _joined([path for path in files if path not in taken], channels)
     problems += found
-    images = [GivenImage(stem, paths) for stem, paths in single] + list(stacks.values())
+    images = [GivenImage(stem, paths) for stem, paths in single] + stacks
     order = {path: at for at, path in enumerate(files)}
     images.sort(key=lambda image: order.get(image.files[0], 0))
     names = unique_names(
@@ -123,23 +115,18 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_file()]
 
 
-def volumes_in(folder: Path, files: Sequence[Path]) -> dict[Path, GivenImage]:
-    """The DICOM series of a folder that form volumes of several files, by their first file.
-
-    Args:
-        folder: By whose name they are called.
-        files: Of the folder, all or those that were given.
-    """
-    candidates = [path for path in files if formats.is_dicom(path)]
-    if len(candidates) < 2:
-        return {}
-    found, _ = formats.find_series(candidates)
-    stacks = [series for series in found if series.is_volume and len(series.files) > 1]
-    by_first = {}
-    for number, series in enumerate(stacks, start=1):
-        name = folder.absolute().name if len(stacks) == 1 else f"{folder.absolute().name}_series{number}"
-        by_first[series.files[0]] = GivenImage(name, tuple(series.files), stack=True)
-    return by_first
+def _stacks(files: Collection[Path]) -> list[GivenImage]:
+    """The DICOM series among files that form volumes of several files, called by their folders."""
+    by_folder: dict[Path, list[tuple[Path, ...]]] = defaultdict(list)
+    for volume in DicomFiles.among(files).volumes(files):
+        by_folder[volume[0].parent].append(volume)
+    return [
+        GivenImage(
+            folder.absolute().name + (f"_series{number}" if len(inside) > 1 else ""), volume, stack=True
+        )
+        for folder, inside in by_folder.items()
+        for number, volume in enumerate(inside, start=1)
+    ]
 
 
 def _in_folder(folder: Path) -> tuple[list[Path], list[Problem]]:
