@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from delineate.dataset.placing import size_in_words
 from delineate.errors import DataError
 from delineate.geometry import Array, Turn
 from delineate.image import Image, turn_of
@@ -66,7 +67,10 @@ def predict_volume(
     Raises:
         DataError: The image does not fit the plan, or more memory would be needed than there is.
     """
-    _refuse_too_large(plan, image, keep_probabilities=keep_probabilities, memory_bytes=memory_bytes)
+    if lacking := _lacking(needed_bytes(plan, image, keep_probabilities=keep_probabilities), memory_bytes):
+        raise DataError(
+            f"it would take about {lacking}. Give more, or train with a coarser preprocessing.spacing_mm"
+        )
     turned = prepared(image, plan)
     if plan.network.axes == 3:
         rows = _rows_of_windows(network, plan, turned, bf16=bf16, progress=progress)
@@ -111,22 +115,28 @@ def needed_bytes(plan: Plan, image: Image, *, keep_probabilities: bool = False) 
     return PROGRAM_BYTES + image_bytes + working + slab + row + features
 
 
-def least_bytes(size: tuple[int, ...]) -> int:
-    """What predicting a volume of this size takes at least, known from its header."""
-    return PROGRAM_BYTES + 3 * math.prod(size)  # 16 bits a voxel, and its label
+def refuse_by_size(size: tuple[int, ...], memory_bytes: int | None) -> None:
+    """Refuse a volume that is too large for the memory whatever the plan, before its voxels are read.
+
+    Args:
+        size: `(D, H, W)`, known from its header.
+        memory_bytes: As for `predict_volume`.
+
+    Raises:
+        DataError: It is.
+    """
+    least = PROGRAM_BYTES + 3 * math.prod(size)  # 16 bits a voxel, and its label
+    if lacking := _lacking(least, memory_bytes):
+        raise DataError(f"its {size_in_words(size)} take at least {lacking}")
 
 
-def _refuse_too_large(
-    plan: Plan, image: Image, *, keep_probabilities: bool, memory_bytes: int | None
-) -> None:
+def _lacking(needed: int, memory_bytes: int | None) -> str | None:
+    """In words how much memory is needed and how much there is; None where it is enough."""
     allowed = memory_bytes or free_memory_bytes()
-    needed = needed_bytes(plan, image, keep_probabilities=keep_probabilities)
-    if allowed is not None and needed > allowed:
-        raise DataError(
-            f"it would take about {needed / 1e9:.1f} GB of memory, and {allowed / 1e9:.1f} GB "
-            f"{'are allowed by --memory' if memory_bytes else 'are free'}. "
-            "Give more, or train with a coarser preprocessing.spacing_mm"
-        )
+    if allowed is None or needed <= allowed:
+        return None
+    why = "allowed by --memory" if memory_bytes else "free"
+    return f"{needed / 1e9:.1f} GB of memory, and {allowed / 1e9:.1f} GB are {why}"
 
 
 def _rows_of_slices(

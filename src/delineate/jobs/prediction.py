@@ -22,10 +22,9 @@ from delineate.errors import DataError, ImageError, UsageError
 from delineate.files import new_folder, output_error, sha256, write_text
 from delineate.formats import Reading
 from delineate.formats.writable import WHITE
-from delineate.inference.hardware import free_memory_bytes
 from delineate.inference.model import Model, load
 from delineate.inference.preprocess import notes_on
-from delineate.inference.volumes import least_bytes
+from delineate.inference.volumes import refuse_by_size
 from delineate.jobs.parts import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
@@ -191,7 +190,8 @@ class _Work:
         name = given.name
         try:
             digests = tuple(sha256(path) for path in paths if not path.is_dir())
-            self._refuse_too_large(given)
+            if not given.stack and len(size := formats.header(paths[0], self.reading).size) == 3:
+                refuse_by_size(size, self.memory_bytes)
             image = load_image(paths, self.reading, stack=given.stack)
             words = image.identifying
             name = self.pseudonyms.name(given.name, _told(given), words)
@@ -226,23 +226,6 @@ class _Work:
             label_share=share,
             notes=tuple(self.pseudonyms.redacted(note) for note in notes),
         )
-
-    def _refuse_too_large(self, given: GivenImage) -> None:
-        """Refuse a volume that is too large for the memory by its header, before its voxels are read.
-
-        Raises:
-            DataError: It is.
-        """
-        if given.stack:
-            return
-        size = formats.header(given.files[0], self.reading).size
-        allowed = self.memory_bytes or free_memory_bytes()
-        if len(size) == 3 and allowed is not None and least_bytes(size) > allowed:
-            raise DataError(
-                f"its {' × '.join(map(str, reversed(size)))} voxels take at least "
-                f"{least_bytes(size) / 1e9:.1f} GB of memory, and {allowed / 1e9:.1f} GB "
-                f"{'are allowed by --memory' if self.memory_bytes else 'are free'}"
-            )
 
     def _names(self, given: GivenImage) -> tuple[str, ...]:
         """The input as the manifest calls it."""
