@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_nets import check_gradients, noise, seeded, share_weights
 from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,15 +21,6 @@ from delineate.networks.settings import most_parameters
 from delineate.networks.unet import UNet, parameter_count
 
 SMALL = UNetSettings(input_channels=1, output_channels=1, widths=(4, 6, 8))
-
-
-def seeded(settings: UNetSettings, seed: int = 0) -> UNet:
-    torch.manual_seed(seed)
-    return UNet(settings).eval()
-
-
-def noise(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 class PlainUNet(nn.Module):
@@ -66,28 +58,6 @@ class PlainUNet(nn.Module):
             x = join(torch.cat([up(x), level], dim=1))
         logits: Tensor = self.head(x)
         return logits
-
-
-def plain_name(name: str) -> str:
-    """What the plain net calls a parameter of ours."""
-    part, *places = name.split(".")
-    match part, places:
-        case "encoders", [level, "convolutions", place, kind]:
-            return f"down.{level}.{2 * int(place)}.{kind}"
-        case "decoders", [level, "block", "convolutions", place, kind]:
-            return f"join.{level}.{2 * int(place)}.{kind}"
-        case "decoders", [level, "up", kind]:
-            return f"up.{level}.{kind}"
-    return name
-
-
-def share_weights(ours: UNet, plain: PlainUNet) -> None:
-    """Give both the same weights, and the same biases, ours being zero at first, which would prove less."""
-    with torch.no_grad():
-        for name, parameter in ours.named_parameters():
-            if name.endswith("bias"):
-                parameter.copy_(torch.randn(parameter.shape))
-    plain.load_state_dict({plain_name(name): tensor for name, tensor in ours.state_dict().items()})
 
 
 def test_classic_has_the_scripts_number_of_parameters() -> None:
@@ -139,14 +109,7 @@ def test_gradients_equal_those_of_the_plain_net() -> None:
     image, weights = noise(2, 3, 16, 24).double(), noise(2, 4, 16, 24, seed=5).double()
     for network in (ours, plain):
         (network(image) * weights).sum().backward()
-    theirs = {name: parameter.grad for name, parameter in plain.named_parameters()}
-    for name, parameter in ours.named_parameters():
-        gradient = theirs.pop(plain_name(name))
-        assert parameter.grad is not None
-        assert gradient is not None
-        assert gradient.abs().max() > 0, name
-        assert torch.allclose(parameter.grad, gradient), name
-    assert not theirs
+    check_gradients(ours, plain)
 
 
 @pytest.mark.parametrize(("inputs", "outputs", "size"), [(1, 1, (1, 1)), (3, 5, (5, 7)), (8, 4, (2, 9))])

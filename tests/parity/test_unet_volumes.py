@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_nets import check_gradients, noise, seeded, share_weights
 from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,15 +24,6 @@ from delineate.networks.unet import UNet, parameter_count
 SMALL = UNetSettings(axes=3, input_channels=1, output_channels=1, widths=(4, 6, 8))
 THICK_SLICES = SMALL.model_copy(update={"strides": ((1, 2, 2), (2, 2, 2))})
 TWO = (2, 2, 2)
-
-
-def seeded(settings: UNetSettings, seed: int = 0) -> UNet:
-    torch.manual_seed(seed)
-    return UNet(settings).eval()
-
-
-def noise(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 class PlainUNet(nn.Module):
@@ -70,19 +62,6 @@ class PlainUNet(nn.Module):
         return logits
 
 
-def plain_name(name: str) -> str:
-    """What the plain net calls a parameter of ours."""
-    part, *places = name.split(".")
-    match part, places:
-        case "encoders", [level, "convolutions", place, kind]:
-            return f"down.{level}.{2 * int(place)}.{kind}"
-        case "decoders", [level, "block", "convolutions", place, kind]:
-            return f"join.{level}.{2 * int(place)}.{kind}"
-        case "decoders", [level, "up", kind]:
-            return f"up.{level}.{kind}"
-    return name
-
-
 @pytest.mark.parametrize(
     ("strides", "kernels"),
     [
@@ -101,25 +80,14 @@ def test_equals_the_plain_net_in_value_and_gradient(
         {"axes": 3, "input_channels": 2, "output_channels": 3, "widths": widths, "strides": strides}
     )
     ours, plain = seeded(settings).double(), PlainUNet(widths, strides, kernels).double()
-    with torch.no_grad():
-        for name, parameter in ours.named_parameters():
-            if name.endswith("bias"):  # zero at first, which would prove less
-                parameter.copy_(torch.randn(parameter.shape))
-    plain.load_state_dict({plain_name(name): tensor for name, tensor in ours.state_dict().items()})
+    share_weights(ours, plain)
     volume, weights = noise(2, 2, 4, 8, 12).double(), noise(2, 3, 4, 8, 12, seed=5).double()
     mine, theirs = ours(volume), plain(volume)
     assert theirs.std() > 0.01
     assert torch.allclose(mine, theirs, atol=1e-12)
     (mine * weights).sum().backward()
     (theirs * weights).sum().backward()
-    gradients = {name: parameter.grad for name, parameter in plain.named_parameters()}
-    for name, parameter in ours.named_parameters():
-        gradient = gradients.pop(plain_name(name))
-        assert parameter.grad is not None
-        assert gradient is not None
-        assert gradient.abs().max() > 0, name
-        assert torch.allclose(parameter.grad, gradient), name
-    assert not gradients
+    check_gradients(ours, plain)
 
 
 def test_number_of_parameters_by_hand() -> None:
