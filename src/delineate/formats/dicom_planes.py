@@ -247,7 +247,7 @@ def _directions(header: Dataset) -> tuple[Vector | None, Vector | None, tuple[st
     lengths = np.linalg.norm(right), np.linalg.norm(down)
     if any(abs(length - 1) > _RIGHT_ANGLE for length in lengths) or abs(right @ down) > _RIGHT_ANGLE:
         return None, None, ("its ImageOrientationPatient is not valid and was not used",)
-    return _unit(down / lengths[1]), _unit(right / lengths[0]), ()
+    return vector_of(down / lengths[1]), vector_of(right / lengths[0]), ()
 
 
 def _steps(header: Dataset, plane: Plane, frames: int) -> tuple[float, ...] | None:
@@ -280,10 +280,11 @@ def _vector(header: Dataset, keyword: str) -> Vector | None:
     return (found[0], found[1], found[2]) if found else None
 
 
-def _unit(vector: npt.NDArray[np.float64]) -> Vector:
-    x, y, z = (float(each) for each in vector)
-    return x, y, z
-
-
 def _moved(position: Vector | None, normal: npt.NDArray[np.float64], step: float) -> Vector:
-    return _unit(np.array(position) + step * normal)
+    return vector_of(np.array(position) + step * normal)
+
+
+def vector_of(values: npt.NDArray[np.float64]) -> Vector:
+    """Three numbers of an array as a `Vector`."""
+    x, y, z = (float(each) for each in values)
+    return x, y, z

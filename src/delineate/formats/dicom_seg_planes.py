@@ -10,7 +10,8 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from delineate.formats.dicom_file import number, numbers
-from delineate.geometry import Geometry, Vector
+from delineate.formats.dicom_planes import vector_of
+from delineate.geometry import Geometry
 
 Positions = npt.NDArray[np.float64]
 SAME_PLANE = 0.01  # of a pixel: planes nearer to each other are one
@@ -112,8 +113,8 @@ def stack(positions: Positions, measures: PlaneMeasures) -> Stack:
     spacing, steps = _spacing_and_steps(np.diff(levels), measures)
     geometry = Geometry(
         (spacing, *measures.pixel_spacing_mm),
-        _vector(positions[order[0]]),
-        (_vector(normal), _vector(row_rises), _vector(column_rises)),
+        vector_of(positions[order[0]]),
+        (vector_of(normal), vector_of(row_rises), vector_of(column_rises)),
     )
     return Stack(geometry, int(steps[-1]) + 1, tuple(int(each) for each in steps[level]))
 
@@ -157,8 +158,3 @@ def _unit(values: npt.ArrayLike) -> Positions:
     if vector.shape != (3,) or not 0.9 < length < 1.1:
         raise ValueError("the orientation of its planes makes no sense")
     return vector / length
-
-
-def _vector(values: Positions) -> Vector:
-    x, y, z = (float(value) for value in values)
-    return x, y, z

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from delineate.formats.dicom_planes import Plane
-from delineate.geometry import Geometry, Vector
+from delineate.formats.dicom_planes import Plane, vector_of
+from delineate.geometry import Geometry
 
 _SAME_DIRECTION = 1e-3  # of a unit vector
 _SAME_SPACING = 1e-3  # relative
@@ -82,8 +82,8 @@ def stacked(planes: Sequence[Plane]) -> Stack:
     start = positions[order[0]]
     geometry = Geometry(
         (gap, *first.spacing_mm),
-        _vector(start),
-        (_vector(normal), first.down or (), first.right or ()),  # type: ignore[arg-type]  # they have a place
+        vector_of(start),
+        (vector_of(normal), first.down or (), first.right or ()),  # type: ignore[arg-type]  # they have a place
     )
     return Stack(tuple(int(index) for index in order), geometry, notes)
 
@@ -240,8 +240,3 @@ def _check_straight(
 
 def _degrees(cosine: float) -> float:
     return math.degrees(math.acos(min(1.0, abs(cosine))))
-
-
-def _vector(values: npt.NDArray[np.float64]) -> Vector:
-    x, y, z = (float(value) for value in values)
-    return x, y, z
