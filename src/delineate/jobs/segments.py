@@ -9,7 +9,8 @@ import numpy as np
 
 from delineate.dataset.naming import safe_name
 from delineate.files import new_folder
-from delineate.formats import Reading
+from delineate.formats import USUAL, Reading
+from delineate.formats.dicom_seg import read_segments
 from delineate.formats.dicom_series import opened
 from delineate.formats.nifti_writing import write_mask
 from delineate.image import LabelSet, Mask
@@ -55,10 +56,8 @@ def write_segments(
         ImageError: The file is no DICOM segmentation, or cannot be read.
         OutputError: The folder holds something or cannot be written.
     """
-    from delineate.formats.dicom_seg import read_segments  # noqa: PLC0415  imports pydicom
-
     reporter = reporter or Reporter()
-    segments = opened(Path(segmentation), reading or Reading(), read_segments)
+    segments = opened(Path(segmentation), reading or USUAL, read_segments)
     folder = new_folder(Path(out), "the segments")
     written = []
     for done, segment in enumerate(segments, start=1):
