@@ -11,10 +11,11 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from delineate.errors import DataError, ImageError
-from delineate.formats.dicom_file import guarded, number, numbers, open_file, text
+from delineate.formats.dicom_file import number, numbers, open_file, text
 from delineate.formats.dicom_planes import Groups
 from delineate.formats.dicom_seg_planes import PlaneMeasures, Stack, measures_of, stack
-from delineate.formats.stored import Source
+from delineate.formats.dicom_series import opened
+from delineate.formats.stored import USUAL, Source
 from delineate.geometry import Geometry, fit, same_grid
 from delineate.image import Mask
 
@@ -106,7 +107,7 @@ def _headers(paths: Sequence[Path]) -> list[Dataset]:
     headers, problems = [], []
     for path in paths:
         try:
-            headers.append(_header(path))
+            headers.append(opened(path, USUAL, _header))
         except ImageError as error:
             problems.append(error)
     if len(problems) == 1:
@@ -116,19 +117,11 @@ def _headers(paths: Sequence[Path]) -> list[Dataset]:
     return headers
 
 
-def _header(path: Path) -> Dataset:
-    try:
-        with path.open("rb") as stream:
-            source = Source(stream, path)
-            with guarded(source):
-                header = open_file(source).header
-                if any(not text(header, word) for word in NEEDED):
-                    raise source.refuse(
-                        "it lacks what every DICOM image says of itself (UIDs, rows, columns)"
-                    )
-                return header
-    except OSError as error:
-        raise ImageError(path, error.strerror or str(error)) from error
+def _header(source: Source) -> Dataset:
+    header = open_file(source).header
+    if any(not text(header, word) for word in NEEDED):
+        raise source.refuse("it lacks what every DICOM image says of itself (UIDs, rows, columns)")
+    return header
 
 
 def _frame_count(header: Dataset) -> int:
