@@ -28,15 +28,19 @@ from delineate.jobs.parts import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.writing import NO_SEGMENTATION
 from delineate.model_file import ModelCard, TrainingFacts, weights_sha256
+from delineate.plan import Plan
 
 SIZE = (5, 12, 9)
 
 
 def model_of(labels: int = 2, **sections: Any) -> Model:
     sections["preprocessing"] = {"orientation": "SPL"} | sections.get("preprocessing", {})
-    plan = volume_plan("volumes", labels, 1, **sections)
+    return trained(volume_plan("volumes", labels, 1, **sections), volume(noise(*SIZE), PLACED))
+
+
+def trained(plan: Plan, image: Image) -> Model:
+    """A model of a plan, as if it had learned from one image without labels."""
     weights = net(plan).state_dict()
-    image = volume(noise(*SIZE), PLACED)
     mask = Mask(np.zeros(SIZE, np.uint8), plan.data.label_set, PLACED)
     card = ModelCard(
         weights_sha256=weights_sha256(weights),
@@ -287,19 +291,9 @@ def test_images_are_read_as_the_training_ones_were(
 
 def test_another_limit_does_not_make_a_model_refuse_its_fourth_axis(tmp_path: Path) -> None:
     plan = volume_plan("volumes", 1, 2, data={"fourth_axis": "channels"})
-    weights = net(plan).state_dict()
     image = Image(noise(2, *SIZE), PLACED, shares=False)
-    mask = Mask(np.zeros(SIZE, np.uint8), plan.data.label_set, PLACED)
-    card = ModelCard(
-        weights_sha256=weights_sha256(weights),
-        plan=plan,
-        fingerprint=measure([(image, mask)], mask.labels, "channels"),
-        training=TrainingFacts(cases=1, steps=1, seconds=1, precision="fp32", seed=0),
-        software={},
-    )
+    model = trained(plan, image)
     write_probabilities(tmp_path / "a.nii.gz", shares(image), image.geometry)
     for number, reading in enumerate((None, Reading(700.0))):
-        made = prediction.predict(
-            Model(card, weights), tmp_path / "a.nii.gz", tmp_path / str(number), reading=reading
-        )
+        made = prediction.predict(model, tmp_path / "a.nii.gz", tmp_path / str(number), reading=reading)
         assert [file.status for file in made.files] == ["done"], made.messages
