@@ -12,7 +12,7 @@ test: $(VENV)/.develops
 	$(BIN)/python -m pytest -n 2
 
 test-slow: $(VENV)/.develops
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2
 
 check: $(VENV)/.develops
 	$(BIN)/ruff check .
