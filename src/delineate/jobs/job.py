@@ -45,12 +45,14 @@ class Run:
         evaluation: What its model scored on the held-out part; after a cross-validation, what the nets of the
             folds scored on the cases that they did not learn from.
         test: What the model of a cross-validation scored on the test part, if there is one.
+        folds: Of the cross-validation; 0 without one.
     """
 
     folder: Path
     plan: Plan
     evaluation: Evaluation
     test: Evaluation | None = None
+    folds: int = 0
 
     @property
     def model_path(self) -> Path:
@@ -144,6 +146,11 @@ class Job:
         root = self.parts.train.report.discovery.root
         return f"A model for {self.parts.train.report.pseudonyms.redacted(root.absolute().name)}"
 
+    @property
+    def chosen(self) -> str:
+        """Whether the scored part was used to choose anything."""
+        return PLAN_GIVEN if self.environment.plan_given else NOTHING_CHOSEN
+
     def evaluated(
         self, model: Model, history: Sequence[HistoryRow], below: str = EVALUATION
     ) -> tuple[Evaluation, ModelCard]:
@@ -156,11 +163,10 @@ class Job:
         """
         folder = made(self.folder / below)
         scored = self.parts.scored
-        chosen = PLAN_GIVEN if self.environment.plan_given else NOTHING_CHOSEN
         story = Story(
             title=self.title,
             scored_part=f"{self.parts.scored_name} of {counted(len(scored), 'case')}",
-            used_to_choose=" ".join((*self.parts.leaks, chosen)),
+            used_to_choose=" ".join((*self.parts.leaks, self.chosen)),
             cautions=(*self.parts.cautions, *scored.notes),
             curves=[curve_point(row) for row in history],
             plan_yaml=(self.folder / PLAN_NAME).read_text(encoding="utf-8"),

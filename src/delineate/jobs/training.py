@@ -10,11 +10,13 @@ from pathlib import Path
 
 import torch
 
+from delineate.dataset.folds import checked_number, write_folds
 from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms, looks_identifying
 from delineate.dataset.split import write_splits
 from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
 from delineate.files import PROBE, free_folder, new_folder, probe_writable, write_text
 from delineate.formats import USUAL, Reading
+from delineate.jobs.cross_validation import CrossValidation, refuse_too_many
 from delineate.jobs.duration import parse_budget
 from delineate.jobs.environment import NAME as ENVIRONMENT_NAME
 from delineate.jobs.environment import (
@@ -25,6 +27,7 @@ from delineate.jobs.environment import (
     write_environment,
     write_source,
 )
+from delineate.jobs.fold_parts import FoldParts
 from delineate.jobs.job import PLAN_NAME, SPLITS_NAME, Job, Run
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import checked_tolerance
@@ -57,6 +60,8 @@ def train(
     reading: Reading = USUAL,
     anonymous: bool = False,
     tolerance_mm: float | None = None,
+    folds: int | None = None,
+    ensemble: bool = False,
     log: Log | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -84,6 +89,10 @@ def train(
             told who a patient is. `private/names.csv` in the run says which is which.
         tolerance_mm: Of the normalised surface Dice in the evaluation, in millimetres; None for 2 mm of
             volumes and 2 pixels of pictures.
+        folds: Of a cross-validation: so many nets are trained, each scored on a fold that it did not learn
+            from, then one of all cases; `budget` is the length of each training. None holds out one part.
+        ensemble: Whether the nets of the folds, their probabilities averaged, are the model, instead of one
+            more.
         log: "tensorboard" keeps its log in the run as well.
         reporter: Told how it goes.
 
@@ -109,6 +118,8 @@ def train(
         reading,
         Pseudonyms(all_names=anonymous),
         checked_tolerance(tolerance_mm),
+        0 if folds is None else checked_number(folds),
+        ensemble,
     )
     wishes = Wishes(
         Length(parse_budget(budget) if budget is not None else None, epochs),
@@ -125,13 +136,19 @@ def train(
     was_there = folder.exists()
     try:
         new_folder(folder, "the run")
-        parts = Parts.read(source, reporter)
+        folded = FoldParts.read(source, source.folds, reporter) if source.folds else None
+        parts = folded.final() if folded else Parts.read(source, reporter)
         facts = measured(parts.train, reporter)
         planned, text = planned_for(wishes, facts.fingerprint)
         reporter.planned(planned, folder)
         if SIDED_LABELS in planned.reasons.values():
             reporter.say(f"Images are not mirrored left to right: {SIDED_LABELS}.")
-        write_splits(folder / SPLITS_NAME, parts.splits)
+        if source.ensemble:
+            refuse_too_many(planned.plan, source.folds)
+        if folded:
+            write_folds(folder / SPLITS_NAME, folded.folds)
+        else:
+            write_splits(folder / SPLITS_NAME, parts.splits)
         environment = describe(
             source,
             data_sha256=facts.sha256,
@@ -143,6 +160,8 @@ def train(
         write_environment(folder, environment)
         write_text(folder / PLAN_NAME, text)
         job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm)
+        if folded:
+            return CrossValidation(job, folded, source.ensemble).go(planned.plan)
         return job.go(planned.plan)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
@@ -173,7 +192,7 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
     environment = read_environment(folder)
     plan = read_plan(folder / PLAN_NAME)
     probe_writable(folder)
-    source = replace(read_source(folder, environment), splits=folder / SPLITS_NAME)
+    source, stored = read_source(folder, environment), folder / SPLITS_NAME
     watchers = Watchers(source.log, reporter)
     threads = torch.get_num_threads()
     if threads != environment.threads:
@@ -182,7 +201,8 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
             "its result may differ in the last digits."
         )
     try:
-        parts = Parts.read(source, reporter)
+        folded = FoldParts.read(source, source.folds, reporter, stored=stored) if source.folds else None
+        parts = folded.final() if folded else Parts.read(replace(source, splits=stored), reporter)
         facts = measured(parts.train, reporter)
         reporter.say(f"Going on with the run in {folder}.")
         if facts.sha256 != environment.data_sha256:
@@ -191,6 +211,8 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
                 "Put them back, or train anew in another folder."
             )
         job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm)
+        if folded:
+            return CrossValidation(job, folded, source.ensemble).go(plan, resumed=True)
         return job.go(plan, resumed=True)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
