@@ -255,7 +255,7 @@ def test_what_cannot_be_is_said(data: Path, run: Path, command: Command, tmp_pat
     for options, text in (
         (("--folds", "1"), "There cannot be 1 folds: give 2 or more"),
         (("--folds", "-2"), "There cannot be -2 folds"),
-        (("--ensemble",), "give --folds 5"),
+        (("--ensemble",), "give --folds, such as --folds 5"),
         (
             ("--folds", "3", "--splits", of_fold),
             "Give either --folds or --splits",

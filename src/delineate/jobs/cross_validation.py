@@ -87,7 +87,8 @@ class CrossValidation:
             job = replace(self.job, parts=parts.final())
             return replace(self, job=job, parts=parts).go(plan, resumed=resumed)
         job = self.job
-        job.reporter.say(self._outlook(plan))
+        if not resumed:
+            job.reporter.say(self._outlook(plan))
         cached = self._cached(plan)
         if plan.training.steps is None:
             first = self.parts.folds.splits(1)
