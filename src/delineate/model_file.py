@@ -180,8 +180,9 @@ def model_path(path: Path) -> Path:
         inside = path / MODEL_NAME
         if not inside.is_file():
             unfinished = (path / "plan.yaml").is_file()
+            run = path.parent.parent if path.parent.name == "folds" else path
             hint = (
-                f" Its training is not finished: delineate train --resume {shlex.quote(str(path))}"
+                f" Its training is not finished: delineate train --resume {shlex.quote(str(run))}"
                 if unfinished
                 else ""
             )

@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from delineate.augment.settings import AugmentationSettings
+from delineate.errors import DataError
 from delineate.fingerprint import measure
 from delineate.image import Image, Mask
 from delineate.inference.model import Model
+from delineate.inference.volumes import needed_bytes
 from delineate.losses import LossSettings
 from delineate.model_file import ModelCard, TrainingFacts, together, weights_sha256
-from delineate.networks.settings import UNetSettings
+from delineate.networks.settings import UNetSettings, most_parameters
 from delineate.networks.unet import UNet
 from delineate.plan import DataPlan, Plan, PredictionPlan, PreprocessingPlan, TrainingPlan, output_channels
 
@@ -109,3 +111,12 @@ def test_the_mask_is_decided_from_the_mean_and_no_vote(kind: str) -> None:
     assert (together_found.predict(image) == expected).mean() > 0.999  # but for ties of rounded shares
     votes = sum((model(plan, each).predict(image) == together_found.predict(image)).mean() for each in nets)
     assert votes < 3
+
+
+def test_the_weights_of_all_members_count_as_memory() -> None:
+    plan = plan_of("volumes")
+    one, five = (needed_bytes(plan, picture(plan), members=members) for members in (1, 5))
+    assert five - one == 4 * 4 * most_parameters(plan.network)
+    with pytest.raises(DataError, match=r"GB are allowed by --memory"):
+        model(plan, *[net(plan, 0)] * 5).found_in(picture(plan), memory_bytes=(one + five) // 2)
+    model(plan, net(plan, 0)).found_in(picture(plan), memory_bytes=(one + five) // 2)

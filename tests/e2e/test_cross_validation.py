@@ -275,3 +275,18 @@ def test_what_cannot_be_is_said(data: Path, run: Path, command: Command, tmp_pat
     done = command("train", data, "--splits", run / "splits.json", "--out", tmp_path / "run")
     assert done.returncode == 1
     assert "is that of a cross-validation" in " ".join(done.stderr.split())
+
+
+def test_codes_stand_for_names_in_all_that_is_written(
+    data: Path, run: Path, command: Command, tmp_path: Path
+) -> None:
+    options = ("--folds", "2", "--ensemble", "--epochs", "1", "--anonymous", "--out", tmp_path / "run")
+    done = command("train", data, *options)
+    assert done.returncode == 0, done.stderr
+    written = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    masks = [path for path in written if path.parent.name == "predictions" and path.suffix == ".png"]
+    assert len(masks) == 7
+    for path in written:
+        if "private" not in path.parts:
+            assert "image_" not in path.name
+            assert b"image_3" not in path.read_bytes(), path

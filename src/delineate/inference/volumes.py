@@ -18,6 +18,7 @@ from delineate.inference.hardware import free_memory_bytes
 from delineate.inference.predict import decide, predictor_of, probabilities
 from delineate.inference.preprocess import prepared, resize, slices, to_working, working_size
 from delineate.inference.windows import slabs_of_windows
+from delineate.networks.settings import most_parameters
 from delineate.plan import Plan
 
 Progress = Callable[[int, int], object]
@@ -66,7 +67,10 @@ def predict_volume(
     Raises:
         DataError: The image does not fit the plan, or more memory would be needed than there is.
     """
-    _refuse_too_large(plan, image, keep_probabilities=keep_probabilities, memory_bytes=memory_bytes)
+    members = len(network) if isinstance(network, nn.ModuleList) else 1
+    _refuse_too_large(
+        plan, image, keep_probabilities=keep_probabilities, memory_bytes=memory_bytes, members=members
+    )
     turned = prepared(image, plan)
     if plan.network.axes == 3:
         rows = _rows_of_windows(network, plan, turned, bf16=bf16, progress=progress)
@@ -91,8 +95,11 @@ def _seen_through(turn: Turn | None, array: Array) -> Array:
     return array if turn is None else turn.apply(array)
 
 
-def needed_bytes(plan: Plan, image: Image, *, keep_probabilities: bool = False) -> int:
-    """About how much memory `predict_volume` takes in all, the image included."""
+def needed_bytes(plan: Plan, image: Image, *, keep_probabilities: bool = False, members: int = 1) -> int:
+    """About how much memory `predict_volume` takes in all, the image included, by so many nets."""
+    if members > 1:
+        others = 4 * (members - 1) * most_parameters(plan.network)
+        return others + needed_bytes(plan, image, keep_probabilities=keep_probabilities)
     voxels = math.prod(image.size)
     classes = plan.network.output_channels
     image_bytes = image.pixels.nbytes + voxels * (1 + 2 * len(plan.data.labels) * keep_probabilities)
@@ -117,10 +124,10 @@ def least_bytes(size: tuple[int, ...]) -> int:
 
 
 def _refuse_too_large(
-    plan: Plan, image: Image, *, keep_probabilities: bool, memory_bytes: int | None
+    plan: Plan, image: Image, *, keep_probabilities: bool, memory_bytes: int | None, members: int
 ) -> None:
     allowed = memory_bytes or free_memory_bytes()
-    needed = needed_bytes(plan, image, keep_probabilities=keep_probabilities)
+    needed = needed_bytes(plan, image, keep_probabilities=keep_probabilities, members=members)
     if allowed is not None and needed > allowed:
         raise DataError(
             f"it would take about {needed / 1e9:.1f} GB of memory, and {allowed / 1e9:.1f} GB "

@@ -99,6 +99,7 @@ class CrossValidation:
         for number in range(1, len(self.parts.folds) + 1):
             self._fold(number, plan, cached, masks, resumed=resumed)
         masks.write(complete=True)
+        self.parts.whole.report.pseudonyms.write_table(job.folder)  # with codes that the masks brought
         if self.ensemble:
             card, weights = self._joined()
             history: Sequence[HistoryRow] = ()
