@@ -198,8 +198,8 @@ def nothing_chosen(*, plan_given: bool) -> str:
 def how_scored(folds: int, cases: int, *, ensemble: bool, plan_given: bool) -> str:
     """How the scores of all folds came about, and what they say of the model."""
     shares = (
-        "Each case was predicted by a net that learned from the other folds alone, about "
-        f"{folds - 1} in {folds} of the cases, by the same plan; no group is in two folds."
+        "This is a cross-validation: each case was predicted by a net that learned from the other folds "
+        f"alone, about {folds - 1} in {folds} of the cases, by the same plan; no group is in two folds."
     )
     model = (
         f"The model is these {folds} nets together, their probabilities averaged. As a whole it is not "
