@@ -99,6 +99,11 @@ class CrossValidation:
         for number in range(1, len(self.parts.folds) + 1):
             self._fold(number, plan, cached, masks, resumed=resumed)
         masks.write(complete=True)
+        if any(name.endswith(".dcm") for name in masks.files):
+            job.reporter.warn(
+                f"The masks in {masks.folder} are DICOM segmentations, which name their patients: keep that "
+                "folder back when you pass the run on."
+            )
         self.parts.whole.report.pseudonyms.write_table(job.folder)  # with codes that the masks brought
         if self.ensemble:
             card, weights = self._joined()
