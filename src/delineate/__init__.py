@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from delineate.errors import DelineateError
     from delineate.inference.model import Model, load
     from delineate.jobs.demonstration import demonstrate
+    from delineate.jobs.job import Run
     from delineate.jobs.prediction import Prediction, predict
     from delineate.jobs.reporter import Reporter
     from delineate.jobs.scoring import Evaluation, evaluate
-    from delineate.jobs.training import Run, resume, train
+    from delineate.jobs.training import resume, train
     from delineate.plan import Plan, read_plan
 
 __version__ = "0.1.0"
@@ -36,7 +37,7 @@ _HOME = {
     "Plan": "delineate.plan",
     "Prediction": "delineate.jobs.prediction",
     "Reporter": "delineate.jobs.reporter",
-    "Run": "delineate.jobs.training",
+    "Run": "delineate.jobs.job",
     "check": "delineate.dataset.check",
     "demonstrate": "delineate.jobs.demonstration",
     "evaluate": "delineate.jobs.scoring",

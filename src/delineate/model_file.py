@@ -10,21 +10,31 @@ import hashlib
 import json
 import shlex
 import struct
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from delineate.errors import ModelFileError, UsageError
 from delineate.files import write_with
 from delineate.fingerprint import Fingerprint
-from delineate.networks.settings import UNetSettings
-from delineate.plan import Plan
+from delineate.plan import Plan, members_error
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # the newest that is read
+OF_ONE_NET = 1  # what a file of one net has, so that programs which know no other can read it
+MAXIMUM_MEMBERS = 100
 ENTRY = "delineate"
 MODEL_NAME = "model.safetensors"
 MAXIMUM_HEADER_BYTES = 16 << 20
@@ -58,7 +68,8 @@ class Scores(_Part):
     """What the evaluation after training found.
 
     Attributes:
-        part: Which cases were scored: "validation" or "test".
+        part: Which cases were scored: "validation", "test", or "cross-validation": all of them, each by a
+            net that did not learn from it.
         used_to_choose: A sentence: whether they were used to choose anything.
         cases: Number of scored cases.
         groups: Number of groups (patients) among them.
@@ -81,8 +92,8 @@ class TrainingFacts(_Part):
 
     Attributes:
         cases: Number of training cases.
-        steps: Optimizer steps.
-        seconds: Training time.
+        steps: Optimizer steps, of each net.
+        seconds: Training time, of all nets.
         precision: Of the net's computations.
         seed: Of the training.
         case_digests: Short hashes of the training images' pixels, so that an evaluation on any of them is
@@ -101,7 +112,8 @@ class ModelCard(_Part):
     """All a model file says about itself; no path, no name of a case.
 
     Attributes:
-        format_version: Of the file.
+        format_version: Of the file: 1 of a single net, 2 of several.
+        members: Nets whose probabilities are averaged.
         weights_sha256: Of the weights' names, shapes and bytes.
         plan: What is needed to preprocess, build the net and decide.
         fingerprint: What the training data were like.
@@ -110,13 +122,51 @@ class ModelCard(_Part):
         software: Versions of what it was made with.
     """
 
-    format_version: Annotated[int, Field(ge=1, le=FORMAT_VERSION)] = FORMAT_VERSION
+    format_version: Annotated[int, Field(ge=1, le=FORMAT_VERSION)] = OF_ONE_NET
+    members: Annotated[int, Field(ge=1, le=MAXIMUM_MEMBERS)] = 1
     weights_sha256: str
     plan: Plan
     fingerprint: Fingerprint
     training: TrainingFacts
     scores: Scores | None = None
     software: dict[str, str]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.members == 1) != (self.format_version == OF_ONE_NET):
+            raise ValueError(
+                f"format_version is {self.format_version}, members {self.members}: a file of one net has the "
+                f"format {OF_ONE_NET}, of several {FORMAT_VERSION}"
+            )
+        if fault := members_error(self.plan, self.members):
+            raise ValueError(fault)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_older_programs_know_it(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """All fields; of a single net without `members`, which the format 1 does not know."""
+        values: dict[str, Any] = serialized(self)
+        if self.members == 1:
+            values.pop("members", None)
+        return values
+
+
+def together(members: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The weights of several nets as a file holds them; of one as they are."""
+    if len(members) == 1:
+        return members[0]
+    return {f"member.{at}.{name}": each for at, net in enumerate(members) for name, each in net.items()}
+
+
+def apart(weights: dict[str, Tensor], members: int) -> tuple[dict[str, Tensor], ...]:
+    """The weights of each net of a file that holds so many."""
+    if members == 1:
+        return (weights,)
+    prefixes = [f"member.{at}." for at in range(members)]
+    return tuple(
+        {name.removeprefix(prefix): each for name, each in weights.items() if name.startswith(prefix)}
+        for prefix in prefixes
+    )
 
 
 def model_path(path: Path) -> Path:
@@ -130,8 +180,9 @@ def model_path(path: Path) -> Path:
         inside = path / MODEL_NAME
         if not inside.is_file():
             unfinished = (path / "plan.yaml").is_file()
+            run = path.parent.parent if path.parent.name == "folds" else path
             hint = (
-                f" Its training is not finished: delineate train --resume {shlex.quote(str(path))}"
+                f" Its training is not finished: delineate train --resume {shlex.quote(str(run))}"
                 if unfinished
                 else ""
             )
@@ -178,14 +229,14 @@ def load_model(path: Path) -> tuple[ModelCard, dict[str, Tensor]]:
     """Read a model file.
 
     Returns:
-        The card, and the weights as the plan's network names them.
+        The card, and the weights as the plan's network names them, of several nets as `together` does.
 
     Raises:
         ModelFileError: It cannot be read, is no model file of ours, is damaged, or holds weights that are
             not numbers.
     """
     card, entries = _read_header(path)
-    _check_shapes(path, card.plan.network, entries)
+    _check_shapes(path, card, entries)
     import torch  # noqa: PLC0415  heavy
     from safetensors import SafetensorError  # noqa: PLC0415  heavy
     from safetensors.torch import load_file  # noqa: PLC0415  heavy
@@ -258,16 +309,17 @@ def _check_length(path: Path, entries: dict[str, Any], found: int) -> None:
         )
 
 
-def _check_shapes(path: Path, settings: UNetSettings, entries: dict[str, Any]) -> None:
-    """Compare the tensors' entries with the network of the plan, built without memory for its weights."""
+def _check_shapes(path: Path, card: ModelCard, entries: dict[str, Any]) -> None:
+    """Compare the tensors' entries with the networks of the plan, built without memory for their weights."""
     import torch  # noqa: PLC0415  heavy
 
     from delineate.networks.unet import UNet  # noqa: PLC0415  imports torch
 
     types = {torch.float32: "F32", torch.int64: "I64"}
-    with torch.device("meta"):  # shapes alone; the plan has seen to it that there are not too many
-        network = UNet(settings).state_dict()
-    expected = {name: (types[tensor.dtype], tuple(tensor.shape)) for name, tensor in network.items()}
+    with torch.device("meta"):  # shapes alone; the card has seen to it that there are not too many
+        network = UNet(card.plan.network).state_dict()
+    whole = together([network] * card.members)
+    expected = {name: (types[tensor.dtype], tuple(tensor.shape)) for name, tensor in whole.items()}
     try:
         found = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in entries.items()}
     except (KeyError, TypeError) as error:

@@ -275,6 +275,13 @@ def output_channels(labels: int) -> int:
     return 1 if labels == 1 else labels + 1
 
 
+def members_error(plan: Plan, members: int) -> str | None:
+    """Why a model cannot hold so many nets of a plan; None if it can."""
+    if members * most_parameters(plan.network) <= MAXIMUM_PARAMETERS:
+        return None
+    return f"{members} nets of this plan have more than {MAXIMUM_PARAMETERS:,} parameters together"
+
+
 def to_yaml(plan: Plan, reasons: Mapping[str, str] | None = None) -> str:
     """The plan as a person reads it: one choice a line, the reason behind it as a comment.
 

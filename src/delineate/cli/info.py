@@ -51,9 +51,11 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         "works on": f"whole images brought to {size}"
         if pre.mode == "whole"
         else f"overlapping windows of {size}",
-        "network": f"U-Net, {' – '.join(map(str, plan.network.widths))} channels",
+        "network": ("U-Net" if card.members == 1 else f"{card.members} U-Nets, their probabilities averaged")
+        + f", {' – '.join(map(str, plan.network.widths))} channels",
         "trained on": f"{counted(training.cases, 'case')}, median {median}",
-        "trained for": f"{training.steps} steps in {in_words(training.seconds)}, {training.precision}, "
+        "trained for": f"{training.steps} steps{' each' if card.members > 1 else ''} in "
+        f"{in_words(training.seconds)}{' in all' if card.members > 1 else ''}, {training.precision}, "
         f"seed {training.seed}, preset {plan.preset}",
         "made with": ", ".join(f"{name} {version}" for name, version in card.software.items()),
         "weights": f"SHA-256 {card.weights_sha256}",
@@ -68,7 +70,8 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         console.print("\nIt was not scored: its run was stopped before the evaluation.")
         return
     many = f"{counted(scores.cases, 'case')}, {counted(scores.groups, 'group')}"
-    console.print(Text(f"\nScored on the {scores.part} part: {many}", "bold"))
+    where = "by cross-validation" if scores.part == "cross-validation" else f"on the {scores.part} part"
+    console.print(Text(f"\nScored {where}: {many}", "bold"))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("label", overflow="fold")
     unit = "mm" if any(label.metrics.get("hd95_mm") for label in scores.labels) else "px"

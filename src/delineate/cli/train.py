@@ -116,6 +116,16 @@ def train(
     split_seed: Annotated[
         int | None, typer.Option(help="Of drawing the held-out part.", show_default="42")
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="Cross-validation: so many nets, each scored on cases new to it, then one of all cases.",
+            metavar="N",
+        ),
+    ] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Make the nets of the folds the model, instead of one more.")
+    ] = False,
     labels: LabelsOption = None,
     group_regex: GroupOption = None,
     precision: Annotated[
@@ -148,6 +158,8 @@ def train(
 
       delineate train data --test other-hospital --group-regex '^([^_]+)'
 
+      delineate train data --folds 5
+
       delineate train --resume runs/data
     """
     options = (out, budget, epochs, preset, test, seed, plan, splits, split_seed, labels, group_regex)
@@ -159,6 +171,8 @@ def train(
         resample_masks or None,
         anonymous or None,
         tolerance,
+        folds,
+        ensemble or None,
     )
     if resume is None and data is None:
         raise UsageError(
@@ -196,11 +210,22 @@ def train(
                 reading=reading(max_megapixels, fourth_axis, resample_masks=resample_masks),
                 anonymous=anonymous,
                 tolerance_mm=tolerance,
+                folds=folds,
+                ensemble=ensemble,
                 log=log,
                 reporter=reporter,
             )
     console = results()
+    if run.folds:
+        console.print(
+            f"\nCross-validation in {run.folds} folds, each case by a net that had not seen it:",
+            markup=False,
+        )
     show_summary(console, run.evaluation.summary)
+    if run.test is not None:
+        console.print("\nThe final model on the test part:", markup=False)
+        show_summary(console, run.test.summary)
+        console.print(f"Report: {run.test.report}", markup=False, soft_wrap=True)
     console.print(f"Report: {run.evaluation.report}", markup=False, soft_wrap=True)
     console.print(f"Model:  {run.model_path}", markup=False, soft_wrap=True)
     console.print(

@@ -46,7 +46,7 @@ def split(
     """
     if not 0 < validation_fraction < 1:
         raise UsageError(f"The validation fraction is {validation_fraction}, but must lie between 0 and 1.")
-    stated = _stated(cases, groups)
+    stated = stated_parts(cases, groups)
     part: dict[str, Split] = {name: where or "train" for name, where in stated.items()}
     fitting = [name for name, where in part.items() if where == "train"]
     if not fitting:
@@ -83,7 +83,7 @@ def _named(part: Mapping[str, Split], which: Split) -> tuple[str, ...]:
     return tuple(sorted((name for name, where in part.items() if where == which), key=natural_key))
 
 
-def _stated(cases: Sequence[CaseFiles], groups: Mapping[str, str]) -> dict[str, Split | None]:
+def stated_parts(cases: Sequence[CaseFiles], groups: Mapping[str, str]) -> dict[str, Split | None]:
     """What the data say; an unmarked case follows its group where that lies in one part."""
     by_group: dict[str, set[Split]] = defaultdict(set)
     for case in cases:
@@ -112,7 +112,7 @@ def _drawn(
     total: Counter[str] = sum(labels.values(), Counter())
 
     def chosen(attempt: int) -> tuple[tuple[int, float, float], list[str]]:
-        order = sorted(groups, key=lambda group: _dice(f"{seed} {attempt} {keys[group]}"))
+        order = sorted(groups, key=lambda group: seeded_order(f"{seed} {attempt} {keys[group]}"))
         taken: list[str] = []
         size = 0
         for group in order:
@@ -131,6 +131,6 @@ def _drawn(
     return [name for group in best for name in groups[group]]
 
 
-def _dice(text: str) -> bytes:
+def seeded_order(text: str) -> bytes:
     """A random order that is the same on every machine and with every version of Python."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -49,16 +49,21 @@ def write_splits(path: Path, splits: Splits) -> None:
     Raises:
         OutputError: The place cannot be written.
     """
-    members: dict[str, list[str]] = defaultdict(list)
-    for name, group in splits.groups.items():
-        members[group].append(name)
     content = {
         "how": splits.how,
         "seed": splits.seed,
         **{part: list(getattr(splits, part)) for part in PARTS},
-        "groups": {group: names for group, names in members.items() if len(names) > 1},
+        "groups": members_of(splits.groups),
     }
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def members_of(groups: Mapping[str, str]) -> dict[str, list[str]]:
+    """The cases of each group that has more than one."""
+    members: dict[str, list[str]] = defaultdict(list)
+    for name, group in groups.items():
+        members[group].append(name)
+    return {group: names for group, names in members.items() if len(names) > 1}
 
 
 def read_splits(
@@ -81,7 +86,12 @@ def read_splits(
             group, or leaves training, or what is to be held out, empty. All faults are named at once.
     """
     where = printable(path)
-    content = _content(path)
+    content = read_content(path)
+    if "folds" in content:
+        raise DataError(
+            f"{where} is that of a cross-validation. Give the splits.json of one of its folds, such as "
+            "folds/1/splits.json, or --folds with the same --split-seed for the same folds."
+        )
     parts: dict[str, tuple[str, ...]] = {}
     for part in PARTS:
         names = content.get(part, [])
@@ -129,7 +139,12 @@ def _near_warnings(divided: Groups, part_of: Mapping[str, str], where: str) -> t
     )
 
 
-def _content(path: Path) -> Mapping[str, object]:
+def read_content(path: Path) -> Mapping[str, object]:
+    """What the file holds, not yet compared with the data.
+
+    Raises:
+        DataError: It cannot be read or is no JSON object.
+    """
     where = printable(path)
     try:
         if path.stat().st_size > MAXIMUM_BYTES:

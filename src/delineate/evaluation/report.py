@@ -67,6 +67,8 @@ class Report:
         cautions: Sentences that whoever reads the score should read with it.
         overlays: Pictures of the worst, median and best cases, see `choose_cases`.
         curves: Of the training; None for a model that was only evaluated.
+        curves_note: A sentence on whose curves they are, if not the model's.
+        by_fold: The scores of each fold of a cross-validation.
         findings: What was noticed when the data were checked.
         tables: What was understood of the data: sizes, mask values and their labels.
         plan_yaml: The plan; None where it is not known.
@@ -82,6 +84,8 @@ class Report:
     cautions: Sequence[str] = ()
     overlays: Sequence[Overlay] = ()
     curves: Sequence[CurvePoint] | None = None
+    curves_note: str = ""
+    by_fold: Table | None = None
     findings: Sequence[Finding] = ()
     tables: Sequence[Table] = ()
     plan_yaml: str | None = None

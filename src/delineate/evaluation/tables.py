@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import cast, get_args
@@ -14,21 +14,31 @@ from delineate.evaluation.scores import CaseScore, State, Unit
 from delineate.evaluation.summary import Summary
 from delineate.files import write_text
 
+FOLD = "fold"
 _COLUMNS = tuple(field.name for field in fields(CaseScore))
 
 
-def write_cases_csv(path: Path, scores: Sequence[CaseScore]) -> None:
+def write_cases_csv(
+    path: Path, scores: Sequence[CaseScore], fold_of: Mapping[str, int] | None = None
+) -> None:
     """Write one row a case and label, whole or not at all.
 
     Numbers stand in full precision, so that every mean can be recomputed; what is undefined is left blank.
+
+    Args:
+        path: The file.
+        scores: Of all cases.
+        fold_of: For each case its fold in a cross-validation, for a last column; None for no such column.
 
     Raises:
         OutputError: The place cannot be written.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    columns = _COLUMNS if fold_of is None else (*_COLUMNS, FOLD)
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(score) for score in scores)
+    for score in scores:
+        writer.writerow(asdict(score) | ({} if fold_of is None else {FOLD: fold_of[score.case]}))
     write_text(path, text.getvalue())
 
 

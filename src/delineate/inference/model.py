@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from delineate import formats
 from delineate.errors import DataError, ImageError
@@ -16,7 +17,7 @@ from delineate.image import Image, LabelSet, Mask
 from delineate.inference.hardware import has_fast_bf16
 from delineate.inference.predict import decide, probabilities
 from delineate.inference.volumes import Progress, predict_volume
-from delineate.model_file import MODEL_NAME, ModelCard, load_model, model_path
+from delineate.model_file import MODEL_NAME, ModelCard, apart, load_model, model_path
 from delineate.networks.unet import UNet
 from delineate.plan import Plan
 
@@ -29,20 +30,17 @@ class Model:
 
     Args:
         card: What it says about itself.
-        weights: As the plan's network names them.
+        weights: As the plan's network names them, of several nets as the model file does.
 
     Attributes:
         card: What the model is, was trained on, and scored.
-        network: The net, in evaluation mode.
+        network: The net, in evaluation mode; of several a list, whose probabilities are averaged.
     """
 
     def __init__(self, card: ModelCard, weights: dict[str, torch.Tensor]) -> None:
         self.card = card
-        with torch.device("meta"):  # no weights are drawn that the given ones would replace
-            network = UNet(card.plan.network)
-        network.load_state_dict(weights, assign=True)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = network.to(device, memory_format=network.memory_format).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
+        nets = [_net(card.plan, member) for member in apart(weights, card.members)]
+        self.network: nn.Module = nets[0] if len(nets) == 1 else nn.ModuleList(nets).eval()
         self._bf16 = card.training.precision == "bf16" and has_fast_bf16()
 
     @property
@@ -138,6 +136,16 @@ class Model:
         if data.axes == 3 and isinstance(image, np.ndarray):
             return _volume_from_array(image, own_units=data.pixels == "float")
         return as_image(image, formats.Reading(fourth_axis=data.fourth_axis))
+
+
+def _net(plan: Plan, weights: dict[str, torch.Tensor]) -> UNet:
+    """A net of these weights, in evaluation mode, where it computes fastest."""
+    with torch.device("meta"):  # no weights are drawn that the given ones would replace
+        network = UNet(plan.network)
+    network.load_state_dict(weights, assign=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    moved: UNet = network.to(device, memory_format=network.memory_format).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
+    return moved
 
 
 @dataclass(frozen=True)

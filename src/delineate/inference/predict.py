@@ -23,19 +23,26 @@ def predictor_of(network: nn.Module, plan: Plan, *, bf16: bool = False) -> Predi
     """A function from normalized images `(N, C, …)` to probabilities `(N, K, …)`.
 
     Args:
-        network: In evaluation mode.
+        network: In evaluation mode; a `ModuleList` of several, whose probabilities are averaged.
         plan: The one it was trained by; says which mirrorings are averaged in.
         bf16: Whether the net computes in bfloat16.
     """
     device = next(network.parameters()).device
     layout = torch.channels_last if plan.network.axes == 2 else torch.channels_last_3d
     mirrorings = _mirrorings(plan)
+    members = list(network) if isinstance(network, nn.ModuleList) else [network]
+
+    def of_one(member: nn.Module, batch: Tensor) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            logits: Tensor = member(batch).float()
+        return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
 
     def plain(batch: Tensor) -> Tensor:
         batch = batch.contiguous(memory_format=layout)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            logits: Tensor = network(batch).float()
-        return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+        total = of_one(members[0], batch)
+        for member in members[1:]:
+            total = total + of_one(member, batch)
+        return total / len(members)
 
     def mirrored(batch: Tensor) -> Tensor:
         total = plain(batch)

@@ -19,6 +19,7 @@ from delineate.inference.hardware import free_memory_bytes
 from delineate.inference.predict import decide, predictor_of, probabilities
 from delineate.inference.preprocess import prepared, resize, slices, to_working, working_size
 from delineate.inference.windows import slabs_of_windows
+from delineate.networks.settings import most_parameters
 from delineate.plan import Plan
 
 Progress = Callable[[int, int], object]
@@ -67,7 +68,9 @@ def predict_volume(
     Raises:
         DataError: The image does not fit the plan, or more memory would be needed than there is.
     """
-    if lacking := _lacking(needed_bytes(plan, image, keep_probabilities=keep_probabilities), memory_bytes):
+    members = len(network) if isinstance(network, nn.ModuleList) else 1
+    needed = needed_bytes(plan, image, keep_probabilities=keep_probabilities, members=members)
+    if lacking := _lacking(needed, memory_bytes):
         raise DataError(
             f"it would take about {lacking}. Give more, or train with a coarser preprocessing.spacing_mm"
         )
@@ -95,8 +98,11 @@ def _seen_through(turn: Turn | None, array: Array) -> Array:
     return array if turn is None else turn.apply(array)
 
 
-def needed_bytes(plan: Plan, image: Image, *, keep_probabilities: bool = False) -> int:
-    """About how much memory `predict_volume` takes in all, the image included."""
+def needed_bytes(plan: Plan, image: Image, *, keep_probabilities: bool = False, members: int = 1) -> int:
+    """About how much memory `predict_volume` takes in all, the image included, by so many nets."""
+    if members > 1:
+        others = 4 * (members - 1) * most_parameters(plan.network)
+        return others + needed_bytes(plan, image, keep_probabilities=keep_probabilities)
     voxels = math.prod(image.size)
     classes = plan.network.output_channels
     image_bytes = image.pixels.nbytes + voxels * (1 + 2 * len(plan.data.labels) * keep_probabilities)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from delineate import phantoms
 from delineate.files import free_folder, new_folder
+from delineate.jobs.job import Run
 from delineate.jobs.prediction import Prediction, predict
 from delineate.jobs.reporter import Reporter
-from delineate.jobs.training import Run, train
+from delineate.jobs.training import train
 from delineate.planner import CLASSIC_EPOCHS
 
 FOLDER = "delineate-demo"

@@ -34,6 +34,8 @@ class Environment(BaseModel):
         threads: Used for computing.
         plan_given: Whether the plan came from a file of the user's.
         precision: That the net is trained in.
+        folds: Of a cross-validation; 0 without one.
+        ensemble: Whether the nets of the folds are the model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +49,8 @@ class Environment(BaseModel):
     threads: int
     plan_given: bool
     precision: Literal["bf16", "fp32"]
+    folds: Annotated[int, Field(ge=0)] = 0
+    ensemble: bool = False
 
 
 class StoredSource(BaseModel):
@@ -87,6 +91,8 @@ class StoredSource(BaseModel):
             reading=Reading(self.maximum_megapixels, self.fourth_axis, self.resample_masks),
             pseudonyms=Pseudonyms(bytes.fromhex(self.salt), self.anonymous),
             tolerance_mm=self.tolerance_mm,
+            folds=environment.folds,
+            ensemble=environment.ensemble,
         )
 
 
@@ -106,6 +112,8 @@ def describe(
         threads=torch.get_num_threads(),
         plan_given=plan_given,
         precision=precision,
+        folds=source.folds,
+        ensemble=source.ensemble,
     )
 
 

@@ -22,6 +22,7 @@ from delineate.errors import DataError, ImageError, UsageError
 from delineate.files import new_folder, output_error, sha256, write_text
 from delineate.formats import Reading
 from delineate.formats.writable import WHITE
+from delineate.image import Image, LabelSet, Mask
 from delineate.inference.model import Model, load
 from delineate.inference.preprocess import notes_on
 from delineate.inference.volumes import refuse_by_size
@@ -165,7 +166,14 @@ def predict(
             reporter.stage("predicting", done, len(found.images))
         complete = True
     finally:  # also when stopped: what is done is told
-        _write_manifest(folder, loaded, files, complete=complete, seconds=time.monotonic() - start)
+        write_manifest(
+            folder,
+            loaded.card.weights_sha256,
+            loaded.labels,
+            files,
+            complete=complete,
+            seconds=time.monotonic() - start,
+        )
         work.pseudonyms.write_table(folder)
     return Prediction(folder, tuple(files), tuple(messages))
 
@@ -213,23 +221,51 @@ class _Work:
             self.pseudonyms.name(given.name, _told(given), words)
             reason = self.pseudonyms.redacted(_reason(error, paths))
             return Predicted(self._names(given), digests, "failed", reason)
-        values = found.mask.values
-        counts = np.bincount(values.ravel(), minlength=len(model.labels) + 1)
-        share = {label.name: round(float(counts[label.value] / values.size), 6) for label in model.labels}
-        notes = (*image.notes, *notes_on(image, model.plan), *results.notes)
-        return Predicted(
-            self._names(given),
-            digests,
-            mask=mask.name,
-            label_values=_values_in(mask, model),
-            size=image.size,
-            label_share=share,
-            notes=tuple(self.pseudonyms.redacted(note) for note in notes),
+        return record(
+            self._names(given), digests, image, results, found.mask, mask, model, self.pseudonyms.redacted
         )
 
     def _names(self, given: GivenImage) -> tuple[str, ...]:
         """The input as the manifest calls it."""
         return tuple(self.pseudonyms.redacted(path.name) for path in _told(given))
+
+
+def record(  # noqa: PLR0917  an image and all that was made of it
+    names: tuple[str, ...],
+    digests: tuple[str, ...],
+    image: Image,
+    results: Results,
+    mask: Mask,
+    path: Path,
+    model: Model,
+    hide: Callable[[str], str],
+    notes: Sequence[str] = (),
+) -> Predicted:
+    """What a manifest says of an image with a mask.
+
+    Args:
+        names: Of its files, as they are told.
+        digests: Of its files.
+        image: The image.
+        results: What was written.
+        mask: What was found.
+        path: The mask's file.
+        model: That found it.
+        hide: Puts codes in place of names.
+        notes: What else is to be said.
+    """
+    values = mask.values
+    counts = np.bincount(values.ravel(), minlength=len(model.labels) + 1)
+    share = {label.name: round(float(counts[label.value] / values.size), 6) for label in model.labels}
+    return Predicted(
+        names,
+        digests,
+        mask=path.name,
+        label_values=_values_in(path, model),
+        size=image.size,
+        label_share=share,
+        notes=tuple(map(hide, (*image.notes, *notes_on(image, model.plan), *results.notes, *notes))),
+    )
 
 
 def _values_in(mask: Path, model: Model) -> dict[str, int]:
@@ -276,15 +312,30 @@ def _make(folder: Path) -> None:
         raise output_error(folder, error) from error
 
 
-def _write_manifest(
-    folder: Path, model: Model, files: Sequence[Predicted], *, complete: bool, seconds: float
+def write_manifest(
+    folder: Path,
+    weights_sha256: str | Sequence[str],
+    labels: LabelSet,
+    files: Sequence[Predicted],
+    *,
+    complete: bool,
+    seconds: float,
 ) -> None:
-    """What was made by which model from which files; file names stand here, folders do not."""
+    """What was made by which model from which files; file names stand here, folders do not.
+
+    Args:
+        folder: Of the masks.
+        weights_sha256: Of the model; of a cross-validation one a fold.
+        labels: Of the model.
+        files: What became of each input.
+        complete: Whether these are all.
+        seconds: That it took.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
     content = {
-        "model": {
-            "weights_sha256": model.card.weights_sha256,
-            "labels": list(model.labels.names),
-        },
+        "model": {"weights_sha256": weights_sha256, "labels": list(labels.names)},
         "software": software_versions(),
         "seconds": round(seconds, 2),
         "complete": complete,

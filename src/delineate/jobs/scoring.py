@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -69,6 +69,8 @@ class Story:
         cautions: What may flatter the scores, to stand beside them.
         curves: Of the training, if it is known.
         plan_yaml: The plan as it lies in the run, with its comments; None to write it from the model.
+        curves_note: Whose curves they are, if not the model's.
+        by_fold: The scores of each fold of a cross-validation.
     """
 
     title: str
@@ -77,6 +79,8 @@ class Story:
     cautions: Sequence[str] = ()
     curves: Sequence[CurvePoint] | None = None
     plan_yaml: str | None = None
+    curves_note: str = ""
+    by_fold: Table | None = None
 
 
 def evaluate(
@@ -171,7 +175,7 @@ def score_part(
     """
     scores: list[CaseScore] = []
     for case in part.tell(reporter, "scoring"):
-        found = _predicted(model, case)
+        found = predicted(model, case)
         scores += score_case(case.name, case.group, case.mask, found, tolerance_mm=tolerance_mm)
     return tuple(scores)
 
@@ -188,7 +192,14 @@ def checked_tolerance(tolerance_mm: float | None) -> float | None:
 
 
 def write_evaluation(
-    folder: Path, model: Model, part: Part, scores: tuple[CaseScore, ...], story: Story
+    folder: Path,
+    model: Model,
+    part: Part,
+    scores: tuple[CaseScore, ...],
+    story: Story,
+    *,
+    predict: Callable[[LoadedCase], Mask] | None = None,
+    fold_of: Mapping[str, int] | None = None,
 ) -> Evaluation:
     """Write the tables, the pictures and the report.
 
@@ -198,14 +209,16 @@ def write_evaluation(
         part: On these cases.
         scores: With this result.
         story: What else there is to tell.
+        predict: Makes the masks that are drawn; None for the model.
+        fold_of: For each case the fold that held it out, in a cross-validation.
 
     Raises:
         OutputError: The place cannot be written.
     """
     summary = summarise(scores, model.labels)
-    write_cases_csv(folder / "cases.csv", scores)
+    write_cases_csv(folder / "cases.csv", scores, fold_of)
     write_summary_json(folder / "summary.json", summary)
-    overlays = _draw(folder / "overlays", model, part, scores)
+    overlays = _draw(folder / "overlays", predict or functools.partial(predicted, model), part, scores)
     card = model.card
     report = Report(
         title=story.title,
@@ -216,15 +229,18 @@ def write_evaluation(
         cautions=tuple(without_root(caution, part.report.discovery.root) for caution in story.cautions),
         overlays=overlays,
         curves=story.curves,
+        curves_note=story.curves_note,
+        by_fold=story.by_fold,
         findings=findings(part.report),
         tables=tables(part.report),
         plan_yaml=story.plan_yaml or to_yaml(card.plan),
         software=software_versions(),
         model={
             "labels": ", ".join(model.labels.names),
+            **({"nets, their probabilities averaged": f"{card.members}"} if card.members > 1 else {}),
             "trained on": counted(card.training.cases, "case"),
-            "trained for": f"{card.training.steps} steps, {in_words(card.training.seconds)}, "
-            f"in {card.training.precision}",
+            "trained for": f"{card.training.steps} steps{' each' if card.members > 1 else ''}, "
+            f"{in_words(card.training.seconds)}, in {card.training.precision}",
             "parameters": f"{sum(p.numel() for p in model.network.parameters()):,}",
             "weights (SHA-256)": card.weights_sha256,
         },
@@ -295,14 +311,21 @@ def learned_from(model: Model, part: Part) -> list[str]:
     return [case.name for case in part if pixel_digest(case.image) in known]
 
 
-def _predicted(model: Model, case: LoadedCase) -> Mask:
+def predicted(model: Model, case: LoadedCase) -> Mask:
+    """The model's mask of a case.
+
+    Raises:
+        DataError: The case does not fit the model; it is named.
+    """
     try:
         return model.predict_mask(case.image)
     except DataError as error:
         raise DataError(f"Case {case.name} does not fit the model: {error}.") from error
 
 
-def _draw(folder: Path, model: Model, part: Part, scores: Sequence[CaseScore]) -> list[Overlay]:
+def _draw(
+    folder: Path, predict: Callable[[LoadedCase], Mask], part: Part, scores: Sequence[CaseScore]
+) -> list[Overlay]:
     """The worst, median and best cases, drawn, written and kept for the report."""
     try:
         folder.mkdir(exist_ok=True)
@@ -313,7 +336,7 @@ def _draw(folder: Path, model: Model, part: Part, scores: Sequence[CaseScore]) -
     drawn: dict[str, Overlay] = {}
     for case in part.of([name for name, _, _ in chosen]):
         dice, rank = ranks[case.name]
-        png = encode_png(draw_overlay(case.image, case.mask, _predicted(model, case)), longest_px=OVERLAY_PX)
+        png = encode_png(draw_overlay(case.image, case.mask, predict(case)), longest_px=OVERLAY_PX)
         write_with(folder / f"{case.name}.png", functools.partial(_write, content=png))
         drawn[case.name] = Overlay(case.name, dice, rank, png)
     return [drawn[name] for name, _, _ in chosen]

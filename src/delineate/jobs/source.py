@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from delineate.dataset.folds import checked_number
 from delineate.dataset.naming import counted, listed
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.dataset.split import Splits, read_splits, split
@@ -37,9 +38,11 @@ class Source:
         reading: How the files are to be read.
         pseudonyms: Codes for names that tell too much.
         tolerance_mm: Of the evaluation's surface Dice.
+        folds: Of a cross-validation; 0 for one held-out part.
+        ensemble: Whether the nets of the folds are the model.
 
     Raises:
-        UsageError: The log is none that there is, or the split's seed or file is none.
+        UsageError: The log is none that there is, the split's seed or file is none, or the folds cannot be.
     """
 
     data: Path
@@ -52,6 +55,8 @@ class Source:
     reading: Reading = USUAL
     pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
     tolerance_mm: float | None = None
+    folds: int = 0
+    ensemble: bool = False
 
     def __post_init__(self) -> None:
         if self.log is not None and self.log not in get_args(Log):
@@ -60,6 +65,17 @@ class Source:
             raise UsageError(f"There is no file {self.splits}. Give a splits.json, or leave --splits away.")
         if type(self.split_seed) is not int or self.split_seed < 0:
             raise UsageError(f"The split's seed {self.split_seed!r} is out of range: give 0 or more.")
+        if self.folds != 0:
+            checked_number(self.folds)
+        elif self.ensemble:
+            raise UsageError(
+                "--ensemble makes a model of the nets of the folds: give --folds, such as --folds 5."
+            )
+        if self.folds and self.splits is not None:
+            raise UsageError(
+                "Give either --folds or --splits: folds are drawn from all cases, the same ones by the same "
+                "--split-seed."
+            )
 
 
 @dataclass(frozen=True)
@@ -98,16 +114,7 @@ class Parts:
             UsageError: There is no such data set.
             DataError: It cannot be trained on, or does not fit the split.
         """
-        forgiven = NO_SPLIT if source.test is not None or source.splits is not None else frozenset[str]()
-        whole = checked_part(
-            source.data,
-            labels=source.labels,
-            group_regex=source.group_regex,
-            reporter=reporter,
-            reading=source.reading,
-            pseudonyms=source.pseudonyms,
-            forgiven=forgiven,
-        )
+        whole = checked_whole(source, reporter)
         splits = divided(whole, source)
         for warning in splits.warnings:
             reporter.warn(warning)
@@ -119,27 +126,13 @@ class Parts:
             whole.of(names) for names in (splits.train, splits.validation, splits.test)
         )
         if source.test is not None:
-            reporter.say("The test set:")
-            scored = checked_part(
-                source.test,
-                labels=source.labels,
-                group_regex=source.group_regex,
-                reporter=reporter,
-                expected=whole.labels,
-                encoding=whole.encoding,
-                reading=source.reading,
-                pseudonyms=source.pseudonyms,
-                forgiven=TO_SCORE,
-            )
-            name = f"the separate test set {source.pseudonyms.redacted(source.test.absolute().name)}"
-            leaks = _shared(train, scored, reporter)
+            scored, name, leaks = separate_test(source, whole, train, reporter)
         elif len(test):
             scored, name = test, "the test part"
         else:
             scored, name = validation, "the validation part"
         kind: Literal["validation", "test"] = "validation" if scored is validation else "test"
-        found = (p.message for p in whole.report.problems if p.code in FLATTERING)
-        cautions = (*splits.warnings, *found)
+        cautions = (*splits.warnings, *flattering(whole))
         return cls(train, validation, scored, name, kind, splits, cautions, leaks)
 
     def relabelled(self, labels: LabelSet) -> Parts:
@@ -148,6 +141,56 @@ class Parts:
             replace(part, labels=labels) for part in (self.train, self.validation, self.scored)
         )
         return replace(self, train=train, validation=validation, scored=scored)
+
+
+def checked_whole(source: Source, reporter: Reporter) -> Part:
+    """The whole data set of a run, checked.
+
+    Raises:
+        UsageError: There is no such data set.
+        DataError: It cannot be trained on.
+    """
+    return checked_part(
+        source.data,
+        labels=source.labels,
+        group_regex=source.group_regex,
+        reporter=reporter,
+        reading=source.reading,
+        pseudonyms=source.pseudonyms,
+        forgiven=NO_SPLIT if source.test is not None or source.splits is not None else frozenset[str](),
+    )
+
+
+def separate_test(
+    source: Source, whole: Part, train: Part, reporter: Reporter
+) -> tuple[Part, str, tuple[str, ...]]:
+    """The other data set that is scored, what it is called, and what of it was met in training.
+
+    Raises:
+        UsageError: There is none.
+        DataError: It cannot be scored.
+    """
+    if source.test is None:
+        raise ValueError("there is no separate test set")
+    reporter.say("The test set:")
+    scored = checked_part(
+        source.test,
+        labels=source.labels,
+        group_regex=source.group_regex,
+        reporter=reporter,
+        expected=whole.labels,
+        encoding=whole.encoding,
+        reading=source.reading,
+        pseudonyms=source.pseudonyms,
+        forgiven=TO_SCORE,
+    )
+    name = f"the separate test set {source.pseudonyms.redacted(source.test.absolute().name)}"
+    return scored, name, _shared(train, scored, reporter)
+
+
+def flattering(whole: Part) -> tuple[str, ...]:
+    """What was found that may flatter a score on a part of the data."""
+    return tuple(found.message for found in whole.report.problems if found.code in FLATTERING)
 
 
 @dataclass(frozen=True)

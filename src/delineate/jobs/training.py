@@ -5,86 +5,39 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from delineate.dataset.naming import counted
+from delineate.dataset.folds import checked_number, write_folds
 from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms, looks_identifying
 from delineate.dataset.split import write_splits
 from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
-from delineate.evaluation.figures import CurvePoint
-from delineate.evaluation.model_scores import model_scores
-from delineate.files import PROBE, free_folder, new_folder, output_error, probe_writable, write_text
+from delineate.files import PROBE, free_folder, new_folder, probe_writable, write_text
 from delineate.formats import USUAL, Reading
-from delineate.inference.model import MODEL_NAME, Model, load
+from delineate.jobs.cross_validation import CrossValidation, refuse_too_many
 from delineate.jobs.duration import parse_budget
 from delineate.jobs.environment import NAME as ENVIRONMENT_NAME
 from delineate.jobs.environment import (
     SOURCE_NAME,
-    Environment,
     describe,
     read_environment,
     read_source,
     write_environment,
     write_source,
 )
-from delineate.jobs.parts import Part
+from delineate.jobs.fold_parts import FoldParts
+from delineate.jobs.job import PLAN_NAME, SPLITS_NAME, Job, Run
 from delineate.jobs.reporter import Reporter
-from delineate.jobs.scoring import Evaluation, Story, checked_tolerance, score_part, write_evaluation
-from delineate.jobs.source import Facts, Log, Parts, Source, measured
+from delineate.jobs.scoring import checked_tolerance
+from delineate.jobs.source import Log, Parts, Source, measured
 from delineate.jobs.watching import Watchers
 from delineate.jobs.wishes import Wishes, planned_for
-from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
-from delineate.plan import Plan, read_plan, retold
+from delineate.plan import read_plan
 from delineate.planner import Dims, Length, Precision, Preset
 from delineate.planner.common import SIDED_LABELS
-from delineate.training.cache import CachedCase, Store, build_cache
-from delineate.training.history import HistoryRow
-from delineate.training.loop import Trained, fit
-from delineate.training.speed import LEAST_STEPS, measure_steps
 from delineate.training.trainer import precision_for
-
-PLAN_NAME, SPLITS_NAME = "plan.yaml", "splits.json"
-NOTHING_CHOSEN = (
-    "Nothing was chosen by it: the plan was made from the training part alone, the weights are those of the "
-    "last step, and the threshold was set beforehand."
-)
-PLAN_GIVEN = (
-    "Delineate chose nothing by it. The plan was given by hand; whether it was made by looking at this part "
-    "only its author can say."
-)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished training.
-
-    Attributes:
-        folder: Where everything lies.
-        plan: By which it was trained.
-        evaluation: What its model scored on the held-out part.
-    """
-
-    folder: Path
-    plan: Plan
-    evaluation: Evaluation
-
-    @property
-    def model_path(self) -> Path:
-        """The model file."""
-        return self.folder / MODEL_NAME
-
-    @property
-    def dice(self) -> float | None:
-        """Mean Dice on the held-out part."""
-        return self.evaluation.dice
-
-    def load(self) -> Model:
-        """The model, ready to predict."""
-        return load(self.model_path)
 
 
 def train(
@@ -107,6 +60,8 @@ def train(
     reading: Reading = USUAL,
     anonymous: bool = False,
     tolerance_mm: float | None = None,
+    folds: int | None = None,
+    ensemble: bool = False,
     log: Log | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -134,6 +89,10 @@ def train(
             told who a patient is. `private/names.csv` in the run says which is which.
         tolerance_mm: Of the normalised surface Dice in the evaluation, in millimetres; None for 2 mm of
             volumes and 2 pixels of pictures.
+        folds: Of a cross-validation: so many nets are trained, each scored on a fold that it did not learn
+            from, then one of all cases; `budget` is the length of each training. None holds out one part.
+        ensemble: Whether the nets of the folds, their probabilities averaged, are the model, instead of one
+            more.
         log: "tensorboard" keeps its log in the run as well.
         reporter: Told how it goes.
 
@@ -159,6 +118,8 @@ def train(
         reading,
         Pseudonyms(all_names=anonymous),
         checked_tolerance(tolerance_mm),
+        0 if folds is None else checked_number(folds),
+        ensemble,
     )
     wishes = Wishes(
         Length(parse_budget(budget) if budget is not None else None, epochs),
@@ -175,13 +136,19 @@ def train(
     was_there = folder.exists()
     try:
         new_folder(folder, "the run")
-        parts = Parts.read(source, reporter)
+        folded = FoldParts.read(source, source.folds, reporter) if source.folds else None
+        parts = folded.final() if folded else Parts.read(source, reporter)
         facts = measured(parts.train, reporter)
         planned, text = planned_for(wishes, facts.fingerprint)
         reporter.planned(planned, folder)
         if SIDED_LABELS in planned.reasons.values():
             reporter.say(f"Images are not mirrored left to right: {SIDED_LABELS}.")
-        write_splits(folder / SPLITS_NAME, parts.splits)
+        if source.ensemble:
+            refuse_too_many(planned.plan, source.folds)
+        if folded:
+            write_folds(folder / SPLITS_NAME, folded.folds)
+        else:
+            write_splits(folder / SPLITS_NAME, parts.splits)
         environment = describe(
             source,
             data_sha256=facts.sha256,
@@ -192,7 +159,9 @@ def train(
         source.pseudonyms.write_table(folder)
         write_environment(folder, environment)
         write_text(folder / PLAN_NAME, text)
-        job = _Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm)
+        job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm)
+        if folded:
+            return CrossValidation(job, folded, source.ensemble).go(planned.plan)
         return job.go(planned.plan)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
@@ -223,7 +192,7 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
     environment = read_environment(folder)
     plan = read_plan(folder / PLAN_NAME)
     probe_writable(folder)
-    source = replace(read_source(folder, environment), splits=folder / SPLITS_NAME)
+    source, stored = read_source(folder, environment), folder / SPLITS_NAME
     watchers = Watchers(source.log, reporter)
     threads = torch.get_num_threads()
     if threads != environment.threads:
@@ -232,7 +201,8 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
             "its result may differ in the last digits."
         )
     try:
-        parts = Parts.read(source, reporter)
+        folded = FoldParts.read(source, source.folds, reporter, stored=stored) if source.folds else None
+        parts = folded.final() if folded else Parts.read(replace(source, splits=stored), reporter)
         facts = measured(parts.train, reporter)
         reporter.say(f"Going on with the run in {folder}.")
         if facts.sha256 != environment.data_sha256:
@@ -240,110 +210,12 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
                 f"The training images or masks in {source.data} are not those that this run was begun with. "
                 "Put them back, or train anew in another folder."
             )
-        job = _Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm)
+        job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm)
+        if folded:
+            return CrossValidation(job, folded, source.ensemble).go(plan, resumed=True)
         return job.go(plan, resumed=True)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One training, with everything about it at hand."""
-
-    folder: Path
-    parts: Parts
-    facts: Facts
-    environment: Environment
-    reporter: Reporter
-    watchers: Watchers
-    tolerance_mm: float | None = None
-
-    def go(self, plan: Plan, *, resumed: bool = False) -> Run:
-        """Train to the end, keep the model, score it."""
-        labels = plan.data.label_set  # a plan may name them anew
-        if labels != self.parts.train.labels:
-            return replace(self, parts=self.parts.relabelled(labels)).go(plan, resumed=resumed)
-        plan, trained = self._trained(plan, resumed=resumed)
-        card = self._card(plan, trained)
-        save_model(self.folder / MODEL_NAME, card, trained.weights)
-        evaluation, story = self._evaluated(Model(card, trained.weights), trained.history)
-        scores = model_scores(
-            evaluation.summary, part=self.parts.scored_kind, used_to_choose=story.used_to_choose
-        )
-        save_model(self.folder / MODEL_NAME, card.model_copy(update={"scores": scores}), trained.weights)
-        return Run(self.folder, plan, evaluation)
-
-    def _trained(self, plan: Plan, *, resumed: bool) -> tuple[Plan, Trained]:
-        store = Store(self.folder)
-        cases = self._cached(self.parts.train, plan, store, "preparing")
-        validation = self._cached(self.parts.validation, plan, store, "preparing the validation part")
-        if plan.training.steps is None:
-            plan = self._settled(plan, cases, validation)
-        with self.watchers.open(self.folder):
-            trained = fit(plan, cases, validation, self.folder, resume=resumed, watcher=self.watchers)
-        return plan, trained
-
-    def _cached(self, part: Part, plan: Plan, store: Store, stage: str) -> list[CachedCase]:
-        cases = ((case.name, case.image, case.mask) for case in part.tell(self.reporter, stage))
-        return build_cache(cases, plan, store)
-
-    def _settled(self, plan: Plan, cases: Sequence[CachedCase], validation: Sequence[CachedCase]) -> Plan:
-        """The plan with its steps measured and written into `plan.yaml`, comments kept."""
-        speed = measure_steps(plan, cases, validation)
-        self.reporter.say(
-            f"One step takes {speed.step_seconds:.3g} s here, so {speed.steps} of them fill the budget."
-        )
-        if speed.steps <= LEAST_STEPS:
-            self.reporter.warn("So few steps teach a net next to nothing: give a longer --budget.")
-        settled = plan.with_steps(speed.steps, speed.evaluations)
-        path = self.folder / PLAN_NAME
-        write_text(path, retold(path.read_text(encoding="utf-8"), plan, settled))
-        return settled
-
-    def _card(self, plan: Plan, trained: Trained) -> ModelCard:
-        return ModelCard(
-            weights_sha256=weights_sha256(trained.weights),
-            plan=plan,
-            fingerprint=self.facts.fingerprint,
-            training=TrainingFacts(
-                cases=len(self.parts.train),
-                steps=plan.training.steps or 0,
-                seconds=round(trained.seconds, 1),
-                precision=trained.precision,
-                seed=plan.training.seed,
-                case_digests=self.facts.digests,
-            ),
-            software=self.environment.software,
-        )
-
-    def _named(self, path: Path) -> str:
-        return self.parts.train.report.pseudonyms.redacted(path.absolute().name)
-
-    def _used_to_choose(self) -> str:
-        chosen = PLAN_GIVEN if self.environment.plan_given else NOTHING_CHOSEN
-        return " ".join((*self.parts.leaks, chosen))
-
-    def _evaluated(self, model: Model, history: Sequence[HistoryRow]) -> tuple[Evaluation, Story]:
-        folder = self.folder / "evaluation"
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise output_error(folder, error) from error
-        scored = self.parts.scored
-        story = Story(
-            title=f"A model for {self._named(self.parts.train.report.discovery.root)}",
-            scored_part=f"{self.parts.scored_name} of {counted(len(scored), 'case')}",
-            used_to_choose=self._used_to_choose(),
-            cautions=(*self.parts.cautions, *scored.notes),
-            curves=[_point(row) for row in history],
-            plan_yaml=(self.folder / PLAN_NAME).read_text(encoding="utf-8"),
-        )
-        scores = score_part(model, scored, self.reporter, tolerance_mm=self.tolerance_mm)
-        return write_evaluation(folder, model, scored, scores, story), story
-
-
-def _point(row: HistoryRow) -> CurvePoint:
-    return CurvePoint(row.step, row.train_loss, row.train_dice, row.validation_dice, row.learning_rate)
 
 
 def _run_folder(out: Path | None, data: Path) -> Path:

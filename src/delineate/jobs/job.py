@@ -1,0 +1,197 @@
+"""One training, from its parts to a scored model, and what is left of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from delineate.dataset.naming import counted
+from delineate.evaluation.figures import CurvePoint
+from delineate.evaluation.model_scores import model_scores
+from delineate.files import output_error, write_text
+from delineate.inference.model import MODEL_NAME, Model, load
+from delineate.jobs.environment import Environment
+from delineate.jobs.parts import Part
+from delineate.jobs.reporter import Reporter
+from delineate.jobs.scoring import Evaluation, Story, score_part, write_evaluation
+from delineate.jobs.source import Facts, Parts
+from delineate.jobs.watching import Watchers
+from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
+from delineate.plan import Plan, retold
+from delineate.training.cache import CachedCase, Store, build_cache
+from delineate.training.history import HistoryRow
+from delineate.training.loop import Trained, fit
+from delineate.training.speed import LEAST_STEPS, measure_steps
+
+PLAN_NAME, SPLITS_NAME, EVALUATION = "plan.yaml", "splits.json", "evaluation"
+NOTHING_CHOSEN = (
+    "Nothing was chosen by it: the plan was made from the training part alone, the weights are those of the "
+    "last step, and the threshold was set beforehand."
+)
+PLAN_GIVEN = (
+    "Delineate chose nothing by it. The plan was given by hand; whether it was made by looking at this part "
+    "only its author can say."
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        folder: Where everything lies.
+        plan: By which it was trained.
+        evaluation: What its model scored on the held-out part; after a cross-validation, what the nets of the
+            folds scored on the cases that they did not learn from.
+        test: What the model of a cross-validation scored on the test part, if there is one.
+        folds: Of the cross-validation; 0 without one.
+    """
+
+    folder: Path
+    plan: Plan
+    evaluation: Evaluation
+    test: Evaluation | None = None
+    folds: int = 0
+
+    @property
+    def model_path(self) -> Path:
+        """The model file."""
+        return self.folder / MODEL_NAME
+
+    @property
+    def dice(self) -> float | None:
+        """Mean Dice on the held-out part."""
+        return self.evaluation.dice
+
+    def load(self) -> Model:
+        """The model, ready to predict."""
+        return load(self.model_path)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, with everything about it at hand."""
+
+    folder: Path
+    parts: Parts
+    facts: Facts
+    environment: Environment
+    reporter: Reporter
+    watchers: Watchers
+    tolerance_mm: float | None = None
+
+    def go(self, plan: Plan, *, resumed: bool = False) -> Run:
+        """Train to the end, keep the model, score it."""
+        labels = plan.data.label_set  # a plan may name them anew
+        if labels != self.parts.train.labels:
+            return replace(self, parts=self.parts.relabelled(labels)).go(plan, resumed=resumed)
+        store = Store(self.folder)
+        cases = self.cached(self.parts.train, plan, store, "preparing")
+        validation = self.cached(self.parts.validation, plan, store, "preparing the validation part")
+        if plan.training.steps is None:
+            plan = self.settled(plan, cases, validation)
+        trained = self.trained(plan, cases, validation, resumed=resumed)
+        card = self.card(plan, trained)
+        save_model(self.folder / MODEL_NAME, card, trained.weights)
+        evaluation, scored = self.evaluated(Model(card, trained.weights), trained.history)
+        save_model(self.folder / MODEL_NAME, scored, trained.weights)
+        return Run(self.folder, plan, evaluation)
+
+    def cached(self, part: Part, plan: Plan, store: Store, stage: str) -> list[CachedCase]:
+        """Cases at their working size."""
+        cases = ((case.name, case.image, case.mask) for case in part.tell(self.reporter, stage))
+        return build_cache(cases, plan, store)
+
+    def trained(
+        self, plan: Plan, cases: Sequence[CachedCase], validation: Sequence[CachedCase], *, resumed: bool
+    ) -> Trained:
+        """The weights after the plan's last step."""
+        with self.watchers.open(self.folder):
+            return fit(plan, cases, validation, self.folder, resume=resumed, watcher=self.watchers)
+
+    def settled(self, plan: Plan, cases: Sequence[CachedCase], validation: Sequence[CachedCase]) -> Plan:
+        """The plan with its steps measured and written into `plan.yaml`, comments kept."""
+        speed = measure_steps(plan, cases, validation)
+        self.reporter.say(
+            f"One step takes {speed.step_seconds:.3g} s here, so {speed.steps} of them fill the budget."
+        )
+        if speed.steps <= LEAST_STEPS:
+            self.reporter.warn("So few steps teach a net next to nothing: give a longer --budget.")
+        settled = plan.with_steps(speed.steps, speed.evaluations)
+        path = self.folder / PLAN_NAME
+        write_text(path, retold(path.read_text(encoding="utf-8"), plan, settled))
+        return settled
+
+    def card(self, plan: Plan, trained: Trained) -> ModelCard:
+        """What the model file says of the model, but its scores."""
+        return ModelCard(
+            weights_sha256=weights_sha256(trained.weights),
+            plan=plan,
+            fingerprint=self.facts.fingerprint,
+            training=TrainingFacts(
+                cases=len(self.parts.train),
+                steps=plan.training.steps or 0,
+                seconds=round(trained.seconds, 1),
+                precision=trained.precision,
+                seed=plan.training.seed,
+                case_digests=self.facts.digests,
+            ),
+            software=self.environment.software,
+        )
+
+    @property
+    def title(self) -> str:
+        """Of the report."""
+        root = self.parts.train.report.discovery.root
+        return f"A model for {self.parts.train.report.pseudonyms.redacted(root.absolute().name)}"
+
+    @property
+    def chosen(self) -> str:
+        """Whether the scored part was used to choose anything."""
+        return PLAN_GIVEN if self.environment.plan_given else NOTHING_CHOSEN
+
+    def evaluated(
+        self, model: Model, history: Sequence[HistoryRow], below: str = EVALUATION
+    ) -> tuple[Evaluation, ModelCard]:
+        """What the model scores on the scored part, and its card with these scores.
+
+        Args:
+            model: The trained one.
+            history: Of its training; may be empty.
+            below: The name of the folder in the run.
+        """
+        folder = made(self.folder / below)
+        scored = self.parts.scored
+        story = Story(
+            title=self.title,
+            scored_part=f"{self.parts.scored_name} of {counted(len(scored), 'case')}",
+            used_to_choose=" ".join((*self.parts.leaks, self.chosen)),
+            cautions=(*self.parts.cautions, *scored.notes),
+            curves=[curve_point(row) for row in history],
+            plan_yaml=(self.folder / PLAN_NAME).read_text(encoding="utf-8"),
+        )
+        scores = score_part(model, scored, self.reporter, tolerance_mm=self.tolerance_mm)
+        evaluation = write_evaluation(folder, model, scored, scores, story)
+        found = model_scores(
+            evaluation.summary, part=self.parts.scored_kind, used_to_choose=story.used_to_choose
+        )
+        return evaluation, model.card.model_copy(update={"scores": found})
+
+
+def made(folder: Path) -> Path:
+    """The folder, made if need be.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    return folder
+
+
+def curve_point(row: HistoryRow) -> CurvePoint:
+    """A row of the history as the report draws it."""
+    return CurvePoint(row.step, row.train_loss, row.train_dice, row.validation_dice, row.learning_rate)
