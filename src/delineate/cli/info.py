@@ -55,6 +55,9 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         "trained on": f"{counted(training.cases, 'case')}, median {median}",
         "trained for": f"{training.steps} steps in {in_words(training.seconds)}, {training.precision}, "
         f"seed {training.seed}, preset {plan.preset}",
+        "started from": f"a model with the weights SHA-256 {training.started_from}"
+        if training.started_from
+        else "random weights",
         "made with": ", ".join(f"{name} {version}" for name, version in card.software.items()),
         "weights": f"SHA-256 {card.weights_sha256}",
     }

@@ -34,6 +34,7 @@ class Environment(BaseModel):
         threads: Used for computing.
         plan_given: Whether the plan came from a file of the user's.
         precision: That the net is trained in.
+        started_from: Hash of the weights that the training starts from; None for random ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +48,7 @@ class Environment(BaseModel):
     threads: int
     plan_given: bool
     precision: Literal["bf16", "fp32"]
+    started_from: str | None = None
 
 
 class StoredSource(BaseModel):
@@ -62,6 +64,7 @@ class StoredSource(BaseModel):
         salt: Of the codes in place of names, as hexadecimal digits.
         anonymous: Whether all names are replaced by codes.
         tolerance_mm: Of the evaluation's surface Dice.
+        start_from: The model that the training started from; it is not needed to go on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,6 +78,7 @@ class StoredSource(BaseModel):
     salt: Annotated[str, Field(pattern="^([0-9a-f]{2}){8,64}$")]
     anonymous: bool = False
     tolerance_mm: float | None = None
+    start_from: str | None = None
 
     def source(self, environment: Environment) -> Source:
         """The data of the run."""
@@ -87,11 +91,17 @@ class StoredSource(BaseModel):
             reading=Reading(self.maximum_megapixels, self.fourth_axis, self.resample_masks),
             pseudonyms=Pseudonyms(bytes.fromhex(self.salt), self.anonymous),
             tolerance_mm=self.tolerance_mm,
+            start_from=Path(self.start_from) if self.start_from is not None else None,
         )
 
 
 def describe(
-    source: Source, *, data_sha256: str, precision: Literal["bf16", "fp32"], plan_given: bool
+    source: Source,
+    *,
+    data_sha256: str,
+    precision: Literal["bf16", "fp32"],
+    plan_given: bool,
+    started_from: str | None = None,
 ) -> Environment:
     """What a run beginning now is made with."""
     import torch  # noqa: PLC0415  heavy
@@ -106,6 +116,7 @@ def describe(
         threads=torch.get_num_threads(),
         plan_given=plan_given,
         precision=precision,
+        started_from=started_from,
     )
 
 
@@ -144,6 +155,7 @@ def write_source(folder: Path, source: Source) -> None:
         salt=source.pseudonyms.salt.hex(),
         anonymous=source.pseudonyms.all_names,
         tolerance_mm=source.tolerance_mm,
+        start_from=str(source.start_from.absolute()) if source.start_from is not None else None,
     )
     write_text(private_folder(folder) / SOURCE_NAME, stored.model_dump_json(indent=2) + "\n")
 

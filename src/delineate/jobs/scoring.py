@@ -225,6 +225,9 @@ def write_evaluation(
             "trained on": counted(card.training.cases, "case"),
             "trained for": f"{card.training.steps} steps, {in_words(card.training.seconds)}, "
             f"in {card.training.precision}",
+            "started from": f"the weights (SHA-256) {card.training.started_from}"
+            if card.training.started_from
+            else "random weights",
             "parameters": f"{sum(p.numel() for p in model.network.parameters()):,}",
             "weights (SHA-256)": card.weights_sha256,
         },

@@ -37,6 +37,8 @@ class Source:
         reading: How the files are to be read.
         pseudonyms: Codes for names that tell too much.
         tolerance_mm: Of the evaluation's surface Dice.
+        start_from: The model whose weights the training starts from; None for random ones, or those of one
+            that is in memory.
 
     Raises:
         UsageError: The log is none that there is, or the split's seed or file is none.
@@ -52,6 +54,7 @@ class Source:
     reading: Reading = USUAL
     pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
     tolerance_mm: float | None = None
+    start_from: Path | None = None
 
     def __post_init__(self) -> None:
         if self.log is not None and self.log not in get_args(Log):

@@ -20,6 +20,7 @@ from delineate.evaluation.model_scores import model_scores
 from delineate.files import PROBE, free_folder, new_folder, output_error, probe_writable, write_text
 from delineate.formats import USUAL, Reading
 from delineate.inference.model import MODEL_NAME, Model, load
+from delineate.jobs.ancestor import Ancestor, with_leaks_of
 from delineate.jobs.duration import parse_budget
 from delineate.jobs.environment import NAME as ENVIRONMENT_NAME
 from delineate.jobs.environment import (
@@ -42,9 +43,11 @@ from delineate.plan import Plan, read_plan, retold
 from delineate.planner import Dims, Length, Precision, Preset
 from delineate.planner.common import SIDED_LABELS
 from delineate.training.cache import CachedCase, Store, build_cache
+from delineate.training.checkpoint import FOLDER as CHECKPOINTS
 from delineate.training.history import HistoryRow
 from delineate.training.loop import Trained, fit
 from delineate.training.speed import LEAST_STEPS, measure_steps
+from delineate.training.start import Start, read_start, remove_start, write_start
 from delineate.training.trainer import precision_for
 
 PLAN_NAME, SPLITS_NAME = "plan.yaml", "splits.json"
@@ -107,6 +110,7 @@ def train(
     reading: Reading = USUAL,
     anonymous: bool = False,
     tolerance_mm: float | None = None,
+    start_from: Model | str | Path | None = None,
     log: Log | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -134,6 +138,8 @@ def train(
             told who a patient is. `private/names.csv` in the run says which is which.
         tolerance_mm: Of the normalised surface Dice in the evaluation, in millimetres; None for 2 mm of
             volumes and 2 pixels of pictures.
+        start_from: A loaded model, a model file or a run folder, whose network and weights the training
+            starts from; the weights are random otherwise. Its labels and channels may be others.
         log: "tensorboard" keeps its log in the run as well.
         reporter: Told how it goes.
 
@@ -144,6 +150,7 @@ def train(
         UsageError: The options contradict each other, or a folder is missing or in use.
         DataError: The data cannot be trained on; all errors are named.
         PlanError: The plan cannot be used for these data.
+        ModelFileError: The model to start from cannot be used.
         TrainingError: The loss is not a number.
         Interrupted: SIGINT or SIGTERM; go on with `resume`.
     """
@@ -159,6 +166,7 @@ def train(
         reading,
         Pseudonyms(all_names=anonymous),
         checked_tolerance(tolerance_mm),
+        Path(start_from) if isinstance(start_from, str | Path) else None,
     )
     wishes = Wishes(
         Length(parse_budget(budget) if budget is not None else None, epochs),
@@ -171,14 +179,18 @@ def train(
         reading.fourth_axis,
     )
     watchers = Watchers(source.log, reporter)
+    ancestor = Ancestor.of(start_from) if start_from is not None else None
     folder = _run_folder(Path(out) if out is not None else None, source.data)
     was_there = folder.exists()
     try:
         new_folder(folder, "the run")
         parts = Parts.read(source, reporter)
         facts = measured(parts.train, reporter)
-        planned, text = planned_for(wishes, facts.fingerprint)
+        planned, text = planned_for(wishes, facts.fingerprint, ancestor.card if ancestor else None)
         reporter.planned(planned, folder)
+        start = ancestor.start_of(planned.plan, reporter) if ancestor else None
+        if start is not None:
+            parts = with_leaks_of(start, parts, reporter)
         if SIDED_LABELS in planned.reasons.values():
             reporter.say(f"Images are not mirrored left to right: {SIDED_LABELS}.")
         write_splits(folder / SPLITS_NAME, parts.splits)
@@ -187,12 +199,15 @@ def train(
             data_sha256=facts.sha256,
             precision=precision_for(planned.plan),
             plan_given=wishes.plan is not None,
+            started_from=start.started_from if start else None,
         )
         write_source(folder, source)
         source.pseudonyms.write_table(folder)
         write_environment(folder, environment)
+        if start is not None:
+            write_start(folder, start)
         write_text(folder / PLAN_NAME, text)
-        job = _Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm)
+        job = _Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm, start)
         return job.go(planned.plan)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
@@ -240,7 +255,10 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
                 f"The training images or masks in {source.data} are not those that this run was begun with. "
                 "Put them back, or train anew in another folder."
             )
-        job = _Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm)
+        start = read_start(folder, plan.network) if environment.started_from is not None else None
+        if start is not None:
+            parts = with_leaks_of(start, parts, reporter)
+        job = _Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm, start)
         return job.go(plan, resumed=True)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
@@ -257,6 +275,7 @@ class _Job:
     reporter: Reporter
     watchers: Watchers
     tolerance_mm: float | None = None
+    start: Start | None = None
 
     def go(self, plan: Plan, *, resumed: bool = False) -> Run:
         """Train to the end, keep the model, score it."""
@@ -280,7 +299,10 @@ class _Job:
         if plan.training.steps is None:
             plan = self._settled(plan, cases, validation)
         with self.watchers.open(self.folder):
-            trained = fit(plan, cases, validation, self.folder, resume=resumed, watcher=self.watchers)
+            weights = self.start.weights if self.start else None
+            trained = fit(
+                plan, cases, validation, self.folder, resume=resumed, start=weights, watcher=self.watchers
+            )
         return plan, trained
 
     def _cached(self, part: Part, plan: Plan, store: Store, stage: str) -> list[CachedCase]:
@@ -301,6 +323,7 @@ class _Job:
         return settled
 
     def _card(self, plan: Plan, trained: Trained) -> ModelCard:
+        before = self.start.case_digests if self.start else ()
         return ModelCard(
             weights_sha256=weights_sha256(trained.weights),
             plan=plan,
@@ -311,7 +334,8 @@ class _Job:
                 seconds=round(trained.seconds, 1),
                 precision=trained.precision,
                 seed=plan.training.seed,
-                case_digests=self.facts.digests,
+                case_digests=tuple(dict.fromkeys((*self.facts.digests, *before))),
+                started_from=self.start.started_from if self.start else None,
             ),
             software=self.environment.software,
         )
@@ -365,10 +389,11 @@ def _remove_unbegun(folder: Path, *, folder_too: bool) -> None:
     with contextlib.suppress(OSError):
         for probe in folder.glob(f"{PROBE}*"):  # stopped while it was written
             probe.unlink()
-        begun = (SPLITS_NAME, ENVIRONMENT_NAME, PRIVATE)
+        begun = (SPLITS_NAME, ENVIRONMENT_NAME, PRIVATE, CHECKPOINTS)
         if not any(path.name not in begun for path in folder.iterdir()):
             for name in (SPLITS_NAME, ENVIRONMENT_NAME, f"{PRIVATE}/{SOURCE_NAME}", f"{PRIVATE}/{TABLE}"):
                 (folder / name).unlink(missing_ok=True)
+            remove_start(folder)
             if (folder / PRIVATE).is_dir():
                 (folder / PRIVATE).rmdir()
             if folder_too:

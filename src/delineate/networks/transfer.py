@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from delineate.networks.settings import UNetSettings
+from delineate.networks.settings import UNetSettings, with_channels_of
 
 HEAD = "head."
 
@@ -90,12 +90,6 @@ def transfer(trained: Weighted, fresh: Weighted) -> Transferred:
     kept = kept_labels(trained.labels, fresh.labels)
     others = tuple(name for name in fresh.labels if name not in kept)
     return Transferred(weights, tuple(adapted), tuple(new), kept, others)
-
-
-def with_channels_of(settings: UNetSettings, other: UNetSettings) -> UNetSettings:
-    """The same net for as many channels, in and out, as another has."""
-    channels = {"input_channels": other.input_channels, "output_channels": other.output_channels}
-    return settings.model_copy(update=channels)
 
 
 def adapt_channels(weight: Tensor, before: int, after: int) -> Tensor:
