@@ -2,11 +2,11 @@
 
     python -m benchmarks.fine_tuning [--first 10m] [--steps 240] [--target 0.93] [--seeds 0 1 2]
 
-A model is trained on dsb2018 (nuclei in fluorescence and stained tissue). Then wbc (blood cells in smears, two
-other labels) is learned from that model's weights; from random weights with the same network and settings; and
-from random weights with the plan that wbc has by itself, whose network is another. All take as many steps with
-the same seeds. On the held-out part, the numbers that 5 divides, Dice at the working size is looked at on the
-way; the first look that reaches the target gives steps and seconds, those of the second training alone.
+A model is trained on dsb2018 (nuclei in fluorescence and stained tissue). Then wbc (blood cells in smears,
+two other labels) is learned from that model's weights; from random weights with the same network; and from
+random weights with the plan that wbc has by itself, whose network is another. All take as many steps, with
+the same seeds. On the held-out part, the numbers that 5 divides, Dice at the working size is looked at now
+and then; the first look that reaches the target gives steps and seconds, of the second training alone.
 """
 
 from __future__ import annotations

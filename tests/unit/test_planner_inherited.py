@@ -54,6 +54,7 @@ def test_all_but_the_network_and_the_size_is_the_datas_own() -> None:
     plan = inherit(own, PICTURES, "0123456789ab").plan
     kept = {"network", "preprocessing", "training"}
     assert plan.model_dump(exclude=kept) == own.plan.model_dump(exclude=kept)
+    assert plan.training == own.plan.training.model_copy(update={"adam_share": 2.0})
     size = {"size"}
     assert plan.preprocessing.model_dump(exclude=size) == own.plan.preprocessing.model_dump(exclude=size)
 

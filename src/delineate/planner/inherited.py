@@ -10,14 +10,15 @@ from delineate.plan import Plan, plan_error
 from delineate.planner.common import Planned, up
 
 KINDS = {2: "pictures or slices", 3: "volumes"}
+ADAM_SHARE = 2.0  # docs/decisions/0015
 OF_NETWORK = ("network.stem", "network.strides")  # reasons of a net that is made for the data
 
 
 def inherit(planned: Planned, network: UNetSettings, model: str) -> Planned:
     """The plan for the data with the network of a model.
 
-    What the net sees is made larger until it is a multiple of that network's strides; all else stays as it
-    suits the data.
+    What the net sees is made larger until it is a multiple of that network's strides, and layers other than
+    convolutions learn faster; all else stays as it suits the data.
 
     Args:
         planned: As made for the data.
@@ -34,11 +35,15 @@ def inherit(planned: Planned, network: UNetSettings, model: str) -> Planned:
         refuse_other_network(plan, network, "The preset classic")
         return planned
     reasons = {name: why for name, why in planned.reasons.items() if name not in OF_NETWORK}
+    reasons["training.adam_share"] = "a last layer that is new must catch up with the layers before it"
     reasons["network"] = f"that of the model {model}, whose weights the training starts from"
     size = tuple(
         up(side, stride) for side, stride in zip(plan.preprocessing.size, network.total_strides, strict=True)
     )
-    changes: dict[str, dict[str, object]] = {"network": with_channels_of(network, plan.network).model_dump()}
+    changes: dict[str, dict[str, object]] = {
+        "network": with_channels_of(network, plan.network).model_dump(),
+        "training": plan.training.model_dump() | {"adam_share": ADAM_SHARE},
+    }
     if size != plan.preprocessing.size:
         strides = " × ".join(map(str, reversed(network.total_strides)))
         rounded = f"rounded up to multiples of {strides}, the strides of that model's network"
