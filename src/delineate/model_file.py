@@ -97,7 +97,8 @@ class TrainingFacts(_Part):
         precision: Of the net's computations.
         seed: Of the training.
         case_digests: Short hashes of the training images' pixels, so that an evaluation on any of them is
-            noticed; nothing else can be read from them.
+            noticed; nothing else can be read from them. With those of the models it started from.
+        started_from: `weights_sha256` of the model whose weights it started from; None for random ones.
     """
 
     cases: int
@@ -106,6 +107,7 @@ class TrainingFacts(_Part):
     precision: Literal["bf16", "fp32"]
     seed: int
     case_digests: tuple[Annotated[str, Field(pattern="^[0-9a-f]{16}$")], ...] = ()
+    started_from: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
 
 
 class ModelCard(_Part):

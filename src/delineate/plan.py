@@ -133,6 +133,7 @@ class TrainingPlan(_Section):
         schedule: "constant", or "one-cycle": a linear rise over `warmup`, then half a cosine to zero.
         warmup: Share of the steps.
         weight_decay: Of the convolutions' weights, with "muon".
+        adam_share: AdamW's learning rate beside Muon's, in shares of it.
         foreground_share: In mode "patch": share of the patches that are centred on a labelled pixel.
         evaluations: How many times the validation part is looked at on the way, for the learning curve.
         precision: "auto" takes bf16 where the processor has fast arithmetic for it; "bf16" or "fp32" set it.
@@ -147,6 +148,7 @@ class TrainingPlan(_Section):
     schedule: Literal["constant", "one-cycle"] = "one-cycle"
     warmup: Annotated[float, Field(ge=0, le=0.9)] = 0.1
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    adam_share: Annotated[float, Field(gt=0, le=10)] = 0.5
     foreground_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     evaluations: Annotated[int, Field(ge=1, le=1000)] = 10
     precision: Literal["auto", "bf16", "fp32"] = "auto"

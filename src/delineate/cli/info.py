@@ -57,6 +57,9 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         "trained for": f"{training.steps} steps{' each' if card.members > 1 else ''} in "
         f"{in_words(training.seconds)}{' in all' if card.members > 1 else ''}, {training.precision}, "
         f"seed {training.seed}, preset {plan.preset}",
+        "started from": f"a model with the weights SHA-256 {training.started_from}"
+        if training.started_from
+        else "random weights",
         "made with": ", ".join(f"{name} {version}" for name, version in card.software.items()),
         "weights": f"SHA-256 {card.weights_sha256}",
     }

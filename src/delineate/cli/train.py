@@ -149,6 +149,10 @@ def train(
     anonymous: AnonymousOption = False,
     tolerance: ToleranceOption = None,
     log: Annotated[Log | None, typer.Option(help="Keep this log as well.")] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option("--from", help="A model or run whose net and weights to start from.", metavar="MODEL"),
+    ] = None,
 ) -> None:
     """Train a model on DATA and score it on a held-out part.
 
@@ -159,6 +163,8 @@ def train(
       delineate train data --test other-hospital --group-regex '^([^_]+)'
 
       delineate train data --folds 5
+
+      delineate train data --from runs/other
 
       delineate train --resume runs/data
     """
@@ -180,7 +186,7 @@ def train(
         )
     if resume is not None and (
         data is not None
-        or any(option is not None for option in (*options, *options_of_volumes, precision, log))
+        or any(option is not None for option in (*options, *options_of_volumes, precision, log, start_from))
     ):
         raise UsageError("--resume goes on with a run as it was begun; give the run's folder alone.")
     from delineate.cli.console import ConsoleReporter, results, show_summary  # noqa: PLC0415  quick --help
@@ -212,6 +218,7 @@ def train(
                 tolerance_mm=tolerance,
                 folds=folds,
                 ensemble=ensemble,
+                start_from=start_from,
                 log=log,
                 reporter=reporter,
             )

@@ -199,7 +199,7 @@ class CrossValidation:
         facts = {
             "cases": len(self.parts.whole),
             "seconds": round(sum(card.training.seconds for card, _ in loaded), 1),
-            "case_digests": self.job.facts.digests,
+            "case_digests": self.job.digests,
         }
         changed = {
             "format_version": FORMAT_VERSION,

@@ -36,6 +36,7 @@ class Environment(BaseModel):
         precision: That the net is trained in.
         folds: Of a cross-validation; 0 without one.
         ensemble: Whether the nets of the folds are the model.
+        started_from: Hash of the weights that the training starts from; None for random ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +52,7 @@ class Environment(BaseModel):
     precision: Literal["bf16", "fp32"]
     folds: Annotated[int, Field(ge=0)] = 0
     ensemble: bool = False
+    started_from: str | None = None
 
 
 class StoredSource(BaseModel):
@@ -66,6 +68,7 @@ class StoredSource(BaseModel):
         salt: Of the codes in place of names, as hexadecimal digits.
         anonymous: Whether all names are replaced by codes.
         tolerance_mm: Of the evaluation's surface Dice.
+        start_from: The model that the training started from; it is not needed to go on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +82,7 @@ class StoredSource(BaseModel):
     salt: Annotated[str, Field(pattern="^([0-9a-f]{2}){8,64}$")]
     anonymous: bool = False
     tolerance_mm: float | None = None
+    start_from: str | None = None
 
     def source(self, environment: Environment) -> Source:
         """The data of the run."""
@@ -93,11 +97,17 @@ class StoredSource(BaseModel):
             tolerance_mm=self.tolerance_mm,
             folds=environment.folds,
             ensemble=environment.ensemble,
+            start_from=Path(self.start_from) if self.start_from is not None else None,
         )
 
 
 def describe(
-    source: Source, *, data_sha256: str, precision: Literal["bf16", "fp32"], plan_given: bool
+    source: Source,
+    *,
+    data_sha256: str,
+    precision: Literal["bf16", "fp32"],
+    plan_given: bool,
+    started_from: str | None = None,
 ) -> Environment:
     """What a run beginning now is made with."""
     import torch  # noqa: PLC0415  heavy
@@ -114,6 +124,7 @@ def describe(
         precision=precision,
         folds=source.folds,
         ensemble=source.ensemble,
+        started_from=started_from,
     )
 
 
@@ -152,6 +163,7 @@ def write_source(folder: Path, source: Source) -> None:
         salt=source.pseudonyms.salt.hex(),
         anonymous=source.pseudonyms.all_names,
         tolerance_mm=source.tolerance_mm,
+        start_from=str(source.start_from.absolute()) if source.start_from is not None else None,
     )
     write_text(private_folder(folder) / SOURCE_NAME, stored.model_dump_json(indent=2) + "\n")
 

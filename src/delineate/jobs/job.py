@@ -23,6 +23,7 @@ from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow
 from delineate.training.loop import Trained, fit
 from delineate.training.speed import LEAST_STEPS, measure_steps
+from delineate.training.start import Start
 
 PLAN_NAME, SPLITS_NAME, EVALUATION = "plan.yaml", "splits.json", "evaluation"
 NOTHING_CHOSEN = (
@@ -80,6 +81,7 @@ class Job:
     reporter: Reporter
     watchers: Watchers
     tolerance_mm: float | None = None
+    start: Start | None = None
 
     def go(self, plan: Plan, *, resumed: bool = False) -> Run:
         """Train to the end, keep the model, score it."""
@@ -108,7 +110,10 @@ class Job:
     ) -> Trained:
         """The weights after the plan's last step."""
         with self.watchers.open(self.folder):
-            return fit(plan, cases, validation, self.folder, resume=resumed, watcher=self.watchers)
+            weights = self.start.weights if self.start else None
+            return fit(
+                plan, cases, validation, self.folder, resume=resumed, start=weights, watcher=self.watchers
+            )
 
     def settled(self, plan: Plan, cases: Sequence[CachedCase], validation: Sequence[CachedCase]) -> Plan:
         """The plan with its steps measured and written into `plan.yaml`, comments kept."""
@@ -135,10 +140,17 @@ class Job:
                 seconds=round(trained.seconds, 1),
                 precision=trained.precision,
                 seed=plan.training.seed,
-                case_digests=self.facts.digests,
+                case_digests=self.digests,
+                started_from=self.start.started_from if self.start else None,
             ),
             software=self.environment.software,
         )
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Of all images that the model learned from, those of the model it started from among them."""
+        before = self.start.case_digests if self.start else ()
+        return tuple(dict.fromkeys((*self.facts.digests, *before)))
 
     @property
     def title(self) -> str:

@@ -174,9 +174,9 @@ def pixel_digest(image: Image) -> str:
     return digest.hexdigest()
 
 
-def seen(learned: Sequence[str], part: Part) -> str:
+def seen(learned: Sequence[str], part: Part, who: str = "The model") -> str:
     """That a model learned from some of the cases it is scored on."""
     return (
-        f"The model learned from {len(learned)} of these {counted(len(part), 'case')}: there its "
+        f"{who} learned from {len(learned)} of these {counted(len(part), 'case')}: there its "
         "scores are better than on new images, so this is no test of it."
     )

@@ -241,6 +241,9 @@ def write_evaluation(
             "trained on": counted(card.training.cases, "case"),
             "trained for": f"{card.training.steps} steps{' each' if card.members > 1 else ''}, "
             f"{in_words(card.training.seconds)}, in {card.training.precision}",
+            "started from": f"the weights (SHA-256) {card.training.started_from}"
+            if card.training.started_from
+            else "random weights",
             "parameters": f"{sum(p.numel() for p in model.network.parameters()):,}",
             "weights (SHA-256)": card.weights_sha256,
         },

@@ -40,6 +40,8 @@ class Source:
         tolerance_mm: Of the evaluation's surface Dice.
         folds: Of a cross-validation; 0 for one held-out part.
         ensemble: Whether the nets of the folds are the model.
+        start_from: The model whose weights the training starts from; None for random ones, or those of one
+            that is in memory.
 
     Raises:
         UsageError: The log is none that there is, the split's seed or file is none, or the folds cannot be.
@@ -57,6 +59,7 @@ class Source:
     tolerance_mm: float | None = None
     folds: int = 0
     ensemble: bool = False
+    start_from: Path | None = None
 
     def __post_init__(self) -> None:
         if self.log is not None and self.log not in get_args(Log):

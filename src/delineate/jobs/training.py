@@ -16,6 +16,8 @@ from delineate.dataset.split import write_splits
 from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
 from delineate.files import PROBE, free_folder, new_folder, probe_writable, write_text
 from delineate.formats import USUAL, Reading
+from delineate.inference.model import Model
+from delineate.jobs.ancestor import Ancestor, folds_with_leaks_of, with_leaks_of
 from delineate.jobs.cross_validation import CrossValidation, refuse_too_many
 from delineate.jobs.duration import parse_budget
 from delineate.jobs.environment import NAME as ENVIRONMENT_NAME
@@ -37,6 +39,8 @@ from delineate.jobs.wishes import Wishes, planned_for
 from delineate.plan import read_plan
 from delineate.planner import Dims, Length, Precision, Preset
 from delineate.planner.common import SIDED_LABELS
+from delineate.training.checkpoint import FOLDER as CHECKPOINTS
+from delineate.training.start import read_start, remove_start, write_start
 from delineate.training.trainer import precision_for
 
 
@@ -62,6 +66,7 @@ def train(
     tolerance_mm: float | None = None,
     folds: int | None = None,
     ensemble: bool = False,
+    start_from: Model | str | Path | None = None,
     log: Log | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -93,6 +98,8 @@ def train(
             from, then one of all cases; `budget` is the length of each training. None holds out one part.
         ensemble: Whether the nets of the folds, their probabilities averaged, are the model, instead of one
             more.
+        start_from: A loaded model, a model file or a run folder, whose network and weights the training
+            starts from; the weights are random otherwise. Its labels and channels may be others.
         log: "tensorboard" keeps its log in the run as well.
         reporter: Told how it goes.
 
@@ -103,6 +110,7 @@ def train(
         UsageError: The options contradict each other, or a folder is missing or in use.
         DataError: The data cannot be trained on; all errors are named.
         PlanError: The plan cannot be used for these data.
+        ModelFileError: The model to start from cannot be used.
         TrainingError: The loss is not a number.
         Interrupted: SIGINT or SIGTERM; go on with `resume`.
     """
@@ -120,6 +128,7 @@ def train(
         checked_tolerance(tolerance_mm),
         0 if folds is None else checked_number(folds),
         ensemble,
+        Path(start_from) if isinstance(start_from, str | Path) else None,
     )
     wishes = Wishes(
         Length(parse_budget(budget) if budget is not None else None, epochs),
@@ -132,6 +141,7 @@ def train(
         reading.fourth_axis,
     )
     watchers = Watchers(source.log, reporter)
+    ancestor = Ancestor.of(start_from) if start_from is not None else None
     folder = _run_folder(Path(out) if out is not None else None, source.data)
     was_there = folder.exists()
     try:
@@ -139,8 +149,12 @@ def train(
         folded = FoldParts.read(source, source.folds, reporter) if source.folds else None
         parts = folded.final() if folded else Parts.read(source, reporter)
         facts = measured(parts.train, reporter)
-        planned, text = planned_for(wishes, facts.fingerprint)
+        planned, text = planned_for(wishes, facts.fingerprint, ancestor.card if ancestor else None)
         reporter.planned(planned, folder)
+        start = ancestor.start_of(planned.plan, reporter) if ancestor else None
+        if start is not None:
+            parts = with_leaks_of(start, parts, reporter)
+            folded = folds_with_leaks_of(start, folded, reporter) if folded else None
         if SIDED_LABELS in planned.reasons.values():
             reporter.say(f"Images are not mirrored left to right: {SIDED_LABELS}.")
         if source.ensemble:
@@ -154,12 +168,15 @@ def train(
             data_sha256=facts.sha256,
             precision=precision_for(planned.plan),
             plan_given=wishes.plan is not None,
+            started_from=start.started_from if start else None,
         )
         write_source(folder, source)
         source.pseudonyms.write_table(folder)
         write_environment(folder, environment)
+        if start is not None:
+            write_start(folder, start)
         write_text(folder / PLAN_NAME, text)
-        job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm)
+        job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm, start)
         if folded:
             return CrossValidation(job, folded, source.ensemble).go(planned.plan)
         return job.go(planned.plan)
@@ -210,7 +227,11 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
                 f"The training images or masks in {source.data} are not those that this run was begun with. "
                 "Put them back, or train anew in another folder."
             )
-        job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm)
+        start = read_start(folder, plan.network) if environment.started_from is not None else None
+        if start is not None:
+            parts = with_leaks_of(start, parts, reporter)
+            folded = folds_with_leaks_of(start, folded, reporter) if folded else None
+        job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm, start)
         if folded:
             return CrossValidation(job, folded, source.ensemble).go(plan, resumed=True)
         return job.go(plan, resumed=True)
@@ -237,10 +258,11 @@ def _remove_unbegun(folder: Path, *, folder_too: bool) -> None:
     with contextlib.suppress(OSError):
         for probe in folder.glob(f"{PROBE}*"):  # stopped while it was written
             probe.unlink()
-        begun = (SPLITS_NAME, ENVIRONMENT_NAME, PRIVATE)
+        begun = (SPLITS_NAME, ENVIRONMENT_NAME, PRIVATE, CHECKPOINTS)
         if not any(path.name not in begun for path in folder.iterdir()):
             for name in (SPLITS_NAME, ENVIRONMENT_NAME, f"{PRIVATE}/{SOURCE_NAME}", f"{PRIVATE}/{TABLE}"):
                 (folder / name).unlink(missing_ok=True)
+            remove_start(folder)
             if (folder / PRIVATE).is_dir():
                 (folder / PRIVATE).rmdir()
             if folder_too:

@@ -9,8 +9,10 @@ from typing import Literal, get_args
 
 from delineate.errors import PlanError, UsageError
 from delineate.fingerprint import Fingerprint
+from delineate.model_file import ModelCard
 from delineate.plan import Plan, from_yaml, read_plan, retold, to_yaml
 from delineate.planner import Dims, Length, Planned, Precision, Preset, make_plan
+from delineate.planner.inherited import inherit, refuse_other_network
 
 FourthAxis = Literal["refuse", "channels"]
 
@@ -89,15 +91,19 @@ def _refuse_unknown_pairs(text: str | None, labels: tuple[str, ...]) -> None:
         )
 
 
-def planned_for(wishes: Wishes, fingerprint: Fingerprint) -> tuple[Planned, str]:
+def planned_for(
+    wishes: Wishes, fingerprint: Fingerprint, start: ModelCard | None = None
+) -> tuple[Planned, str]:
     """The plan, and its text as it is kept in the run.
 
     Args:
         wishes: Of the user.
         fingerprint: Of the training cases.
+        start: Of the model to start from; the plan's network is then its own.
 
     Raises:
-        PlanError: The given plan cannot be read or is for other data.
+        UsageError: The model to start from sees another number of axes.
+        PlanError: The given plan cannot be read, is for other data, or has not that model's network.
     """
     if wishes.plan is None:
         _refuse_unknown_pairs(wishes.left_right, fingerprint.labels)
@@ -111,9 +117,13 @@ def planned_for(wishes: Wishes, fingerprint: Fingerprint) -> tuple[Planned, str]
             left_right=_pairs(wishes.left_right),
             fourth_axis=wishes.fourth_axis,
         )
+        if start is not None:
+            planned = inherit(planned, start.plan.network, start.weights_sha256[:12])
         return planned, to_yaml(planned.plan, planned.reasons)
     plan, text = read_plan(wishes.plan), wishes.plan.read_text(encoding="utf-8")
     _refuse_other_data(plan, fingerprint, wishes.plan)
+    if start is not None:
+        refuse_other_network(plan, start.plan.network, f"The plan {wishes.plan}")
     changed = plan.training.model_dump(mode="json")
     if wishes.length.budget_s is not None:
         changed |= {"budget_s": wishes.length.budget_s, "steps": None}

@@ -109,6 +109,12 @@ CLASSIC = UNetSettings(input_channels=1, output_channels=1, widths=(32, 64, 128,
 """The net of the widely copied Keras script: 7,759,521 parameters."""
 
 
+def with_channels_of(settings: UNetSettings, other: UNetSettings) -> UNetSettings:
+    """The same net for as many channels, in and out, as another has."""
+    channels = {"input_channels": other.input_channels, "output_channels": other.output_channels}
+    return settings.model_copy(update=channels)
+
+
 def most_parameters(settings: UNetSettings) -> int:
     """An upper bound of the number of parameters, by arithmetic alone."""
     folded = math.prod(settings.folding)

@@ -15,7 +15,7 @@ from delineate.errors import ModelFileError
 from delineate.files import write_with
 
 ENTRY = "delineate-checkpoint"
-NAME = "last.safetensors"
+FOLDER, NAME = "checkpoints", "last.safetensors"
 
 
 def save_checkpoint(

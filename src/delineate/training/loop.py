@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -16,7 +16,7 @@ from delineate.errors import Interrupted, ModelFileError
 from delineate.files import output_error
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
-from delineate.training.checkpoint import NAME, load_checkpoint, save_checkpoint
+from delineate.training.checkpoint import FOLDER, NAME, load_checkpoint, save_checkpoint
 from delineate.training.history import HistoryRow, write_history
 from delineate.training.interruption import StopRequest, stop_requests
 from delineate.training.optimization import learning_rate_at
@@ -81,6 +81,7 @@ def fit(
     folder: Path,
     *,
     resume: bool = False,
+    start: Mapping[str, Tensor] | None = None,
     watcher: Watcher | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Trained:
@@ -92,6 +93,7 @@ def fit(
         validation: Looked at on the way, never learned from and never used to choose; may be empty.
         folder: The run's; `metrics.csv` and `checkpoints/` are written there.
         resume: Go on from the checkpoint if there is one.
+        start: Weights to start from; None for those that the seed gives.
         watcher: Told after each step, if any.
         clock: Seconds.
 
@@ -106,8 +108,8 @@ def fit(
     """
     if plan.training.steps is None:
         raise ValueError("the plan's steps are not settled; see training.speed.measure_steps")
-    trainer = Trainer(plan, cases, plan.training.steps)
-    checkpoint = folder / "checkpoints" / NAME
+    trainer = Trainer(plan, cases, plan.training.steps, start)
+    checkpoint = folder / FOLDER / NAME
     try:
         checkpoint.parent.mkdir(exist_ok=True)
     except OSError as error:
@@ -204,7 +206,7 @@ def _save(trainer: Trainer, folder: Path) -> None:
         "losses": state.losses,
         "dices": state.dices,
     }
-    save_checkpoint(folder / "checkpoints" / NAME, state.network, state.optimizer, facts)
+    save_checkpoint(folder / FOLDER / NAME, state.network, state.optimizer, facts)
 
 
 def _watched(validation: Sequence[CachedCase]) -> Sequence[CachedCase]:

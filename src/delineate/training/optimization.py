@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from delineate.networks.unet import UNet
 from delineate.plan import TrainingPlan
 
-ADAM_SHARE = 0.5  # AdamW's learning rate beside Muon's
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
 
@@ -22,10 +21,11 @@ class Muon(torch.optim.Optimizer):
 
     Args:
         convolutions: Weights of two and more dimensions.
-        others: Biases, normalizations and the head: AdamW at `ADAM_SHARE` of the rate, without decay.
+        others: Biases, normalizations and the head: AdamW at `adam_share` of the rate, without decay.
         learning_rate: Of the convolutions.
         weight_decay: Of the convolutions, times the learning rate a step.
         momentum: In [0, 1).
+        adam_share: AdamW's learning rate in shares of the convolutions'.
 
     Source:
         Jordan et al.: Muon, 2024; its scale from Liu et al.: Muon is scalable for LLM training, 2025.
@@ -38,10 +38,12 @@ class Muon(torch.optim.Optimizer):
         learning_rate: float,
         weight_decay: float,
         momentum: float = 0.95,
+        *,
+        adam_share: float = 0.5,
     ) -> None:
         groups = [
             {"params": convolutions, "orthogonal": True, "share": 1.0},
-            {"params": others, "orthogonal": False, "share": ADAM_SHARE},
+            {"params": others, "orthogonal": False, "share": adam_share},
         ]
         defaults = {"lr": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
         super().__init__([group for group in groups if group["params"]], defaults)
@@ -114,7 +116,8 @@ def build_optimizer(network: UNet, training: TrainingPlan) -> torch.optim.Optimi
     filters = [p for p in network.parameters() if p.ndim > 1 and id(p) not in head]
     chosen = {id(p) for p in filters}
     others = [p for p in network.parameters() if id(p) not in chosen]
-    return Muon(filters, others, training.learning_rate, training.weight_decay)
+    rate, decay = training.learning_rate, training.weight_decay
+    return Muon(filters, others, rate, decay, adam_share=training.adam_share)
 
 
 def learning_rate_at(step: int, steps: int, training: TrainingPlan) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -53,9 +53,16 @@ class Trainer:
         plan: With its number of steps settled, or the steps given here.
         cases: The training cases.
         steps: Length of the schedule.
+        start: Weights to start from; None for those that the seed gives.
     """
 
-    def __init__(self, plan: Plan, cases: Sequence[CachedCase], steps: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        cases: Sequence[CachedCase],
+        steps: int,
+        start: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.plan, self.cases, self.steps = plan, cases, steps
         self.precision = precision_for(plan)
         keep_freed_memory()
@@ -67,6 +74,8 @@ class Trainer:
         )
         torch.manual_seed(plan.training.seed)
         network = UNet(plan.network)
+        if start is not None:
+            network.load_state_dict(start)
         self._layout = network.memory_format
         network = network.to(memory_format=self._layout)  # type: ignore[call-overload]  # torch's stubs miss this form
         optimizer = build_optimizer(network, plan.training)

@@ -105,6 +105,22 @@ def test_the_other_parameters_take_adamws_steps() -> None:
             assert torch.allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
+def test_the_plan_says_how_fast_they_learn(tiny_plan: PlanMaker) -> None:
+    torch.manual_seed(2)
+    networks = [UNet(tiny_plan().network) for _ in range(2)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    before = {name: tensor.clone() for name, tensor in networks[0].state_dict().items()}
+    for network, share in zip(networks, (0.5, 2.0), strict=True):
+        optimizer = build_optimizer(network, tiny_plan(training={"adam_share": share}).training)
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+    once, fourfold = (network.state_dict() for network in networks)
+    steps = [state["head.weight"] - before["head.weight"] for state in (once, fourfold)]
+    assert torch.allclose(4 * steps[0], steps[1], atol=1e-6)
+    assert torch.equal(once["encoders.0.convolutions.0.weight"], fourfold["encoders.0.convolutions.0.weight"])
+
+
 def test_a_parameter_without_a_gradient_stays() -> None:
     weight = nn.Parameter(noise(3, 4))
     before = weight.detach().clone()

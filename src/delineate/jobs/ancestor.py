@@ -1,0 +1,98 @@
+"""The model that a training starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from delineate.dataset.naming import listed
+from delineate.inference.model import Model, load
+from delineate.jobs.fold_parts import FoldParts
+from delineate.jobs.parts import Part, pixel_digest, seen
+from delineate.jobs.reporter import Reporter
+from delineate.jobs.source import Parts
+from delineate.model_file import ModelCard
+from delineate.networks.transfer import Transferred, Weighted, transfer
+from delineate.networks.unet import UNet
+from delineate.plan import Plan
+from delineate.training.start import Start
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """A model whose weights are to be started from.
+
+    Attributes:
+        card: What it says about itself.
+        weights: Of its network.
+    """
+
+    card: ModelCard
+    weights: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, model: Model | str | Path) -> Ancestor:
+        """The ancestor that a loaded model, a model file or a run folder is; of several nets the first.
+
+        Raises:
+            UsageError: There is nothing at the path.
+            ModelFileError: The model cannot be used.
+        """
+        loaded = model if isinstance(model, Model) else load(model)
+        network = loaded.network[0] if isinstance(loaded.network, nn.ModuleList) else loaded.network
+        return cls(loaded.card, {name: each.cpu() for name, each in network.state_dict().items()})
+
+    def start_of(self, plan: Plan, reporter: Reporter) -> Start:
+        """The weights that a training by a plan starts from.
+
+        Args:
+            plan: Its network is the model's but for channels; its seed gives what cannot be taken over.
+            reporter: Told what is taken over.
+        """
+        torch.manual_seed(plan.training.seed)
+        fresh = UNet(plan.network).state_dict()
+        theirs = self.card.plan
+        found = transfer(
+            Weighted(theirs.network, theirs.data.labels, self.weights),
+            Weighted(plan.network, plan.data.labels, fresh),
+        )
+        reporter.say(_told(found, theirs, plan))
+        return Start(found.weights, self.card.weights_sha256, self.card.training.case_digests)
+
+
+def _told(found: Transferred, theirs: Plan, plan: Plan) -> str:
+    """What is taken over, to be said."""
+    if not found.new_labels:
+        head = f"the part that decides {listed(found.labels)} too, as the names are the same"
+    elif found.labels:
+        head = f"the part that decides {listed(found.labels)} too; that for {listed(found.new_labels)} is new"
+    else:
+        head = f"but the part that decides {listed(found.new_labels)} is new"
+    text = f"The network and its weights are taken over from the model, {head}."
+    if found.adapted:
+        before, after = theirs.network.input_channels, plan.network.input_channels
+        text += f" Its first convolution is adapted from {before} to {after} channels."
+    return text
+
+
+def with_leaks_of(start: Start, parts: Parts, reporter: Reporter) -> Parts:
+    """The parts with a caution, told to the reporter, if the model started from has seen what is scored."""
+    return replace(parts, leaks=(*parts.leaks, *_leaks(start, parts.scored, reporter)))
+
+
+def folds_with_leaks_of(start: Start, folded: FoldParts, reporter: Reporter) -> FoldParts:
+    """Likewise for a cross-validation, which scores all of its cases."""
+    return replace(folded, cautions=(*folded.cautions, *_leaks(start, folded.whole, reporter)))
+
+
+def _leaks(start: Start, scored: Part, reporter: Reporter) -> tuple[str, ...]:
+    known = set(start.case_digests)
+    learned = [case.name for case in scored if pixel_digest(case.image) in known] if known else []
+    if not learned:
+        return ()
+    caution = seen(learned, scored, "The model that the training started from")
+    reporter.warn(caution)
+    return (caution,)

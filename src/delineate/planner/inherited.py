@@ -1,0 +1,94 @@
+"""Plans whose network is that of a model they start from."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from delineate.errors import PlanError, UsageError
+from delineate.networks.settings import UNetSettings, with_channels_of
+from delineate.plan import Plan, plan_error
+from delineate.planner.common import Planned, up
+
+KINDS = {2: "pictures or slices", 3: "volumes"}
+ADAM_SHARE = 2.0  # docs/decisions/0015
+OF_NETWORK = ("network.stem", "network.strides")  # reasons of a net that is made for the data
+
+
+def inherit(planned: Planned, network: UNetSettings, model: str) -> Planned:
+    """The plan for the data with the network of a model.
+
+    What the net sees is made larger until it is a multiple of that network's strides, and layers other than
+    convolutions learn faster; all else stays as it suits the data.
+
+    Args:
+        planned: As made for the data.
+        network: The model's.
+        model: What to call it in reasons: a part of its hash.
+
+    Raises:
+        UsageError: It sees another number of axes.
+        PlanError: The plan's own network is asked for and is another.
+    """
+    plan = planned.plan
+    _refuse_other_axes(plan, network)
+    if plan.preset == "classic":
+        refuse_other_network(plan, network, "The preset classic")
+        return planned
+    reasons = {name: why for name, why in planned.reasons.items() if name not in OF_NETWORK}
+    reasons["training.adam_share"] = "a last layer that is new must catch up with the layers before it"
+    reasons["network"] = f"that of the model {model}, whose weights the training starts from"
+    size = tuple(
+        up(side, stride) for side, stride in zip(plan.preprocessing.size, network.total_strides, strict=True)
+    )
+    changes: dict[str, dict[str, object]] = {
+        "network": with_channels_of(network, plan.network).model_dump(),
+        "training": plan.training.model_dump() | {"adam_share": ADAM_SHARE},
+    }
+    if size != plan.preprocessing.size:
+        strides = " × ".join(map(str, reversed(network.total_strides)))
+        rounded = f"rounded up to multiples of {strides}, the strides of that model's network"
+        before = reasons.get("preprocessing.size")
+        reasons["preprocessing.size"] = f"{before}; {rounded}" if before else rounded
+        changes["preprocessing"] = plan.preprocessing.model_dump() | {"size": size}
+    try:
+        inherited = Plan.model_validate(plan.model_dump() | changes)
+    except ValidationError as error:
+        raise plan_error("The plan for these data with that model's network", error) from error
+    return Planned(inherited, reasons)
+
+
+def refuse_other_network(plan: Plan, network: UNetSettings, named: str) -> None:
+    """See to it that a plan's network differs from a model's in its channels at most.
+
+    Args:
+        plan: Asked for.
+        network: Of the model.
+        named: What the plan is called, to begin a sentence with.
+
+    Raises:
+        PlanError: It differs; all differences are named.
+    """
+    ours, theirs = plan.network.model_dump(mode="json"), network.model_dump(mode="json")
+    channels = {"input_channels", "output_channels"}
+    differences = [
+        f"network.{name} is {ours[name]} there and {theirs[name]} in the model"
+        for name in UNetSettings.model_fields
+        if name not in channels and ours[name] != theirs[name]
+    ]
+    if differences:
+        raise PlanError(
+            f"{named} has another network than the model to start from, so that its weights do not fit: "
+            f"{'; '.join(differences)}. Make them alike, or leave one of the two options away."
+        )
+
+
+def _refuse_other_axes(plan: Plan, network: UNetSettings) -> None:
+    ours, theirs = plan.network.axes, network.axes
+    if ours == theirs:
+        return
+    message = f"The model to start from sees {KINDS[theirs]}, these data would be seen as {KINDS[ours]}. "
+    if plan.data.axes == 3:
+        message += f"Have them seen as the model does: --dims {theirs}."
+    else:
+        message += "Pictures cannot be seen as volumes: start from another model, or from none."
+    raise UsageError(message)

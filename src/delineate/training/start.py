@@ -1,0 +1,105 @@
+"""The weights that a run starts from, kept in it: it can go on without the model that they come from."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from delineate.errors import ModelFileError
+from delineate.files import output_error, write_with
+from delineate.model_file import weights_sha256
+from delineate.networks.settings import UNetSettings
+from delineate.networks.unet import UNet
+from delineate.training.checkpoint import FOLDER
+
+ENTRY = "delineate-start"
+NAME = "start.safetensors"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a training starts.
+
+    Attributes:
+        weights: Of the net to be trained, as it names them.
+        started_from: Hash of the weights of the model that they come from.
+        case_digests: Of the images that this model, and those it started from, were trained on.
+    """
+
+    weights: dict[str, Tensor]
+    started_from: str
+    case_digests: tuple[str, ...]
+
+
+def write_start(folder: Path, start: Start) -> None:
+    """Keep a start in a run, whole or not at all.
+
+    Args:
+        folder: The run's.
+        start: To be kept.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    path = folder / FOLDER / NAME
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise output_error(path.parent, error) from error
+    facts = {
+        "weights_sha256": weights_sha256(start.weights),
+        "started_from": start.started_from,
+        "case_digests": start.case_digests,
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in start.weights.items()}
+    content = save(tensors, metadata={ENTRY: json.dumps(facts)})
+    write_with(path, lambda stream: stream.write(content))
+
+
+def read_start(folder: Path, network: UNetSettings) -> Start:
+    """Read the start that is kept in a run.
+
+    Args:
+        folder: The run's.
+        network: That is to be trained.
+
+    Raises:
+        ModelFileError: It cannot be read, is damaged, or belongs to another network.
+    """
+    path = folder / FOLDER / NAME
+    try:
+        with safe_open(path, framework="pt") as stream:
+            facts = json.loads((stream.metadata() or {}).get(ENTRY, "null"))
+            weights = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  no dict
+        start = Start(weights, str(facts["started_from"]), tuple(map(str, facts["case_digests"])))
+        whole = weights_sha256(weights) == facts["weights_sha256"]
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise _unusable(path, error) from error
+    if not whole:
+        raise _unusable(path, "its weights are not those it was saved with")
+    with torch.device("meta"):  # shapes alone
+        expected = {name: tensor.shape for name, tensor in UNet(network).state_dict().items()}
+    if {name: tensor.shape for name, tensor in weights.items()} != expected:
+        raise _unusable(path, "its weights are not those of the network in plan.yaml")
+    return start
+
+
+def remove_start(folder: Path) -> None:
+    """Remove the start from a run in which no training has begun."""
+    (folder / FOLDER / NAME).unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        (folder / FOLDER).rmdir()
+
+
+def _unusable(path: Path, reason: object) -> ModelFileError:
+    return ModelFileError(
+        f"The weights that the run starts from, {path}, cannot be read: {reason}. "
+        "Start the training anew in another folder."
+    )

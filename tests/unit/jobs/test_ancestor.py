@@ -1,0 +1,117 @@
+"""The model that a training starts from: what is taken over is said, and what it has seen is told."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from example_model import PLAN, example
+from PIL import Image as Pictures
+
+from delineate.errors import ModelFileError, UsageError
+from delineate.inference.model import Model
+from delineate.jobs.ancestor import Ancestor, with_leaks_of
+from delineate.jobs.parts import pixel_digest
+from delineate.jobs.reporter import Reporter
+from delineate.jobs.source import Parts, Source
+from delineate.model_file import MODEL_NAME, save_model
+from delineate.plan import Plan
+from delineate.training.start import Start
+
+
+class Heard(Reporter):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.warned: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        self.warned.append(text)
+
+
+def plan_for(*labels: str, channels: int = 1) -> Plan:
+    values = PLAN.model_dump(mode="json")
+    values["data"] |= {"labels": labels, "channels": channels, "colour": "channels"}
+    values["preprocessing"] |= {"mean": [0.5] * channels, "standard_deviation": [0.1] * channels}
+    values["network"] |= {
+        "input_channels": channels,
+        "output_channels": 1 if len(labels) == 1 else len(labels) + 1,
+    }
+    return Plan.model_validate(values)
+
+
+def test_a_model_a_file_and_a_run_are_the_same_ancestor(tmp_path: Path) -> None:
+    card, weights = example()
+    save_model(tmp_path / MODEL_NAME, card, weights)
+    for given in (Model(card, dict(weights)), tmp_path / MODEL_NAME, str(tmp_path)):
+        found = Ancestor.of(given)
+        assert found.card == card
+        assert found.weights.keys() == weights.keys()
+        assert all(torch.equal(tensor, found.weights[name]) for name, tensor in weights.items())
+
+
+def test_where_there_is_no_model_it_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="There is no model at"):
+        Ancestor.of(tmp_path / "none.safetensors")
+    (tmp_path / "plan.yaml").touch()
+    with pytest.raises(ModelFileError, match="--resume"):
+        Ancestor.of(tmp_path)
+    (tmp_path / "text.safetensors").write_text("no model")
+    with pytest.raises(ModelFileError, match="not a Delineate model file"):
+        Ancestor.of(tmp_path / "text.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (plan_for("lesion"), "from the model, the part that decides lesion too, as the names are the same."),
+        (
+            plan_for("polyp", channels=3),
+            "from the model, but the part that decides polyp is new. "
+            "Its first convolution is adapted from 1 to 3 channels.",
+        ),
+        (plan_for("lesion", "vein"), "but the part that decides lesion, vein is new."),
+    ],
+)
+def test_what_is_taken_over_is_said(plan: Plan, said: str) -> None:
+    card, weights = example()
+    heard = Heard()
+    start = Ancestor(card, weights).start_of(plan, heard)
+    assert heard.said[0].endswith(said)
+    assert (start.started_from, start.case_digests) == (card.weights_sha256, card.training.case_digests)
+    again = Ancestor(card, weights).start_of(plan, heard)
+    assert all(torch.equal(tensor, again.weights[name]) for name, tensor in start.weights.items())
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Parts:
+    draw = np.random.default_rng(4)
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for number in range(10):
+        mask = np.zeros((16, 16), np.uint8)
+        mask[2 + number % 5 : 9, 3:9] = 255
+        Pictures.fromarray(draw.integers(0, 255, (16, 16), np.uint8)).save(tmp_path / f"images/{number}.png")
+        Pictures.fromarray(mask).save(tmp_path / f"masks/{number}.png")
+    return Parts.read(Source(tmp_path), Reporter())
+
+
+def test_held_out_images_that_the_ancestor_learned_from_are_told(parts: Parts, tmp_path: Path) -> None:
+    heard = Heard()
+    held_out = [pixel_digest(case.image) for case in parts.scored]
+    learned = [pixel_digest(case.image) for case in parts.train]
+    innocent = with_leaks_of(Start({}, "ab" * 32, tuple(learned)), parts, heard)
+    assert (innocent, heard.warned) == (parts, [])
+    assert with_leaks_of(Start({}, "ab" * 32, ()), parts, heard) == parts
+    marked = dataclasses.replace(parts, leaks=("Another.",))
+    found = with_leaks_of(Start({}, "ab" * 32, (held_out[0], *learned)), marked, heard)
+    assert found.leaks[0] == "Another."
+    assert heard.warned == list(found.leaks[1:])
+    assert heard.warned[0].startswith(
+        f"The model that the training started from learned from 1 of these {len(held_out)} cases"
+    )
