@@ -18,6 +18,7 @@ from commanding import ENVIRONMENT, Command
 from PIL import Image
 
 import delineate
+from delineate.errors import DataError, UsageError
 from delineate.formats import read
 from delineate.jobs.parts import pixel_digest
 from delineate.model_file import Scores, load_model
@@ -251,30 +252,21 @@ def test_a_finished_cross_validation_can_be_resumed_and_stays_as_it_is(
 
 
 def test_what_cannot_be_is_said(data: Path, run: Path, command: Command, tmp_path: Path) -> None:
-    of_fold = run / "folds" / "1" / "splits.json"
-    for options, text in (
-        (("--folds", "1"), "There cannot be 1 folds: give 2 or more"),
-        (("--folds", "-2"), "There cannot be -2 folds"),
-        (("--ensemble",), "give --folds, such as --folds 5"),
-        (
-            ("--folds", "3", "--splits", of_fold),
-            "Give either --folds or --splits",
-        ),
-    ):
-        done = command("train", data, *options, "--out", tmp_path / "run")
-        assert done.returncode == 2
-        assert text in " ".join(done.stderr.split())
-        assert not (tmp_path / "run").exists()
+    out = tmp_path / "run"
+    with pytest.raises(UsageError, match="There cannot be 1 folds: give 2 or more"):
+        delineate.train(data, folds=1, out=out)
+    with pytest.raises(UsageError, match="give --folds"):
+        delineate.train(data, ensemble=True, out=out)
+    with pytest.raises(UsageError, match="Give either --folds or --splits"):
+        delineate.train(data, folds=3, splits=run / "folds" / "1" / "splits.json", out=out)
+    with pytest.raises(DataError, match="7 cases to train on form 5 groups, which cannot fill 6 folds"):
+        delineate.train(data, folds=6, out=out)
+    with pytest.raises(DataError, match="is that of a cross-validation"):
+        delineate.train(data, splits=run / "splits.json", out=out)
+    assert not out.exists()
     done = command("train", "--resume", run, "--folds", "3")
     assert done.returncode == 2
     assert "give the run's folder alone" in " ".join(done.stderr.split())
-    done = command("train", data, "--folds", "6", "--out", tmp_path / "run")
-    assert done.returncode == 1
-    assert "7 cases to train on form 5 groups, which cannot fill 6 folds" in " ".join(done.stderr.split())
-    assert not (tmp_path / "run").exists()
-    done = command("train", data, "--splits", run / "splits.json", "--out", tmp_path / "run")
-    assert done.returncode == 1
-    assert "is that of a cross-validation" in " ".join(done.stderr.split())
 
 
 def test_codes_stand_for_names_in_all_that_is_written(
