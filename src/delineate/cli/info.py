@@ -44,6 +44,7 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
     if pre.spacing_mm is not None:
         size += f" of {' × '.join(f'{each:.3g}' for each in reversed(pre.spacing_mm))} mm"
     median = f"{' × '.join(map(str, reversed(data.median)))} {'px' if data.axes == 2 else 'voxels'}"
+    encoder = "" if plan.network.encoder == "plain" else f" around a {plan.network.encoder}"
     facts = {
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
         "labels": ", ".join(f"{label.value} {label.name}" for label in plan.data.label_set),
@@ -51,7 +52,7 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         "works on": f"whole images brought to {size}"
         if pre.mode == "whole"
         else f"overlapping windows of {size}",
-        "network": f"U-Net, {' – '.join(map(str, plan.network.widths))} channels",
+        "network": f"U-Net{encoder}, {' – '.join(map(str, plan.network.widths))} channels",
         "trained on": f"{counted(training.cases, 'case')}, median {median}",
         "trained for": f"{training.steps} steps in {in_words(training.seconds)}, {training.precision}, "
         f"seed {training.seed}, preset {plan.preset}",
