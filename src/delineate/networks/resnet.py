@@ -6,12 +6,13 @@ convolutions halves the resolution, its middle one does so, as in torchvision ("
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 Architecture = Literal["resnet18", "resnet34", "resnet50"]
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 _BLOCKS: dict[Architecture, tuple[int, ...]] = {
     "resnet18": (2, 2, 2, 2),
     "resnet34": (3, 4, 6, 3),
