@@ -58,6 +58,8 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         f"seed {training.seed}, preset {plan.preset}",
         "started from": f"a model with the weights SHA-256 {training.started_from}"
         if training.started_from
+        else f"an encoder's file of weights with the SHA-256 {training.encoder_sha256}"
+        if training.encoder_sha256
         else "random weights",
         "made with": ", ".join(f"{name} {version}" for name, version in card.software.items()),
         "weights": f"SHA-256 {card.weights_sha256}",

@@ -35,6 +35,7 @@ class Environment(BaseModel):
         plan_given: Whether the plan came from a file of the user's.
         precision: That the net is trained in.
         started_from: Hash of the weights that the training starts from; None for random ones.
+        encoder_sha256: Of the file of weights that the net's encoder starts from; None without one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +50,7 @@ class Environment(BaseModel):
     plan_given: bool
     precision: Literal["bf16", "fp32"]
     started_from: str | None = None
+    encoder_sha256: str | None = None
 
 
 class StoredSource(BaseModel):
@@ -102,6 +104,7 @@ def describe(
     precision: Literal["bf16", "fp32"],
     plan_given: bool,
     started_from: str | None = None,
+    encoder_sha256: str | None = None,
 ) -> Environment:
     """What a run beginning now is made with."""
     import torch  # noqa: PLC0415  heavy
@@ -117,6 +120,7 @@ def describe(
         plan_given=plan_given,
         precision=precision,
         started_from=started_from,
+        encoder_sha256=encoder_sha256,
     )
 
 

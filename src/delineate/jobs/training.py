@@ -22,6 +22,7 @@ from delineate.formats import USUAL, Reading
 from delineate.inference.model import MODEL_NAME, Model, load
 from delineate.jobs.ancestor import Ancestor, with_leaks_of
 from delineate.jobs.duration import parse_budget
+from delineate.jobs.encoder import start_from_encoder
 from delineate.jobs.environment import NAME as ENVIRONMENT_NAME
 from delineate.jobs.environment import (
     SOURCE_NAME,
@@ -42,6 +43,7 @@ from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_s
 from delineate.plan import Plan, read_plan, retold
 from delineate.planner import Dims, Length, Precision, Preset
 from delineate.planner.common import SIDED_LABELS
+from delineate.pretrained.resnet import read_encoder
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.checkpoint import FOLDER as CHECKPOINTS
 from delineate.training.history import HistoryRow
@@ -111,6 +113,7 @@ def train(
     anonymous: bool = False,
     tolerance_mm: float | None = None,
     start_from: Model | str | Path | None = None,
+    encoder: str | Path | None = None,
     log: Log | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -140,6 +143,8 @@ def train(
             volumes and 2 pixels of pictures.
         start_from: A loaded model, a model file or a run folder, whose network and weights the training
             starts from; the weights are random otherwise. Its labels and channels may be others.
+        encoder: A file of pretrained weights for the net's way down: a ResNet-18, -34 or -50 as torchvision
+            and timm have them, `.pth` or `.safetensors`; random ones by default.
         log: "tensorboard" keeps its log in the run as well.
         reporter: Told how it goes.
 
@@ -150,7 +155,7 @@ def train(
         UsageError: The options contradict each other, or a folder is missing or in use.
         DataError: The data cannot be trained on; all errors are named.
         PlanError: The plan cannot be used for these data.
-        ModelFileError: The model to start from cannot be used.
+        ModelFileError: The model to start from, or the encoder's file, cannot be used.
         TrainingError: The loss is not a number.
         Interrupted: SIGINT or SIGTERM; go on with `resume`.
     """
@@ -168,6 +173,9 @@ def train(
         checked_tolerance(tolerance_mm),
         Path(start_from) if isinstance(start_from, str | Path) else None,
     )
+    if start_from is not None and encoder is not None:
+        raise UsageError("Give either --from or --encoder: a model brings its own encoder's weights.")
+    pretrained = read_encoder(Path(encoder)) if encoder is not None else None
     wishes = Wishes(
         Length(parse_budget(budget) if budget is not None else None, epochs),
         preset,
@@ -177,6 +185,7 @@ def train(
         dims,
         left_right,
         reading.fourth_axis,
+        pretrained.architecture if pretrained else "plain",
     )
     watchers = Watchers(source.log, reporter)
     ancestor = Ancestor.of(start_from) if start_from is not None else None
@@ -191,6 +200,12 @@ def train(
         start = ancestor.start_of(planned.plan, reporter) if ancestor else None
         if start is not None:
             parts = with_leaks_of(start, parts, reporter)
+        if pretrained is not None:
+            start = start_from_encoder(pretrained, planned.plan)
+        if start is None and planned.plan.network.encoder != "plain":
+            reporter.warn(
+                "The plan's encoder starts from random weights: give a file of them with --encoder."
+            )
         if SIDED_LABELS in planned.reasons.values():
             reporter.say(f"Images are not mirrored left to right: {SIDED_LABELS}.")
         write_splits(folder / SPLITS_NAME, parts.splits)
@@ -199,7 +214,8 @@ def train(
             data_sha256=facts.sha256,
             precision=precision_for(planned.plan),
             plan_given=wishes.plan is not None,
-            started_from=start.started_from if start else None,
+            started_from=start.started_from if start and ancestor else None,
+            encoder_sha256=pretrained.sha256 if pretrained else None,
         )
         write_source(folder, source)
         source.pseudonyms.write_table(folder)
@@ -255,7 +271,8 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
                 f"The training images or masks in {source.data} are not those that this run was begun with. "
                 "Put them back, or train anew in another folder."
             )
-        start = read_start(folder, plan.network) if environment.started_from is not None else None
+        given = environment.started_from is not None or environment.encoder_sha256 is not None
+        start = read_start(folder, plan.network) if given else None
         if start is not None:
             parts = with_leaks_of(start, parts, reporter)
         job = _Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm, start)
@@ -335,7 +352,8 @@ class _Job:
                 precision=trained.precision,
                 seed=plan.training.seed,
                 case_digests=tuple(dict.fromkeys((*self.facts.digests, *before))),
-                started_from=self.start.started_from if self.start else None,
+                started_from=self.environment.started_from,
+                encoder_sha256=self.environment.encoder_sha256,
             ),
             software=self.environment.software,
         )
