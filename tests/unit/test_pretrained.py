@@ -175,8 +175,12 @@ def without(weights: Weights, *names: str) -> Weights:
 
 OTHERS: dict[str, tuple[Callable[[Weights], object], str]] = {
     "vision transformer": (
-        lambda _: {"cls_token": torch.ones(1), "blocks.0.attn.qkv.weight": torch.ones(2)},
-        "holds 2 tensors, first: cls_token, blocks.0.attn.qkv.weight.",
+        lambda _: {
+            "a.num_batches_tracked": torch.ones(1),
+            "cls\ntoken": torch.ones(1),
+            "blocks.0.attn.qkv.weight": torch.ones(2),
+        },
+        "holds 3 tensors, first: 'cls\\ntoken', blocks.0.attn.qkv.weight.",
     ),
     "deep stem": (
         lambda weights: {**without(weights, "conv1.weight"), "conv1.0.weight": torch.ones(1)},
@@ -185,15 +189,15 @@ OTHERS: dict[str, tuple[Callable[[Weights], object], str]] = {
     "none": (lambda _: {}, "first: none"),
     "deeper": (
         lambda weights: {**weights, "layer3.6.conv1.weight": torch.ones(1)},
-        "1 parts more than a resnet18, first layer3.6.conv1.weight",
+        "has what a resnet18 has not, layer3.6.conv1.weight.",
     ),
     "attention": (
-        lambda weights: {**weights, "layer1.0.se.fc1.weight": torch.ones(1)},
-        "first layer1.0.se.fc1.weight",
+        lambda weights: {**weights, "layer1.0.se.fc1.weight": torch.ones(1), "layer1.0.\n": torch.ones(1)},
+        "layer1.0.se.fc1.weight and 1 more",
     ),
     "incomplete": (
         lambda weights: without(weights, "layer2.1.bn2.bias"),
-        "lacks 1 parts of a resnet18, first layer2.1.bn2.bias",
+        "lacks what a resnet18 has, layer2.1.bn2.bias.",
     ),
     "wide": (
         lambda weights: {**weights, "layer2.0.conv1.weight": torch.ones(256, 64, 3, 3)},

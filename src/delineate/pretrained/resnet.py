@@ -93,15 +93,16 @@ def _prefix(path: Path, tensors: Mapping[str, Tensor]) -> str:
         and (name.removesuffix("conv1.weight") + "layer4.0.conv1.weight") in tensors
     ]
     if not found:
-        first = ", ".join(ascii(name[:80]).strip("'") for name in list(tensors)[:_SHOWN]) or "none"
+        telling = [name for name in tensors if not name.endswith(_COUNTER)]
+        first = ", ".join(map(_shown, telling[:_SHOWN])) or "none"
         raise ModelFileError(
             f"{path} holds no encoder that can be used, which is {SUPPORTED}. "
             f"It holds {len(tensors)} tensors, first: {first}."
         )
     if len(found) > 1:
+        named = ", ".join(f"{_shown(prefix)}…" for prefix in found[:_SHOWN])
         raise ModelFileError(
-            f"{path} holds several encoders, named {', '.join(f'{prefix}…' for prefix in found[:_SHOWN])}. "
-            "Save the state dict of one of them."
+            f"{path} holds several encoders, named {named}. Save the state dict of one of them."
         )
     return found[0]
 
@@ -118,9 +119,9 @@ def _recognised(path: Path, tensors: Mapping[str, Tensor]) -> Architecture:
     nearest = min(known, key=lambda architecture: len(known[architecture].keys() ^ tensors.keys()))
     expected = known[nearest]
     if odd := [name for name in tensors if name not in expected]:
-        raise _unknown(path, f"it has {len(odd)} parts more than a {nearest}, first {odd[0]}")
+        raise _unknown(path, f"it has what a {nearest} has not, {_first(odd)}")
     if missing := [name for name in expected if name not in tensors]:
-        raise _unknown(path, f"it lacks {len(missing)} parts of a {nearest}, first {missing[0]}")
+        raise _unknown(path, f"it lacks what a {nearest} has, {_first(missing)}")
     for name, shape in expected.items():
         if tensors[name].shape != shape:
             raise _misshapen(path, name, tensors[name])
@@ -135,6 +136,15 @@ def _shapes(architecture: Architecture, channels: int) -> dict[str, torch.Size]:
     with torch.device("meta"):
         state = ResNet(architecture, channels).state_dict()
     return {name: tensor.shape for name, tensor in state.items() if not name.endswith(_COUNTER)}
+
+
+def _first(names: list[str]) -> str:
+    return _shown(names[0]) + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def _shown(name: str) -> str:
+    """A stranger's name, fit for a line of text."""
+    return name[:80] if name.isprintable() else ascii(name[:80])
 
 
 def _unknown(path: Path, what: str) -> ModelFileError:
