@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -311,3 +312,36 @@ def test_too_large_files_are_refused(
     assert "at most 1,073,741,824" in refusal(path)
     monkeypatch.setattr(state_dict, "MAXIMUM_PICKLE_BYTES", 1000)
     assert "larger inside" in refusal(saved(resnet18, tmp_path / "long.pth"))
+
+
+def mutated(content: bytes, draw: np.random.Generator) -> bytes:
+    changed = bytearray(content)
+    for _ in range(draw.choice([1, 1, 2, 8])):
+        place = int(draw.integers(len(changed)))
+        match int(draw.integers(3)):
+            case 0:
+                changed[place] = int(draw.integers(256))
+            case 1:
+                del changed[place : place + int(draw.integers(1, 50))]
+            case _:
+                changed[place:place] = draw.bytes(int(draw.integers(1, 20)))
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("form", ["pth", "safetensors"])
+def test_whatever_befalls_a_file_is_read_or_refused(form: str, tmp_path: Path) -> None:
+    weights, path, draw = (
+        {"conv1.weight": torch.randn(8, 3, 7, 7)},
+        tmp_path / "file",
+        np.random.default_rng(4),
+    )
+    content = saved(weights, path).read_bytes() if form == "pth" else safetensors.torch.save(weights)
+    messages = []
+    for _ in range(60):
+        path.write_bytes(mutated(content, draw))
+        try:
+            state_dict.read_state_dict(path)
+        except DelineateError as error:
+            messages.append(str(error))
+    assert len(messages) > 20
+    assert all(str(path) in message for message in messages)
