@@ -99,6 +99,7 @@ class TrainingFacts(_Part):
         case_digests: Short hashes of the training images' pixels, so that an evaluation on any of them is
             noticed; nothing else can be read from them. With those of the models it started from.
         started_from: `weights_sha256` of the model whose weights it started from; None for random ones.
+        encoder_sha256: Of the file of weights that the net's encoder started from; None without one.
     """
 
     cases: int
@@ -108,6 +109,7 @@ class TrainingFacts(_Part):
     seed: int
     case_digests: tuple[Annotated[str, Field(pattern="^[0-9a-f]{16}$")], ...] = ()
     started_from: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    encoder_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
 
 
 class ModelCard(_Part):

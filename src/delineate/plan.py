@@ -130,6 +130,8 @@ class TrainingPlan(_Section):
         optimizer: "adam" (Kingma 2015), or "muon" (Jordan 2024) for the convolutions' weights with AdamW
             (Loshchilov 2019) for the rest.
         learning_rate: The highest.
+        encoder_learning_rate: With "muon": likewise of a ResNet encoder, which then takes AdamW's steps;
+            None to train it as the rest.
         schedule: "constant", or "one-cycle": a linear rise over `warmup`, then half a cosine to zero.
         warmup: Share of the steps.
         weight_decay: Of the convolutions' weights, with "muon".
@@ -145,6 +147,7 @@ class TrainingPlan(_Section):
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     optimizer: Literal["adam", "muon"] = "muon"
     learning_rate: Annotated[float, Field(gt=0, le=10)]
+    encoder_learning_rate: Annotated[float, Field(gt=0, le=10)] | None = None
     schedule: Literal["constant", "one-cycle"] = "one-cycle"
     warmup: Annotated[float, Field(ge=0, le=0.9)] = 0.1
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -220,6 +223,9 @@ class Plan(_Section):
         )
         if network.normalization == "batch" and self.training.batch_size * coarsest == 1:
             yield "training.batch_size must be 2 or more: the net's coarsest level is a single pixel"
+        slower = self.training.encoder_learning_rate is not None
+        if slower and (network.encoder == "plain" or self.training.optimizer != "muon"):
+            yield "training.encoder_learning_rate is for a ResNet as network.encoder, with the optimizer muon"
         if not self.loss.cross_entropy and not self.loss.dice:
             yield "loss.cross_entropy and loss.dice are both 0, so that there is nothing to learn"
 

@@ -53,6 +53,17 @@ VOLUMES = Plan(
     training=TrainingPlan(steps=100, batch_size=4, learning_rate=1e-3),
     prediction=PredictionPlan(),
 )
+RESNET = PLAN.model_copy(
+    update={
+        "network": UNetSettings(
+            encoder="resnet18",
+            input_channels=3,
+            output_channels=3,
+            widths=(4, 4, 4, 4, 4),
+            normalization="batch",
+        )
+    }
+)
 SECTIONS = ("data", "preprocessing", "network", "augmentation", "loss", "training", "prediction")
 
 printable = st.characters(exclude_categories=("Cc", "Cs", "Cn", "Co"))
@@ -597,6 +608,7 @@ OTHER: dict[str, object] = {
     "preprocessing.normalization": "image",
     "preprocessing.mean": [0.25, 0.75, 0.5],
     "preprocessing.standard_deviation": [0.25, 0.125, 0.5],
+    "network.encoder": "resnet34",
     "network.widths": [8, 16, 33],
     "network.normalization": "batch",
     "network.upsampling": "nearest",
@@ -609,9 +621,11 @@ OTHER: dict[str, object] = {
     "training.schedule": "constant",
     "training.precision": "bf16",
     "training.budget_s": 60.0,
+    "training.encoder_learning_rate": 1e-4,
 }
 LINKED = {"format", "data.channels", "network.axes", "network.input_channels", "network.output_channels"}
 OF_VOLUMES = {"preprocessing.spacing_mm", "network.strides", "network.stem_depth"}
+OF_RESNETS = {"network.encoder", "training.encoder_learning_rate"}
 
 
 def choices() -> list[str]:
@@ -625,7 +639,7 @@ def choices() -> list[str]:
 
 @pytest.mark.parametrize("path", choices())
 def test_every_choice_is_in_the_hash(path: str) -> None:
-    whole = VOLUMES if path in OF_VOLUMES else PLAN
+    whole = VOLUMES if path in OF_VOLUMES else RESNET if path in OF_RESNETS else PLAN
     value: object = whole
     for part in path.split("."):
         value = getattr(value, part)
@@ -639,6 +653,20 @@ def test_every_choice_is_in_the_hash(path: str) -> None:
     plan = from_yaml(yaml.safe_dump(changed(path, other, whole)))
     assert plan != whole
     assert plan.sha256() != whole.sha256()
+
+
+def test_a_resnet_makes_its_demands() -> None:
+    assert from_yaml(to_yaml(RESNET)) == RESNET
+    assert "must be a multiple of 32" in refusal(changed("preprocessing.size", [96, 144], RESNET))
+    for plan, path, value in (
+        (PLAN, "training.encoder_learning_rate", 1e-4),
+        (
+            RESNET,
+            "training",
+            {**RESNET.training.model_dump(), "optimizer": "adam", "encoder_learning_rate": 1},
+        ),
+    ):
+        assert "training.encoder_learning_rate is for a ResNet" in refusal(changed(path, value, plan))
 
 
 def test_the_hash_is_that_of_the_choices_alone() -> None:

@@ -118,3 +118,14 @@ def test_all_differences_of_a_given_plan_are_named() -> None:
     assert "network.widths is [32, 64, 128, 192, 256] there and [4, 8] in the model" in message
     assert "network.residual is True there and False in the model" in message
     assert "channels" not in message
+
+
+def test_a_resnet_of_a_model_learns_slowly_here_too() -> None:
+    resnet = UNetSettings(
+        encoder="resnet18", input_channels=3, output_channels=1, widths=(4, 4, 4, 4, 4), normalization="batch"
+    )
+    plan = inherit(planned(100, 128), resnet, "0123456789ab").plan
+    assert plan.network.encoder == "resnet18"
+    assert (plan.training.encoder_learning_rate, plan.training.adam_share) == (1e-4, 2.0)
+    assert all(side % 32 == 0 for side in plan.preprocessing.size)
+    assert inherit(planned(100, 128), PICTURES, "0123456789ab").plan.training.encoder_learning_rate is None

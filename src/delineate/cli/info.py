@@ -44,6 +44,7 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
     if pre.spacing_mm is not None:
         size += f" of {' × '.join(f'{each:.3g}' for each in reversed(pre.spacing_mm))} mm"
     median = f"{' × '.join(map(str, reversed(data.median)))} {'px' if data.axes == 2 else 'voxels'}"
+    encoder = "" if plan.network.encoder == "plain" else f" around a {plan.network.encoder}"
     facts = {
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
         "labels": ", ".join(f"{label.value} {label.name}" for label in plan.data.label_set),
@@ -51,7 +52,11 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         "works on": f"whole images brought to {size}"
         if pre.mode == "whole"
         else f"overlapping windows of {size}",
-        "network": ("U-Net" if card.members == 1 else f"{card.members} U-Nets, their probabilities averaged")
+        "network": (
+            f"U-Net{encoder}"
+            if card.members == 1
+            else f"{card.members} U-Nets{encoder}, their probabilities averaged"
+        )
         + f", {' – '.join(map(str, plan.network.widths))} channels",
         "trained on": f"{counted(training.cases, 'case')}, median {median}",
         "trained for": f"{training.steps} steps{' each' if card.members > 1 else ''} in "
@@ -59,6 +64,8 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         f"seed {training.seed}, preset {plan.preset}",
         "started from": f"a model with the weights SHA-256 {training.started_from}"
         if training.started_from
+        else f"an encoder's file of weights with the SHA-256 {training.encoder_sha256}"
+        if training.encoder_sha256
         else "random weights",
         "made with": ", ".join(f"{name} {version}" for name, version in card.software.items()),
         "weights": f"SHA-256 {card.weights_sha256}",

@@ -153,6 +153,10 @@ def train(
         Path | None,
         typer.Option("--from", help="A model or run whose net and weights to start from.", metavar="MODEL"),
     ] = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(help="Pretrained ResNet weights to begin from: .pth or .safetensors.", metavar="FILE"),
+    ] = None,
 ) -> None:
     """Train a model on DATA and score it on a held-out part.
 
@@ -186,7 +190,10 @@ def train(
         )
     if resume is not None and (
         data is not None
-        or any(option is not None for option in (*options, *options_of_volumes, precision, log, start_from))
+        or any(
+            option is not None
+            for option in (*options, *options_of_volumes, precision, log, start_from, encoder)
+        )
     ):
         raise UsageError("--resume goes on with a run as it was begun; give the run's folder alone.")
     from delineate.cli.console import ConsoleReporter, results, show_summary  # noqa: PLC0415  quick --help
@@ -219,6 +226,7 @@ def train(
                 folds=folds,
                 ensemble=ensemble,
                 start_from=start_from,
+                encoder=encoder,
                 log=log,
                 reporter=reporter,
             )

@@ -37,6 +37,7 @@ class Environment(BaseModel):
         folds: Of a cross-validation; 0 without one.
         ensemble: Whether the nets of the folds are the model.
         started_from: Hash of the weights that the training starts from; None for random ones.
+        encoder_sha256: Of the file of weights that the net's encoder starts from; None without one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +54,7 @@ class Environment(BaseModel):
     folds: Annotated[int, Field(ge=0)] = 0
     ensemble: bool = False
     started_from: str | None = None
+    encoder_sha256: str | None = None
 
 
 class StoredSource(BaseModel):
@@ -108,6 +110,7 @@ def describe(
     precision: Literal["bf16", "fp32"],
     plan_given: bool,
     started_from: str | None = None,
+    encoder_sha256: str | None = None,
 ) -> Environment:
     """What a run beginning now is made with."""
     import torch  # noqa: PLC0415  heavy
@@ -125,6 +128,7 @@ def describe(
         folds=source.folds,
         ensemble=source.ensemble,
         started_from=started_from,
+        encoder_sha256=encoder_sha256,
     )
 
 

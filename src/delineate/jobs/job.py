@@ -141,7 +141,8 @@ class Job:
                 precision=trained.precision,
                 seed=plan.training.seed,
                 case_digests=self.digests,
-                started_from=self.start.started_from if self.start else None,
+                started_from=self.environment.started_from,
+                encoder_sha256=self.environment.encoder_sha256,
             ),
             software=self.environment.software,
         )

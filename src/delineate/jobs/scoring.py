@@ -243,6 +243,8 @@ def write_evaluation(
             f"{in_words(card.training.seconds)}, in {card.training.precision}",
             "started from": f"the weights (SHA-256) {card.training.started_from}"
             if card.training.started_from
+            else f"an encoder's file of weights (SHA-256) {card.training.encoder_sha256}"
+            if card.training.encoder_sha256
             else "random weights",
             "parameters": f"{sum(p.numel() for p in model.network.parameters()):,}",
             "weights (SHA-256)": card.weights_sha256,

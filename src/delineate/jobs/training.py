@@ -20,6 +20,7 @@ from delineate.inference.model import Model
 from delineate.jobs.ancestor import Ancestor, folds_with_leaks_of, with_leaks_of
 from delineate.jobs.cross_validation import CrossValidation, refuse_too_many
 from delineate.jobs.duration import parse_budget
+from delineate.jobs.encoder import start_from_encoder
 from delineate.jobs.environment import NAME as ENVIRONMENT_NAME
 from delineate.jobs.environment import (
     SOURCE_NAME,
@@ -39,6 +40,7 @@ from delineate.jobs.wishes import Wishes, planned_for
 from delineate.plan import read_plan
 from delineate.planner import Dims, Length, Precision, Preset
 from delineate.planner.common import SIDED_LABELS
+from delineate.pretrained.resnet import read_encoder
 from delineate.training.checkpoint import FOLDER as CHECKPOINTS
 from delineate.training.start import read_start, remove_start, write_start
 from delineate.training.trainer import precision_for
@@ -67,6 +69,7 @@ def train(
     folds: int | None = None,
     ensemble: bool = False,
     start_from: Model | str | Path | None = None,
+    encoder: str | Path | None = None,
     log: Log | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -100,6 +103,8 @@ def train(
             more.
         start_from: A loaded model, a model file or a run folder, whose network and weights the training
             starts from; the weights are random otherwise. Its labels and channels may be others.
+        encoder: A file of pretrained weights for the net's way down: a ResNet-18, -34 or -50 as torchvision
+            and timm have them, `.pth` or `.safetensors`; random ones by default.
         log: "tensorboard" keeps its log in the run as well.
         reporter: Told how it goes.
 
@@ -110,7 +115,7 @@ def train(
         UsageError: The options contradict each other, or a folder is missing or in use.
         DataError: The data cannot be trained on; all errors are named.
         PlanError: The plan cannot be used for these data.
-        ModelFileError: The model to start from cannot be used.
+        ModelFileError: The model to start from, or the encoder's file, cannot be used.
         TrainingError: The loss is not a number.
         Interrupted: SIGINT or SIGTERM; go on with `resume`.
     """
@@ -130,6 +135,9 @@ def train(
         ensemble,
         Path(start_from) if isinstance(start_from, str | Path) else None,
     )
+    if start_from is not None and encoder is not None:
+        raise UsageError("Give either --from or --encoder: a model brings its own encoder's weights.")
+    pretrained = read_encoder(Path(encoder)) if encoder is not None else None
     wishes = Wishes(
         Length(parse_budget(budget) if budget is not None else None, epochs),
         preset,
@@ -139,6 +147,7 @@ def train(
         dims,
         left_right,
         reading.fourth_axis,
+        pretrained.architecture if pretrained else "plain",
     )
     watchers = Watchers(source.log, reporter)
     ancestor = Ancestor.of(start_from) if start_from is not None else None
@@ -155,6 +164,12 @@ def train(
         if start is not None:
             parts = with_leaks_of(start, parts, reporter)
             folded = folds_with_leaks_of(start, folded, reporter) if folded else None
+        if pretrained is not None:
+            start = start_from_encoder(pretrained, planned.plan)
+        if start is None and planned.plan.network.encoder != "plain":
+            reporter.warn(
+                "The plan's encoder starts from random weights: give a file of them with --encoder."
+            )
         if SIDED_LABELS in planned.reasons.values():
             reporter.say(f"Images are not mirrored left to right: {SIDED_LABELS}.")
         if source.ensemble:
@@ -168,7 +183,8 @@ def train(
             data_sha256=facts.sha256,
             precision=precision_for(planned.plan),
             plan_given=wishes.plan is not None,
-            started_from=start.started_from if start else None,
+            started_from=start.started_from if start and ancestor else None,
+            encoder_sha256=pretrained.sha256 if pretrained else None,
         )
         write_source(folder, source)
         source.pseudonyms.write_table(folder)
@@ -227,7 +243,8 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
                 f"The training images or masks in {source.data} are not those that this run was begun with. "
                 "Put them back, or train anew in another folder."
             )
-        start = read_start(folder, plan.network) if environment.started_from is not None else None
+        given = environment.started_from is not None or environment.encoder_sha256 is not None
+        start = read_start(folder, plan.network) if given else None
         if start is not None:
             parts = with_leaks_of(start, parts, reporter)
             folded = folds_with_leaks_of(start, folded, reporter) if folded else None

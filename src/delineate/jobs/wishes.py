@@ -10,8 +10,10 @@ from typing import Literal, get_args
 from delineate.errors import PlanError, UsageError
 from delineate.fingerprint import Fingerprint
 from delineate.model_file import ModelCard
+from delineate.networks.settings import Encoder
 from delineate.plan import Plan, from_yaml, read_plan, retold, to_yaml
 from delineate.planner import Dims, Length, Planned, Precision, Preset, make_plan
+from delineate.planner.encoders import with_encoder
 from delineate.planner.inherited import inherit, refuse_other_network
 
 FourthAxis = Literal["refuse", "channels"]
@@ -30,6 +32,7 @@ class Wishes:
         dims: 2 for slices, 3 for volumes, None to have it chosen.
         left_right: Pairs of labels that change places in the mirror: "left lung=right lung,…".
         fourth_axis: Of volumes.
+        encoder: The ResNet whose weights are given; "plain" for none.
 
     Raises:
         UsageError: They exclude each other, or one is none that there is.
@@ -44,6 +47,7 @@ class Wishes:
     dims: Dims | None = None
     left_right: str | None = None
     fourth_axis: FourthAxis = "refuse"
+    encoder: Encoder = "plain"
 
     def __post_init__(self) -> None:
         if self.plan is not None and (self.dims is not None or self.left_right is not None):
@@ -62,8 +66,17 @@ class Wishes:
             raise UsageError(
                 f"The seed {self.seed!r} is out of range: give a whole number, 0 to {2**31 - 1}."
             )
+        if self.encoder != "plain" and (self.dims == 3 or self.preset == "classic"):
+            raise UsageError(
+                "--encoder takes neither --dims 3 nor the classic preset: those have their own nets."
+            )
         if self.plan is not None:  # now, not after all images were looked at
-            read_plan(self.plan)
+            theirs = read_plan(self.plan).network.encoder
+            if self.encoder not in ("plain", theirs):
+                raise PlanError(
+                    f"The plan {self.plan} has the network.encoder {theirs}, the weights are those of a "
+                    f"{self.encoder}. Make them alike, or leave --plan away."
+                )
 
 
 def _pairs(text: str | None) -> tuple[tuple[str, str], ...]:
@@ -113,12 +126,14 @@ def planned_for(
             preset=wishes.preset or "auto",
             seed=wishes.seed or 0,
             precision=wishes.precision or "auto",
-            dims=wishes.dims,
+            dims=wishes.dims if wishes.encoder == "plain" else 2,
             left_right=_pairs(wishes.left_right),
             fourth_axis=wishes.fourth_axis,
         )
         if start is not None:
             planned = inherit(planned, start.plan.network, start.weights_sha256[:12])
+        if wishes.encoder != "plain":
+            planned = with_encoder(planned, fingerprint, wishes.encoder)
         return planned, to_yaml(planned.plan, planned.reasons)
     plan, text = read_plan(wishes.plan), wishes.plan.read_text(encoding="utf-8")
     _refuse_other_data(plan, fingerprint, wishes.plan)

@@ -86,9 +86,9 @@ class UpNearest(nn.Module):
 
 
 class Decoder(nn.Module):
-    """One way up: enlarge the coarse features, set the skipped ones beside them, convolve.
+    """One way up: enlarge the coarse features, set the skipped ones (if there are any) beside them, convolve.
 
-    `(N, coarse, …)` and the larger `(N, width, …)` → the larger `(N, width, …)`.
+    `(N, coarse, …)` and the larger `(N, skip, …)` → the larger `(N, width, …)`.
     """
 
     def __init__(self, up: nn.Module, block: nn.Module) -> None:
@@ -96,9 +96,10 @@ class Decoder(nn.Module):
         self.up = up
         self.block = block
 
-    def forward(self, coarse: Tensor, skipped: Tensor) -> Tensor:
+    def forward(self, coarse: Tensor, skipped: Tensor | None) -> Tensor:
         """Join the two levels."""
-        y: Tensor = self.block(torch.cat([self.up(coarse), skipped], dim=1))
+        fine = self.up(coarse)
+        y: Tensor = self.block(fine if skipped is None else torch.cat([fine, skipped], dim=1))
         return y
 
 

@@ -8,21 +8,32 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Encoder = Literal["plain", "resnet18", "resnet34", "resnet50"]
+ENCODER_WIDTHS: dict[Encoder, tuple[int, ...]] = {  # of the features of stride 2, 4, 8, 16 and 32
+    "resnet18": (64, 64, 128, 256, 512),
+    "resnet34": (64, 64, 128, 256, 512),
+    "resnet50": (64, 256, 512, 1024, 2048),
+}
+_ENCODER_PARAMETERS = {"resnet18": 11_167_104, "resnet34": 21_275_264, "resnet50": 23_498_624}  # but `conv1`
+_STEM_AREA = 49  # pixels of the ResNets' first convolution
+
 
 class UNetSettings(BaseModel):
     """One U-Net, for images `(H, W)` or volumes `(D, H, W)`.
 
     Attributes:
+        encoder: "plain", or a ResNet (He 2016) whose weights may come from elsewhere; images only.
         axes: 2 for images, 3 for volumes.
         input_channels: Channels of the image.
         output_channels: Logits a pixel: 1 for one label (sigmoid), labels + 1 for several (softmax).
-        widths: Channels of each level, finest first; the last is the bottleneck's.
+        widths: Channels of each level, finest first; the last is the bottleneck's. With a ResNet the channels
+            of the way up alone, for the strides 1, 2, 4, 8 and 16.
         strides: For volumes: how the pixels are pooled between one level and the next, finest first, each
             `(D, H, W)` of 1 and 2; 1 leaves a coarse axis as it is until the others have come to its spacing.
             None pools by 2 along every axis.
         convolutions: Convolutions of 3 pixels a side (see `kernels`) in each block on the way down.
         decoder_convolutions: Likewise on the way up.
-        residual: Whether a shortcut runs around each block (He 2016).
+        residual: Whether a shortcut runs around each block (He 2016); of a ResNet's own, one always does.
         normalization: After each convolution: "none" or "batch" (Ioffe 2015).
         upsampling: Between levels: "transposed", a transposed convolution whose kernel is its stride, or
             "nearest", a convolution of one pixel and repetition of each pixel.
@@ -33,6 +44,7 @@ class UNetSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    encoder: Encoder = "plain"
     axes: Literal[2, 3] = 2
     input_channels: Annotated[int, Field(ge=1, le=64)]
     output_channels: Annotated[int, Field(ge=1, le=255)]
@@ -64,6 +76,37 @@ class UNetSettings(BaseModel):
                 raise ValueError(f"each of strides must pool along an axis: not {list(stride)}")
         return self
 
+    @model_validator(mode="after")
+    def _fits_its_encoder(self) -> Self:
+        if self.encoder == "plain":
+            return self
+        kept = {"axes": 2, "stem": 1, "convolutions": 2, "normalization": "batch"}
+        faults = [f"{name} to {value}" for name, value in kept.items() if getattr(self, name) != value]
+        if faults:
+            raise ValueError(f"with the encoder {self.encoder} set {', '.join(faults)}: a ResNet has its own")
+        levels = len(ENCODER_WIDTHS[self.encoder])
+        if len(self.widths) != levels:
+            raise ValueError(
+                f"with the encoder {self.encoder} widths must have {levels} numbers, of the way up alone, "
+                f"not {len(self.widths)}"
+            )
+        return self
+
+    @property
+    def bottleneck(self) -> int:
+        """Channels of the coarsest level."""
+        return self.widths[-1] if self.encoder == "plain" else ENCODER_WIDTHS[self.encoder][-1]
+
+    @property
+    def decoder_widths(self) -> tuple[int, ...]:
+        """Channels of each level of the way up, finest first."""
+        return self.widths[:-1] if self.encoder == "plain" else self.widths
+
+    @property
+    def skip_widths(self) -> tuple[int, ...]:
+        """Channels that each level of the way up gets from the way down; a ResNet has none at stride 1."""
+        return self.decoder_widths if self.encoder == "plain" else (0, *ENCODER_WIDTHS[self.encoder][:-1])
+
     @property
     def folding(self) -> tuple[int, ...]:
         """Pixels per axis that the stem folds into channels."""
@@ -73,7 +116,7 @@ class UNetSettings(BaseModel):
     @property
     def pooling(self) -> tuple[tuple[int, ...], ...]:
         """Pixels per axis that become one between a level and the next, finest first."""
-        return self.strides or ((2,) * self.axes,) * (len(self.widths) - 1)
+        return self.strides or ((2,) * self.axes,) * len(self.decoder_widths)
 
     @property
     def kernels(self) -> tuple[tuple[int, ...], ...]:
@@ -118,16 +161,20 @@ def with_channels_of(settings: UNetSettings, other: UNetSettings) -> UNetSetting
 def most_parameters(settings: UNetSettings) -> int:
     """An upper bound of the number of parameters, by arithmetic alone."""
     folded = math.prod(settings.folding)
-    widths = (settings.input_channels * folded, *settings.widths)
-    depth = max(settings.convolutions, settings.decoder_convolutions)
     areas = [math.prod(kernel) for kernel in settings.kernels]
     steps = [math.prod(stride) for stride in settings.pooling]
-    encoder = sum(
-        ((k + 1) * a + k * b * depth + 8 * depth) * b
-        for k, (a, b) in zip(areas, pairwise(widths), strict=True)
-    )
+    if settings.encoder == "plain":
+        widths, depth = (settings.input_channels * folded, *settings.widths), settings.convolutions
+        encoder = sum(
+            ((k + 1) * a + k * b * depth + 8 * depth) * b
+            for k, (a, b) in zip(areas, pairwise(widths), strict=True)
+        )
+    else:
+        stem = settings.input_channels * _STEM_AREA * ENCODER_WIDTHS[settings.encoder][0]
+        encoder = stem + _ENCODER_PARAMETERS[settings.encoder]
+    up, depth = (*settings.decoder_widths, settings.bottleneck), settings.decoder_convolutions
     decoder = sum(
-        (step * b + 2 * (k + 1) * a + k * a * depth + 8 * depth) * a
-        for step, k, (a, b) in zip(steps, areas[:-1], pairwise(settings.widths), strict=True)
+        (step * b + (k + 1) * (a + skip) + k * a * depth + 8 * depth) * a
+        for step, k, skip, (a, b) in zip(steps, areas[:-1], settings.skip_widths, pairwise(up), strict=True)
     )
     return encoder + decoder + (settings.widths[0] + 1) * settings.output_channels * folded

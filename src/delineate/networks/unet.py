@@ -22,6 +22,7 @@ from delineate.networks.blocks import (
     channels_to_pixels,
     pixels_to_channels,
 )
+from delineate.networks.resnet import ResNet
 from delineate.networks.settings import UNetSettings
 
 
@@ -38,22 +39,25 @@ class UNet(nn.Module):
     def __init__(self, settings: UNetSettings) -> None:
         super().__init__()
         self.settings = settings
-        widths, kernels = settings.widths, settings.kernels
-        folded = math.prod(settings.folding)
-        inputs = (settings.input_channels * folded, *widths[:-1])
-        self.encoders = nn.ModuleList(
-            _block(settings, channels, width, kernel, settings.convolutions)
-            for channels, width, kernel in zip(inputs, widths, kernels, strict=True)
-        )
-        ways = zip(pairwise(widths), settings.pooling, kernels[:-1], strict=True)
+        kernels, folded = settings.kernels, math.prod(settings.folding)
+        if settings.encoder == "plain":
+            inputs = (settings.input_channels * folded, *settings.widths[:-1])
+            self.encoders = nn.ModuleList(
+                _block(settings, channels, width, kernel, settings.convolutions)
+                for channels, width, kernel in zip(inputs, settings.widths, kernels, strict=True)
+            )
+        else:
+            self.encoder = ResNet(settings.encoder, settings.input_channels)
+        widths = pairwise((*settings.decoder_widths, settings.bottleneck))
+        ways = zip(widths, settings.skip_widths, settings.pooling, kernels[:-1], strict=True)
         self.decoders = nn.ModuleList(
             Decoder(
                 _up(settings, coarse, width, stride),
-                _block(settings, 2 * width, width, kernel, settings.decoder_convolutions),
+                _block(settings, width + skip, width, kernel, settings.decoder_convolutions),
             )
-            for (width, coarse), stride, kernel in reversed(list(ways))
+            for (width, coarse), skip, stride, kernel in reversed(list(ways))
         )
-        self.head = _convolution(widths[0], settings.output_channels * folded, (1,) * settings.axes)
+        self.head = _convolution(settings.widths[0], settings.output_channels * folded, (1,) * settings.axes)
         _initialize(self)
 
     @property
@@ -67,18 +71,24 @@ class UNet(nn.Module):
         x = _pad_to_multiples(x, settings.total_strides)
         if max(settings.folding) > 1:
             x = pixels_to_channels(x, settings.folding)
-        skipped: list[Tensor] = []
-        for level, encoder in enumerate(self.encoders):
-            if level:
-                x = _pool(x, settings.pooling[level - 1])
-            x = encoder(x)
-            skipped.append(x)
-        for decoder, skip in zip(self.decoders, reversed(skipped[:-1]), strict=True):
-            x = decoder(x, skip)
+        levels: list[Tensor] = self._levels(x) if settings.encoder == "plain" else self.encoder(x)
+        x = levels.pop()
+        for decoder in self.decoders:
+            x = decoder(x, levels.pop() if levels else None)
         logits: Tensor = self.head(x)
         if max(settings.folding) > 1:
             logits = channels_to_pixels(logits, settings.folding)
         return _cut_to(logits, sides)
+
+    def _levels(self, x: Tensor) -> list[Tensor]:
+        """The plain encoder's features, finest first."""
+        levels: list[Tensor] = []
+        for level, encoder in enumerate(self.encoders):
+            if level:
+                x = _pool(x, self.settings.pooling[level - 1])
+            x = encoder(x)
+            levels.append(x)
+        return levels
 
 
 def parameter_count(network: nn.Module) -> int:

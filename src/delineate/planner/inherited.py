@@ -8,6 +8,7 @@ from delineate.errors import PlanError, UsageError
 from delineate.networks.settings import UNetSettings, with_channels_of
 from delineate.plan import Plan, plan_error
 from delineate.planner.common import Planned, up
+from delineate.planner.encoders import ENCODER_RATE
 
 KINDS = {2: "pictures or slices", 3: "volumes"}
 ADAM_SHARE = 2.0  # docs/decisions/0015
@@ -50,6 +51,8 @@ def inherit(planned: Planned, network: UNetSettings, model: str) -> Planned:
         before = reasons.get("preprocessing.size")
         reasons["preprocessing.size"] = f"{before}; {rounded}" if before else rounded
         changes["preprocessing"] = plan.preprocessing.model_dump() | {"size": size}
+    if network.encoder != "plain":
+        changes["training"] |= {"encoder_learning_rate": ENCODER_RATE}
     try:
         inherited = Plan.model_validate(plan.model_dump() | changes)
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ class Muon(torch.optim.Optimizer):
         weight_decay: Of the convolutions, times the learning rate a step.
         momentum: In [0, 1).
         adam_share: AdamW's learning rate in shares of the convolutions'.
+        encoder: Parameters of a pretrained encoder: AdamW at `encoder_share` of the rate, without decay.
+        encoder_share: Above 0.
 
     Source:
         Jordan et al.: Muon, 2024; its scale from Liu et al.: Muon is scalable for LLM training, 2025.
@@ -40,10 +43,13 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         *,
         adam_share: float = 0.5,
+        encoder: Sequence[nn.Parameter] = (),
+        encoder_share: float = 1.0,
     ) -> None:
         groups = [
             {"params": convolutions, "orthogonal": True, "share": 1.0},
             {"params": others, "orthogonal": False, "share": adam_share},
+            {"params": list(encoder), "orthogonal": False, "share": encoder_share},
         ]
         defaults = {"lr": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
         super().__init__([group for group in groups if group["params"]], defaults)
@@ -112,12 +118,21 @@ def build_optimizer(network: UNet, training: TrainingPlan) -> torch.optim.Optimi
     """The plan's optimizer for a network."""
     if training.optimizer == "adam":  # with Keras's epsilon
         return torch.optim.Adam(network.parameters(), lr=training.learning_rate, eps=1e-7, fused=True)
-    head = {id(parameter) for parameter in network.head.parameters()}
-    filters = [p for p in network.parameters() if p.ndim > 1 and id(p) not in head]
-    chosen = {id(p) for p in filters}
+    encoder_rate = training.encoder_learning_rate
+    encoder = [] if encoder_rate is None else list(network.encoder.parameters())
+    apart = {id(parameter) for parameter in (*network.head.parameters(), *encoder)}
+    filters = [p for p in network.parameters() if p.ndim > 1 and id(p) not in apart]
+    chosen = {id(p) for p in (*filters, *encoder)}
     others = [p for p in network.parameters() if id(p) not in chosen]
-    rate, decay = training.learning_rate, training.weight_decay
-    return Muon(filters, others, rate, decay, adam_share=training.adam_share)
+    return Muon(
+        filters,
+        others,
+        training.learning_rate,
+        training.weight_decay,
+        adam_share=training.adam_share,
+        encoder=encoder,
+        encoder_share=(encoder_rate or 0.0) / training.learning_rate,
+    )
 
 
 def learning_rate_at(step: int, steps: int, training: TrainingPlan) -> float:

@@ -28,6 +28,8 @@ from delineate.planner import Length
         ({"dims": 3, "plan": Path("plan.yaml")}, "says by itself what --dims and --left-right do"),
         ({"left_right": "a=b", "plan": Path("plan.yaml")}, "says by itself what --dims and --left-right do"),
         ({"dims": 4}, "no number of axes 4. Give one of 2, 3"),
+        ({"encoder": "resnet18", "dims": 3}, "neither --dims 3 nor the classic preset"),
+        ({"encoder": "resnet18", "preset": "classic"}, "neither --dims 3 nor the classic preset"),
         ({"left_right": ""}, "--left-right '' cannot be read: write pairs of labels"),
         ({"left_right": "left lung"}, "--left-right 'left lung' cannot be read"),
         ({"left_right": "left=right,"}, "cannot be read"),
@@ -83,6 +85,17 @@ def test_what_is_asked_of_volumes_is_in_the_plan() -> None:
     assert planned.plan.data.fourth_axis == "channels"
     assert "asked for" in text
     assert planned_for(Wishes(), of_volumes())[0].plan.network.axes == 3
+
+
+def test_an_encoder_is_in_the_plan_and_fits_a_given_one(tmp_path: Path) -> None:
+    planned, text = planned_for(Wishes(encoder="resnet18"), of_volumes())
+    assert (planned.plan.network.encoder, planned.plan.network.axes) == ("resnet18", 2)
+    path = tmp_path / "plan.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert planned_for(Wishes(plan=path, encoder="resnet18"), of_volumes())[0].plan == planned.plan
+    assert planned_for(Wishes(plan=path), of_volumes())[0].plan == planned.plan
+    with pytest.raises(PlanError, match=r"network\.encoder resnet18, the weights are those of a resnet34"):
+        Wishes(plan=path, encoder="resnet34")
 
 
 def test_labels_that_there_are_not_cannot_be_paired() -> None:

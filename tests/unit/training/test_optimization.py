@@ -142,6 +142,32 @@ def test_the_head_and_all_vectors_go_to_adam(tiny_plan: PlanMaker) -> None:
     assert optimizer.param_groups[0]["weight_decay"] == 0.05
 
 
+def test_an_encoder_of_its_own_rate_takes_adamws_steps(tiny_plan: PlanMaker) -> None:
+    plan = tiny_plan(
+        network={"encoder": "resnet18", "widths": [2, 2, 2, 2, 2]},
+        preprocessing={"size": [32, 32]},
+        training={"encoder_learning_rate": 1e-4},
+    )
+    networks = [UNet(plan.network) for _ in range(2)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    mine, theirs = (dict(network.encoder.named_parameters()) for network in networks)
+    optimizer = build_optimizer(networks[0], plan.training)
+    peer = torch.optim.AdamW(theirs.values(), lr=1e-4, weight_decay=0.0)
+    for step in range(2):
+        for number, (name, parameter) in enumerate(mine.items()):
+            parameter.grad = noise(*parameter.shape, seed=100 * step + number)
+            theirs[name].grad = parameter.grad.clone()
+        optimizer.step()
+        peer.step()
+    for name, parameter in mine.items():
+        assert torch.allclose(parameter, theirs[name], rtol=1e-5, atol=1e-7), name
+    grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(grouped) == sorted(id(p) for p in networks[0].parameters())
+    alike = build_optimizer(networks[0], plan.training.model_copy(update={"encoder_learning_rate": None}))
+    filters = {id(p) for p in alike.param_groups[0]["params"]}
+    assert {id(p) for p in mine.values() if p.ndim > 1} <= filters
+
+
 def test_adam_has_kerass_numbers(tiny_plan: PlanMaker) -> None:
     plan = tiny_plan(training={"optimizer": "adam", "learning_rate": 1e-3})
     network = UNet(plan.network)

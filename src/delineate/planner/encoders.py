@@ -1,0 +1,69 @@
+"""Plans for a net whose way down begins from pretrained weights."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from delineate.fingerprint import Fingerprint
+from delineate.networks.settings import Encoder, UNetSettings
+from delineate.plan import Plan, plan_error
+from delineate.planner.common import Planned, up
+
+DECODER_WIDTHS = (16, 32, 64, 128, 256)
+ENCODER_RATE = 1e-4
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
+
+def with_encoder(planned: Planned, data: Fingerprint, encoder: Encoder) -> Planned:
+    """The same plan with a ResNet, whose weights are given, as the net's way down.
+
+    Args:
+        planned: Of a net for images.
+        data: Says what the images are.
+        encoder: The ResNet.
+
+    Raises:
+        PlanError: They do not go together.
+
+    Source:
+        The decoder's widths and the rate of the encoder: Iakubovskii: Segmentation Models PyTorch, 2019, its
+        defaults and its widely copied CamVid example. A lower rate for what was learned before: Howard,
+        Ruder: Universal language model fine-tuning, ACL 2018.
+    """
+    plan, reasons = planned.plan, dict(planned.reasons)
+    network = plan.network.model_dump() | {
+        "encoder": encoder,
+        "widths": DECODER_WIDTHS,
+        "convolutions": 2,
+        "normalization": "batch",
+        "stem": 1,
+    }
+    reasons.pop("network.stem", None)
+    reasons["network.encoder"] = "that of the file whose weights it begins from"
+    if "network.axes" in reasons:
+        reasons["network.axes"] = "slices: such encoders see nothing else"
+    preprocessing: dict[str, object] = plan.preprocessing.model_dump()
+    if data.pixels == "integer" and not data.calibrated and data.colour in ("grey", "rgb"):
+        preprocessing |= {"normalization": "dataset", "clip": (), **_imagenet(data.channels)}
+        reasons["preprocessing.normalization"] = "ImageNet's mean and deviation, as such weights expect"
+    training = plan.training.model_dump() | {"encoder_learning_rate": ENCODER_RATE}
+    reasons["training.encoder_learning_rate"] = (
+        "what was learned before is changed with care: a customary rate, not one that was measured here"
+    )
+    try:
+        net = UNetSettings.model_validate(network)
+        sides = zip(plan.preprocessing.size, net.total_strides, strict=True)
+        preprocessing["size"] = tuple(up(side, stride) for side, stride in sides)
+        changes = {"network": net, "preprocessing": preprocessing, "training": training}
+        return Planned(Plan.model_validate(plan.model_dump() | changes), reasons)
+    except ValidationError as error:
+        raise plan_error("The plan with this encoder", error) from error
+
+
+def _imagenet(channels: int) -> dict[str, tuple[float, ...]]:
+    """ImageNet's mean and deviation a channel; of grey images the mean of the three colours'."""
+    if channels == 3:
+        return {"mean": IMAGENET_MEAN, "standard_deviation": IMAGENET_DEVIATION}
+    mean, deviation = (round(sum(each) / 3, 3) for each in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    return {"mean": (mean,) * channels, "standard_deviation": (deviation,) * channels}

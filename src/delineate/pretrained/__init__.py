@@ -1,0 +1,1 @@
+"""Weights from elsewhere to begin a training from: files that the user has, read without running anything."""
