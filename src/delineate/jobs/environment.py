@@ -14,6 +14,7 @@ from delineate.errors import DataError, UsageError
 from delineate.files import write_text
 from delineate.formats import Reading
 from delineate.formats.stored import FourthAxis
+from delineate.jobs.expectation import Expectation
 from delineate.jobs.software import software_versions
 from delineate.jobs.source import Log, Source
 
@@ -34,6 +35,7 @@ class Environment(BaseModel):
         threads: Used for computing.
         plan_given: Whether the plan came from a file of the user's.
         precision: That the net is trained in.
+        expected: What the training was expected to take; None until it is measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +49,7 @@ class Environment(BaseModel):
     threads: int
     plan_given: bool
     precision: Literal["bf16", "fp32"]
+    expected: Expectation | None = None
 
 
 class StoredSource(BaseModel):

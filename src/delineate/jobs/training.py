@@ -31,6 +31,7 @@ from delineate.jobs.environment import (
     write_environment,
     write_source,
 )
+from delineate.jobs.expectation import look_ahead
 from delineate.jobs.parts import Part
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import Evaluation, Story, checked_tolerance, score_part, write_evaluation
@@ -43,8 +44,8 @@ from delineate.planner import Dims, Length, Precision, Preset
 from delineate.planner.common import SIDED_LABELS
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow
-from delineate.training.loop import Trained, fit
-from delineate.training.speed import LEAST_STEPS, measure_steps
+from delineate.training.loop import Trained, fit, has_checkpoint
+from delineate.training.speed import LEAST_STEPS
 from delineate.training.trainer import precision_for
 
 PLAN_NAME, SPLITS_NAME = "plan.yaml", "splits.json"
@@ -277,7 +278,7 @@ class _Job:
         store = Store(self.folder)
         cases = self._cached(self.parts.train, plan, store, "preparing")
         validation = self._cached(self.parts.validation, plan, store, "preparing the validation part")
-        if plan.training.steps is None:
+        if plan.training.steps is None or not (resumed and has_checkpoint(self.folder)):
             plan = self._settled(plan, cases, validation)
         with self.watchers.open(self.folder):
             trained = fit(plan, cases, validation, self.folder, resume=resumed, watcher=self.watchers)
@@ -288,11 +289,15 @@ class _Job:
         return build_cache(cases, plan, store)
 
     def _settled(self, plan: Plan, cases: Sequence[CachedCase], validation: Sequence[CachedCase]) -> Plan:
-        """The plan with its steps measured and written into `plan.yaml`, comments kept."""
-        speed = measure_steps(plan, cases, validation)
-        self.reporter.say(
-            f"One step takes {speed.step_seconds:.3g} s here, so {speed.steps} of them fill the budget."
-        )
+        """The plan with its steps, measured if need be and written down; what is to come is told."""
+        outlook = look_ahead(plan, cases, validation, self.parts.scored)
+        speed, expectation = outlook.speed, outlook.expectation
+        write_environment(self.folder, self.environment.model_copy(update={"expected": expectation}))
+        self.reporter.say(expectation.sentence())
+        if warning := expectation.warning():
+            self.reporter.warn(warning)
+        if plan.training.steps is not None:
+            return plan
         if speed.steps <= LEAST_STEPS:
             self.reporter.warn("So few steps teach a net next to nothing: give a longer --budget.")
         settled = plan.with_steps(speed.steps, speed.evaluations)

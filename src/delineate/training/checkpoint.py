@@ -35,14 +35,19 @@ def save_checkpoint(
     Raises:
         OutputError: The place cannot be written.
     """
+    content = checkpoint_content(network, optimizer, facts)
+    write_with(path, lambda stream: stream.write(content))
+
+
+def checkpoint_content(network: nn.Module, optimizer: torch.optim.Optimizer, facts: dict[str, Any]) -> bytes:
+    """The bytes of a checkpoint; see `save_checkpoint`."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for position, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{position}.{name}": tensor for name, tensor in moments.items()}
-    content = save(
+    return save(
         {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
         metadata={ENTRY: json.dumps(facts)},
     )
-    write_with(path, lambda stream: stream.write(content))
 
 
 def load_checkpoint(

@@ -74,6 +74,11 @@ class Trained:
     precision: Literal["bf16", "fp32"]
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run has a state to go on from."""
+    return (folder / "checkpoints" / NAME).exists()
+
+
 def fit(
     plan: Plan,
     cases: Sequence[CachedCase],

@@ -11,7 +11,7 @@ import torch
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
 from delineate.training.loop import fit
-from delineate.training.speed import Speed, measure_steps
+from delineate.training.speed import Speed, measure_speed, measure_steps
 
 PlanMaker = Callable[..., Plan]
 CaseMaker = Callable[..., list[CachedCase]]
@@ -58,7 +58,11 @@ def test_steps_fill_the_budget(
     plan = tiny_plan(training={"steps": None, "budget_s": budget_s})
     cases = tiny_cases()
     speed = measure_steps(plan, cases, tiny_cases(validation), clock=ticking())
-    assert speed == Speed(steps, looks, 1, look_s)
+    spent = (
+        {0: 17, 1: 19, 6: 19, 70: 19}[validation] if budget_s == 1000 else {20: 7, 5: 9, 200: 13}[budget_s]
+    )
+    assert speed == Speed(steps, looks, 1, look_s, spent)
+    assert speed.training_seconds == steps + looks * look_s
 
 
 def test_measuring_leaves_no_trace(tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path) -> None:
@@ -67,6 +71,7 @@ def test_measuring_leaves_no_trace(tiny_plan: PlanMaker, tiny_cases: CaseMaker, 
     (tmp_path / "b").mkdir()
     expected = fit(plan, cases, [], tmp_path / "a").weights
     measure_steps(plan, cases, cases[:2], clock=ticking())
+    measure_speed(plan, cases, cases[:2], clock=ticking())
     found = fit(plan, cases, [], tmp_path / "b").weights
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
 
@@ -74,3 +79,13 @@ def test_measuring_leaves_no_trace(tiny_plan: PlanMaker, tiny_cases: CaseMaker, 
 def test_a_plan_without_a_budget_has_nothing_to_fill(tiny_plan: PlanMaker, tiny_cases: CaseMaker) -> None:
     with pytest.raises(ValueError, match="no budget"):
         measure_steps(tiny_plan(), tiny_cases(), [])
+
+
+def test_settled_steps_are_timed_and_left_as_they_are(tiny_plan: PlanMaker, tiny_cases: CaseMaker) -> None:
+    plan = tiny_plan(training={"steps": 7, "evaluations": 2})
+    # two steps of 1 s fill the second; one look at two of six cases took 1 s
+    assert measure_speed(plan, tiny_cases(), tiny_cases(6), clock=ticking()) == Speed(7, 2, 1, 3, 7)
+    assert measure_speed(plan, tiny_cases(), [], clock=ticking()).training_seconds == 7
+    unsettled = tiny_plan(training={"steps": None, "budget_s": 60})
+    with pytest.raises(ValueError, match="not settled; see measure_steps"):
+        measure_speed(unsettled, tiny_cases(), [])
