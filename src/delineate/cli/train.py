@@ -63,6 +63,14 @@ ToleranceOption = Annotated[
         metavar="MM",
     ),
 ]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="To compute with; fewer leave the machine free for other work.",
+        show_default="as many as processors",
+        metavar="N",
+    ),
+]
 
 
 def reading(
@@ -138,6 +146,7 @@ def train(
     max_megapixels: MegapixelsOption = None,
     anonymous: AnonymousOption = False,
     tolerance: ToleranceOption = None,
+    threads: ThreadsOption = None,
     log: Annotated[Log | None, typer.Option(help="Keep this log as well.")] = None,
 ) -> None:
     """Train a model on DATA and score it on a held-out part.
@@ -159,6 +168,7 @@ def train(
         resample_masks or None,
         anonymous or None,
         tolerance,
+        threads,
     )
     if resume is None and data is None:
         raise UsageError(
@@ -196,6 +206,7 @@ def train(
                 reading=reading(max_megapixels, fourth_axis, resample_masks=resample_masks),
                 anonymous=anonymous,
                 tolerance_mm=tolerance,
+                threads=threads,
                 log=log,
                 reporter=reporter,
             )

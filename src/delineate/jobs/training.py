@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from delineate.dataset.naming import counted
 from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms, looks_identifying
 from delineate.dataset.split import write_splits
@@ -42,6 +40,7 @@ from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_s
 from delineate.plan import Plan, read_plan, retold
 from delineate.planner import Dims, Length, Precision, Preset
 from delineate.planner.common import SIDED_LABELS
+from delineate.threads import computing_threads, limiting_threads
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow
 from delineate.training.loop import Trained, fit, has_checkpoint
@@ -88,6 +87,7 @@ class Run:
         return load(self.model_path)
 
 
+@limiting_threads
 def train(
     data: str | Path,
     *,
@@ -109,6 +109,7 @@ def train(
     anonymous: bool = False,
     tolerance_mm: float | None = None,
     log: Log | None = None,
+    threads: int | None = None,  # noqa: ARG001  the decorator reads it
     reporter: Reporter | None = None,
 ) -> Run:
     """Train a model on a data set and score it on a held-out part.
@@ -136,6 +137,7 @@ def train(
         tolerance_mm: Of the normalised surface Dice in the evaluation, in millimetres; None for 2 mm of
             volumes and 2 pixels of pictures.
         log: "tensorboard" keeps its log in the run as well.
+        threads: To compute with; None for PyTorch's number. The caller's own holds again afterwards.
         reporter: Told how it goes.
 
     Returns:
@@ -226,12 +228,6 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
     probe_writable(folder)
     source = replace(read_source(folder, environment), splits=folder / SPLITS_NAME)
     watchers = Watchers(source.log, reporter)
-    threads = torch.get_num_threads()
-    if threads != environment.threads:
-        reporter.warn(
-            f"This run was begun with {environment.threads} threads, now there are {threads}: "
-            "its result may differ in the last digits."
-        )
     try:
         parts = Parts.read(source, reporter)
         facts = measured(parts.train, reporter)
@@ -242,7 +238,8 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
                 "Put them back, or train anew in another folder."
             )
         job = _Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm)
-        return job.go(plan, resumed=True)
+        with computing_threads(environment.threads):  # for the same bits
+            return job.go(plan, resumed=True)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
 
