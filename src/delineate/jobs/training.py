@@ -37,10 +37,11 @@ from delineate.jobs.source import Facts, Log, Parts, Source, measured
 from delineate.jobs.watching import Watchers
 from delineate.jobs.wishes import Wishes, planned_for
 from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
-from delineate.plan import Plan, read_plan, retold
+from delineate.plan import Plan, from_yaml, read_plan, retold
 from delineate.planner import Dims, Length, Precision, Preset
 from delineate.planner.common import SIDED_LABELS
 from delineate.threads import computing_threads, limiting_threads
+from delineate.training.budget import Budget
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow
 from delineate.training.loop import Trained, fit, has_checkpoint
@@ -261,7 +262,8 @@ class _Job:
         labels = plan.data.label_set  # a plan may name them anew
         if labels != self.parts.train.labels:
             return replace(self, parts=self.parts.relabelled(labels)).go(plan, resumed=resumed)
-        plan, trained = self._trained(plan, resumed=resumed)
+        trained = self._trained(plan, resumed=resumed)
+        plan = trained.plan
         card = self._card(plan, trained)
         save_model(self.folder / MODEL_NAME, card, trained.weights)
         evaluation, story = self._evaluated(Model(card, trained.weights), trained.history)
@@ -271,22 +273,32 @@ class _Job:
         save_model(self.folder / MODEL_NAME, card.model_copy(update={"scores": scores}), trained.weights)
         return Run(self.folder, plan, evaluation)
 
-    def _trained(self, plan: Plan, *, resumed: bool) -> tuple[Plan, Trained]:
+    def _trained(self, plan: Plan, *, resumed: bool) -> Trained:
         store = Store(self.folder)
         cases = self._cached(self.parts.train, plan, store, "preparing")
         validation = self._cached(self.parts.validation, plan, store, "preparing the validation part")
+        budget = None
         if plan.training.steps is None or not (resumed and has_checkpoint(self.folder)):
-            plan = self._settled(plan, cases, validation)
+            plan, budget = self._settled(plan, cases, validation)
         with self.watchers.open(self.folder):
-            trained = fit(plan, cases, validation, self.folder, resume=resumed, watcher=self.watchers)
-        return plan, trained
+            return fit(
+                plan,
+                cases,
+                validation,
+                self.folder,
+                resume=resumed,
+                watcher=self.watchers,
+                budget=budget,
+            )
 
     def _cached(self, part: Part, plan: Plan, store: Store, stage: str) -> list[CachedCase]:
         cases = ((case.name, case.image, case.mask) for case in part.tell(self.reporter, stage))
         return build_cache(cases, plan, store)
 
-    def _settled(self, plan: Plan, cases: Sequence[CachedCase], validation: Sequence[CachedCase]) -> Plan:
-        """The plan with its steps, measured if need be and written down; what is to come is told."""
+    def _settled(
+        self, plan: Plan, cases: Sequence[CachedCase], validation: Sequence[CachedCase]
+    ) -> tuple[Plan, Budget | None]:
+        """The plan with its steps, and the budget if they were measured now; what is to come is told."""
         outlook = look_ahead(plan, cases, validation, self.parts.scored)
         speed, expectation = outlook.speed, outlook.expectation
         write_environment(self.folder, self.environment.model_copy(update={"expected": expectation}))
@@ -294,13 +306,28 @@ class _Job:
         if warning := expectation.warning():
             self.reporter.warn(warning)
         if plan.training.steps is not None:
-            return plan
+            return plan, None
         if speed.steps <= LEAST_STEPS:
             self.reporter.warn("So few steps teach a net next to nothing: give a longer --budget.")
         settled = plan.with_steps(speed.steps, speed.evaluations)
+        self._rewrite(settled)
+        left_s = (plan.training.budget_s or 0.0) - speed.seconds
+        return settled, Budget(max(left_s, expectation.training_seconds), self._shortened)
+
+    def _shortened(self, plan: Plan) -> None:
+        """Note that steps were taken off."""
+        self._rewrite(plan)
+        at, steps = plan.training.shortened[-1]
+        self.reporter.say(
+            f"The machine has become busier: to end in time, the training is shortened to {steps} steps, "
+            f"noted at step {at} in {self.folder / PLAN_NAME}."
+        )
+
+    def _rewrite(self, plan: Plan) -> None:
+        """Bring the changes of a plan's steps into `plan.yaml`, comments kept."""
         path = self.folder / PLAN_NAME
-        write_text(path, retold(path.read_text(encoding="utf-8"), plan, settled))
-        return settled
+        text = path.read_text(encoding="utf-8")
+        write_text(path, retold(text, from_yaml(text), plan))
 
     def _card(self, plan: Plan, trained: Trained) -> ModelCard:
         return ModelCard(
@@ -309,7 +336,7 @@ class _Job:
             fingerprint=self.facts.fingerprint,
             training=TrainingFacts(
                 cases=len(self.parts.train),
-                steps=plan.training.steps or 0,
+                steps=plan.training.last_step or 0,
                 seconds=round(trained.seconds, 1),
                 precision=trained.precision,
                 seed=plan.training.seed,

@@ -116,11 +116,11 @@ def planned_for(wishes: Wishes, fingerprint: Fingerprint) -> tuple[Planned, str]
     _refuse_other_data(plan, fingerprint, wishes.plan)
     changed = plan.training.model_dump(mode="json")
     if wishes.length.budget_s is not None:
-        changed |= {"budget_s": wishes.length.budget_s, "steps": None}
+        changed |= {"budget_s": wishes.length.budget_s, "steps": None, "shortened": ()}
     if wishes.length.epochs is not None:
         seen = fingerprint.slices if plan.network.axes == 2 and fingerprint.slices else fingerprint.cases
         steps = math.ceil(wishes.length.epochs * seen / plan.training.batch_size)
-        changed |= {"budget_s": None, "steps": steps}
+        changed |= {"budget_s": None, "steps": steps, "shortened": ()}
     if wishes.seed is not None:
         changed["seed"] = wishes.seed
     if wishes.precision is not None:

@@ -75,10 +75,7 @@ def load_checkpoint(
     except (SafetensorError, OSError, ValueError) as error:
         raise _unusable(path, error) from error
     if facts.get("plan_sha256") != plan_sha256:
-        raise ModelFileError(
-            f"The checkpoint {path} was made by another plan than the plan.yaml beside it. Put that plan "
-            "back, or train with the changed one in a new folder: delineate train DATA --plan plan.yaml"
-        )
+        raise other_plan(path)
     try:
         moments = _moments(_part(tensors, "optimizer."), optimizer)
         network.load_state_dict(_part(tensors, "network."))
@@ -86,6 +83,14 @@ def load_checkpoint(
         raise _unusable(path, "its tensors are not those of this network") from error
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     return facts
+
+
+def other_plan(path: Path) -> ModelFileError:
+    """The error that a checkpoint and its plan do not belong together."""
+    return ModelFileError(
+        f"The checkpoint {path} was made by another plan than the plan.yaml beside it. Put that plan "
+        "back, or train with the changed one in a new folder: delineate train DATA --plan plan.yaml"
+    )
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

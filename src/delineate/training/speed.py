@@ -39,7 +39,7 @@ class Speed:
     @property
     def training_seconds(self) -> float:
         """What the training will take."""
-        return self.steps * self.step_seconds + self.evaluations * self.look_seconds
+        return self.steps * self.step_seconds + min(self.steps, self.evaluations) * self.look_seconds
 
 
 def measure_steps(
@@ -91,7 +91,7 @@ def measure_speed(
     Returns:
         The plan's steps and looks, with what each takes.
     """
-    steps = plan.training.steps
+    steps = plan.training.last_step
     if steps is None:
         raise ValueError("the plan's steps are not settled; see measure_steps")
     start = clock()
@@ -109,7 +109,7 @@ def _timed(
     clock: Callable[[], float],
 ) -> tuple[float, float]:
     """Seconds of a step and of a look; all that a training keeps in memory is kept once, a checkpoint too."""
-    trainer = Trainer(plan, cases, 1000)
+    trainer = Trainer(plan.with_steps(1000), cases, 1000)
     for _ in range(warm_up):
         trainer.take_step()
     seconds: list[float] = []

@@ -127,7 +127,7 @@ def ticking() -> Callable[[], float]:
     ("allowed_s", "looks"),
     [
         (0, 1),  # one case at least
-        (7, 2),
+        (9, 2),
         (1000, 4),  # and four at most
     ],
 )
@@ -145,8 +145,8 @@ def test_scoring_is_timed_on_some_cases_and_told_for_all(
 
     monkeypatch.setattr(scoring_cost, "_timed", noted)
     cost = measure_scoring(plan, part, allowed_s=allowed_s, clock=ticking())
-    # a second each to read, predict and score: of 12 cases, nine of which are drawn as well
-    assert cost == ScoringCost((12 + 9) * 3 + scoring_cost.REPORT_SECONDS, 0)
+    # a second each to read, predict and score: of 12 cases, nine of which are drawn in a further one
+    assert cost == ScoringCost((12 + 9) * 3 + 9 + scoring_cost.REPORT_SECONDS, 0)
     assert seen == [part.files[at].name for at in (0, 3, 6, 9)][:looks]
 
 
