@@ -125,6 +125,8 @@ class TrainingPlan(_Section):
 
     Attributes:
         steps: Optimizer steps; None until measured from `budget_s`.
+        shortened: Where the machine grew busier than the budget allowed for: pairs of the steps done and the
+            whole number of steps that was lowered to; the rest of the learning rate's way is made shorter.
         budget_s: Wall-clock time the steps were, or shall be, chosen for.
         batch_size: Images, or patches, a step.
         optimizer: "adam" (Kingma 2015), or "muon" (Jordan 2024) for the convolutions' weights with AdamW
@@ -143,6 +145,7 @@ class TrainingPlan(_Section):
     """
 
     steps: Steps | None = None
+    shortened: Annotated[tuple[tuple[Steps, Steps], ...], Field(max_length=100)] = ()
     budget_s: Annotated[float, Field(gt=0, le=3_000_000)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     optimizer: Literal["adam", "muon"] = "muon"
@@ -161,7 +164,20 @@ class TrainingPlan(_Section):
     def _has_a_length(self) -> Self:
         if self.steps is None and self.budget_s is None:
             raise ValueError("give steps, or budget_s to have them measured")
+        done, steps = 0, self.steps
+        for at, fewer in self.shortened:
+            if steps is None or not done < at < fewer < steps:
+                raise ValueError(
+                    "shortened holds pairs [steps done, steps in all], each after the one before and with "
+                    "fewer steps in all"
+                )
+            done, steps = at, fewer
         return self
+
+    @property
+    def last_step(self) -> int | None:
+        """How many steps are taken in all; None until they are measured."""
+        return self.shortened[-1][1] if self.shortened else self.steps
 
 
 class PredictionPlan(_Section):
@@ -264,13 +280,18 @@ class Plan(_Section):
         Raises:
             PlanError: A number is out of its range.
         """
-        values = self.training.model_dump() | {"steps": steps}
+        values = self.training.model_dump() | {"steps": steps, "shortened": ()}
         if evaluations is not None:
             values["evaluations"] = evaluations
         try:
             training = TrainingPlan.model_validate(values)
         except ValidationError as error:
             raise plan_error("The plan", error) from error
+        return self.model_copy(update={"training": training})
+
+    def with_shortened(self, shortened: tuple[tuple[int, int], ...]) -> Plan:
+        """This plan with other changes of its number of steps; see `TrainingPlan`."""
+        training = TrainingPlan.model_validate(self.training.model_dump() | {"shortened": shortened})
         return self.model_copy(update={"training": training})
 
     def sha256(self) -> str:

@@ -14,7 +14,7 @@ from commanding import Command
 import delineate
 from delineate.errors import Interrupted, Stopped, UsageError
 from delineate.files import sha256
-from delineate.jobs import job
+from delineate.jobs import job, training
 from delineate.networks.resnet import ResNet
 
 QUICK = {"epochs": 2, "precision": "fp32"}

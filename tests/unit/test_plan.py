@@ -25,6 +25,7 @@ from delineate.plan import (
     from_yaml,
     output_channels,
     read_plan,
+    retold,
     to_yaml,
     write_plan,
 )
@@ -332,6 +333,31 @@ def test_no_length_at_all() -> None:
     assert "training: give steps, or budget_s to have them measured" in message
 
 
+@pytest.mark.parametrize(
+    "pairs", [[[60, 60]], [[50, 100]], [[50, 120]], [[50, 60], [40, 55]], [[50, 60], [55, 60]]]
+)
+def test_shortenings_that_follow_from_no_run(pairs: list[list[int]]) -> None:
+    assert "shortened holds pairs [steps done, steps in all]" in refusal(changed("training.shortened", pairs))
+
+
+def test_a_shortened_plan_is_written_and_read_and_ends_earlier() -> None:
+    plan = from_yaml(yaml.safe_dump(changed("training.budget_s", 60)))
+    assert (plan.training.steps, plan.training.last_step) == (100, 100)
+    once = plan.with_shortened(((50, 80),))
+    twice = once.with_shortened(((50, 80), (60, 70)))
+    assert (once.training.last_step, twice.training.last_step, twice.training.steps) == (80, 70, 100)
+    reasons = {"training.shortened": "why"}
+    text = to_yaml(plan, reasons)
+    for before, after in ((plan, once), (once, twice)):
+        text = retold(text, before, after)
+        assert from_yaml(text) == after
+    assert "\n  shortened: [[50, 80], [60, 70]]  # why\n" in text
+    assert twice.with_steps(100) == twice.with_shortened(()) == plan
+    unsettled = changed("training.steps", None)
+    unsettled["training"] |= {"budget_s": 60, "shortened": [[50, 60]]}
+    assert "shortened holds pairs" in refusal(unsettled)
+
+
 def test_nothing_to_learn() -> None:
     values = changed("loss.cross_entropy", 0)
     values["loss"]["dice"] = 0
@@ -617,6 +643,7 @@ OTHER: dict[str, object] = {
     "network.stem_depth": 2,
     "augmentation.zoom": [0.8, 1.3],
     "augmentation.fill": "reflect",
+    "training.shortened": [[50, 60]],
     "training.optimizer": "adam",
     "training.schedule": "constant",
     "training.precision": "bf16",

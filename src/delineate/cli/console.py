@@ -114,7 +114,7 @@ class ConsoleReporter(Reporter):
         if plan.training.steps is None and plan.training.budget_s is not None:
             length = in_words(plan.training.budget_s)
         else:
-            length = counted(plan.training.steps or 0, "step")
+            length = counted(plan.training.last_step or 0, "step")
         self._results.print(
             f"Training for {length} on {seen}, batches of {plan.training.batch_size}. "
             f"Every choice and its reason: {run / 'plan.yaml'}",

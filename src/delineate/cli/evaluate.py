@@ -14,6 +14,7 @@ from delineate.cli.train import (
     LabelsOption,
     MegapixelsOption,
     ResampleOption,
+    ThreadsOption,
     ToleranceOption,
     reading,
 )
@@ -35,6 +36,7 @@ def evaluate(
     max_megapixels: MegapixelsOption = None,
     anonymous: AnonymousOption = False,
     tolerance: ToleranceOption = None,
+    threads: ThreadsOption = None,
 ) -> None:
     """Score MODEL on DATA: per case and label, with intervals, as tables and a report.
 
@@ -58,6 +60,7 @@ def evaluate(
             reading=reading(max_megapixels, fourth_axis, resample_masks=resample_masks),
             tolerance_mm=tolerance,
             anonymous=anonymous,
+            threads=threads,
             reporter=reporter,
         )
     console = results()

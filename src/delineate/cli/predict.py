@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from delineate.cli.train import AnonymousOption, FourthAxisOption, MegapixelsOption, reading
+from delineate.cli.train import AnonymousOption, FourthAxisOption, MegapixelsOption, ThreadsOption, reading
 from delineate.errors import UsageError
 
 
@@ -37,6 +37,7 @@ def predict(
     fourth_axis: FourthAxisOption = None,
     max_megapixels: MegapixelsOption = None,
     anonymous: AnonymousOption = False,
+    threads: ThreadsOption = None,
 ) -> None:
     """Write a mask for every image, each on its image's own grid.
 
@@ -58,6 +59,7 @@ def predict(
             reading=reading(max_megapixels, fourth_axis),
             memory_bytes=parse_memory(memory) if memory is not None else None,
             anonymous=anonymous,
+            threads=threads,
             reporter=reporter,
         )
     for message in made.messages:

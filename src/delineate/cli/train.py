@@ -63,6 +63,14 @@ ToleranceOption = Annotated[
         metavar="MM",
     ),
 ]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="To compute with; fewer leave the machine free for other work.",
+        show_default="as many as processors",
+        metavar="N",
+    ),
+]
 
 
 def reading(
@@ -148,6 +156,7 @@ def train(
     max_megapixels: MegapixelsOption = None,
     anonymous: AnonymousOption = False,
     tolerance: ToleranceOption = None,
+    threads: ThreadsOption = None,
     log: Annotated[Log | None, typer.Option(help="Keep this log as well.")] = None,
     start_from: Annotated[
         Path | None,
@@ -183,6 +192,7 @@ def train(
         tolerance,
         folds,
         ensemble or None,
+        threads,
     )
     if resume is None and data is None:
         raise UsageError(
@@ -227,6 +237,7 @@ def train(
                 ensemble=ensemble,
                 start_from=start_from,
                 encoder=encoder,
+                threads=threads,
                 log=log,
                 reporter=reporter,
             )

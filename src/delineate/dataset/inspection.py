@@ -26,6 +26,7 @@ from delineate.errors import DataError, ImageError
 from delineate.formats import USUAL, Reading, StoredMask
 from delineate.geometry import NOWHERE, Geometry
 from delineate.image import Image
+from delineate.threads import at_most
 
 THREADS = 2  # decoding releases the interpreter's lock; each thread holds one picture
 THUMBNAIL_PX = 32
@@ -169,15 +170,16 @@ def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
 def in_threads(
     function: Callable[[_Item], _Result], items: Sequence[_Item], progress: Callable[[int, int], object]
 ) -> Iterator[_Result]:
-    """`function` of each item in order, `THREADS` at a time, with no more than a few results waiting.
+    """`function` of each item in order, `THREADS` at a time at most, with no more than a few waiting.
 
     Warnings are off meanwhile. Readers turn off those of their libraries, which may tell what stands in a
     file, but that is undone for all threads when the first is done.
     """
-    with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
+    threads = at_most(THREADS)
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
         warnings.simplefilter("ignore")
         rest = iter(items)
-        waiting = [pool.submit(function, item) for item in islice(rest, 4 * THREADS)]
+        waiting = [pool.submit(function, item) for item in islice(rest, 4 * threads)]
         done = 0
         while waiting:
             result = waiting.pop(0).result()

@@ -1,14 +1,16 @@
-"""What the processor is good at."""
+"""What the processor is good at, and how much memory there is and is taken."""
 
 from __future__ import annotations
 
 import functools
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 MEMINFO = Path("/proc/meminfo")
+STATUS = Path("/proc/self/status")
 CONTAINER = Path("/sys/fs/cgroup")
 
 
@@ -27,6 +29,29 @@ def free_memory_bytes() -> int | None:
     """
     free = [each for each in (_available_bytes(), _left_in_container_bytes()) if each is not None]
     return min(free) if free else None
+
+
+@dataclass(frozen=True)
+class ProcessMemory:
+    """Memory of this process.
+
+    Attributes:
+        used_bytes: Now.
+        peak_bytes: The most it has ever been.
+    """
+
+    used_bytes: int
+    peak_bytes: int
+
+
+def process_memory() -> ProcessMemory | None:
+    """Memory of this process; None where the system does not say (elsewhere than on Linux)."""
+    try:
+        fields = dict(line.split(":", 1) for line in STATUS.read_text(encoding="ascii").splitlines())
+        used, peak = (int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
+    return ProcessMemory(used, peak)
 
 
 def _available_bytes() -> int | None:

@@ -90,9 +90,10 @@ class CrossValidation:
         if not resumed:
             job.reporter.say(self._outlook(plan))
         cached = self._cached(plan)
-        if plan.training.steps is None:
-            first = self.parts.folds.splits(1)
-            plan = job.settled(plan, _of(cached, first.train), _of(cached, first.validation))
+        if plan.training.steps is None or not resumed:
+            first = replace(job, parts=self.parts.of_fold(1))
+            train, validation = first.parts.splits.train, first.parts.splits.validation
+            plan, _ = first.settled(plan, _of(cached, train), _of(cached, validation))
         masks = Masks(made(job.folder / PREDICTIONS), labels)
         if resumed:
             masks.go_on()

@@ -14,6 +14,7 @@ from delineate.errors import DataError, UsageError
 from delineate.files import write_text
 from delineate.formats import Reading
 from delineate.formats.stored import FourthAxis
+from delineate.jobs.expectation import Expectation
 from delineate.jobs.software import software_versions
 from delineate.jobs.source import Log, Source
 
@@ -38,6 +39,7 @@ class Environment(BaseModel):
         ensemble: Whether the nets of the folds are the model.
         started_from: Hash of the weights that the training starts from; None for random ones.
         encoder_sha256: Of the file of weights that the net's encoder starts from; None without one.
+        expected: What the training was expected to take; None until it is measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +57,7 @@ class Environment(BaseModel):
     ensemble: bool = False
     started_from: str | None = None
     encoder_sha256: str | None = None
+    expected: Expectation | None = None
 
 
 class StoredSource(BaseModel):

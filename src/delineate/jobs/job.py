@@ -11,18 +11,20 @@ from delineate.evaluation.figures import CurvePoint
 from delineate.evaluation.model_scores import model_scores
 from delineate.files import output_error, write_text
 from delineate.inference.model import MODEL_NAME, Model, load
-from delineate.jobs.environment import Environment
+from delineate.jobs.environment import Environment, write_environment
+from delineate.jobs.expectation import look_ahead
 from delineate.jobs.parts import Part
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import Evaluation, Story, score_part, write_evaluation
 from delineate.jobs.source import Facts, Parts
 from delineate.jobs.watching import Watchers
 from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
-from delineate.plan import Plan, retold
+from delineate.plan import Plan, from_yaml, retold
+from delineate.training.budget import Budget
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow
-from delineate.training.loop import Trained, fit
-from delineate.training.speed import LEAST_STEPS, measure_steps
+from delineate.training.loop import Trained, fit, has_checkpoint
+from delineate.training.speed import LEAST_STEPS
 from delineate.training.start import Start
 
 PLAN_NAME, SPLITS_NAME, EVALUATION = "plan.yaml", "splits.json", "evaluation"
@@ -91,9 +93,11 @@ class Job:
         store = Store(self.folder)
         cases = self.cached(self.parts.train, plan, store, "preparing")
         validation = self.cached(self.parts.validation, plan, store, "preparing the validation part")
-        if plan.training.steps is None:
-            plan = self.settled(plan, cases, validation)
-        trained = self.trained(plan, cases, validation, resumed=resumed)
+        budget = None
+        if plan.training.steps is None or not (resumed and has_checkpoint(self.folder)):
+            plan, budget = self.settled(plan, cases, validation)
+        trained = self.trained(plan, cases, validation, resumed=resumed, budget=budget)
+        plan = trained.plan
         card = self.card(plan, trained)
         save_model(self.folder / MODEL_NAME, card, trained.weights)
         evaluation, scored = self.evaluated(Model(card, trained.weights), trained.history)
@@ -106,27 +110,60 @@ class Job:
         return build_cache(cases, plan, store)
 
     def trained(
-        self, plan: Plan, cases: Sequence[CachedCase], validation: Sequence[CachedCase], *, resumed: bool
+        self,
+        plan: Plan,
+        cases: Sequence[CachedCase],
+        validation: Sequence[CachedCase],
+        *,
+        resumed: bool,
+        budget: Budget | None = None,
     ) -> Trained:
-        """The weights after the plan's last step."""
+        """The weights after the plan's last step, or an earlier one where the budget would be overrun."""
         with self.watchers.open(self.folder):
-            weights = self.start.weights if self.start else None
             return fit(
-                plan, cases, validation, self.folder, resume=resumed, start=weights, watcher=self.watchers
+                plan,
+                cases,
+                validation,
+                self.folder,
+                resume=resumed,
+                start=self.start.weights if self.start else None,
+                watcher=self.watchers,
+                budget=budget,
             )
 
-    def settled(self, plan: Plan, cases: Sequence[CachedCase], validation: Sequence[CachedCase]) -> Plan:
-        """The plan with its steps measured and written into `plan.yaml`, comments kept."""
-        speed = measure_steps(plan, cases, validation)
-        self.reporter.say(
-            f"One step takes {speed.step_seconds:.3g} s here, so {speed.steps} of them fill the budget."
-        )
+    def settled(
+        self, plan: Plan, cases: Sequence[CachedCase], validation: Sequence[CachedCase]
+    ) -> tuple[Plan, Budget | None]:
+        """The plan with its steps, and the budget if they were measured now; what is to come is told."""
+        outlook = look_ahead(plan, cases, validation, self.parts.scored)
+        speed, expectation = outlook.speed, outlook.expectation
+        write_environment(self.folder, self.environment.model_copy(update={"expected": expectation}))
+        self.reporter.say(expectation.sentence())
+        if warning := expectation.warning():
+            self.reporter.warn(warning)
+        if plan.training.steps is not None:
+            return plan, None
         if speed.steps <= LEAST_STEPS:
             self.reporter.warn("So few steps teach a net next to nothing: give a longer --budget.")
         settled = plan.with_steps(speed.steps, speed.evaluations)
+        self._rewrite(settled)
+        left_s = (plan.training.budget_s or 0.0) - speed.seconds
+        return settled, Budget(max(left_s, expectation.training_seconds), self._shortened)
+
+    def _shortened(self, plan: Plan) -> None:
+        """Note that steps were taken off."""
+        self._rewrite(plan)
+        at, steps = plan.training.shortened[-1]
+        self.reporter.say(
+            f"The machine has become busier: to end in time, the training is shortened to {steps} steps, "
+            f"noted at step {at} in {self.folder / PLAN_NAME}."
+        )
+
+    def _rewrite(self, plan: Plan) -> None:
+        """Bring the changes of a plan's steps into `plan.yaml`, comments kept."""
         path = self.folder / PLAN_NAME
-        write_text(path, retold(path.read_text(encoding="utf-8"), plan, settled))
-        return settled
+        text = path.read_text(encoding="utf-8")
+        write_text(path, retold(text, from_yaml(text), plan))
 
     def card(self, plan: Plan, trained: Trained) -> ModelCard:
         """What the model file says of the model, but its scores."""
@@ -136,7 +173,7 @@ class Job:
             fingerprint=self.facts.fingerprint,
             training=TrainingFacts(
                 cases=len(self.parts.train),
-                steps=plan.training.steps or 0,
+                steps=plan.training.last_step or 0,
                 seconds=round(trained.seconds, 1),
                 precision=trained.precision,
                 seed=plan.training.seed,

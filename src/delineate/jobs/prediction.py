@@ -30,6 +30,7 @@ from delineate.jobs.parts import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Results, Wanted
+from delineate.threads import limiting_threads
 
 MANIFEST = "manifest.json"
 
@@ -86,6 +87,7 @@ class Prediction:
         return tuple(file for file in self.files if file.status == "failed")
 
 
+@limiting_threads
 def predict(
     model: Model | str | Path,
     inputs: str | Path | Sequence[str | Path],
@@ -97,6 +99,7 @@ def predict(
     reading: Reading | None = None,
     memory_bytes: int | None = None,
     anonymous: bool = False,
+    threads: int | None = None,  # noqa: ARG001  the decorator reads it
     reporter: Reporter | None = None,
 ) -> Prediction:
     """Write a mask for every image.
@@ -115,6 +118,7 @@ def predict(
         memory_bytes: That may be used in all; None for what is free.
         anonymous: Whether to write codes in place of all names; else of those that look as if they told who a
             patient is. `private/names.csv` in `out` says which is which.
+        threads: To compute with; None for PyTorch's number. The caller's own holds again afterwards.
         reporter: Told how it goes.
 
     Returns:

@@ -29,6 +29,7 @@ from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
 from delineate.plan import to_yaml
+from delineate.threads import limiting_threads
 
 OVERLAY_PX = 720
 
@@ -83,6 +84,7 @@ class Story:
     by_fold: Table | None = None
 
 
+@limiting_threads
 def evaluate(
     model: Model | str | Path,
     data: str | Path,
@@ -93,6 +95,7 @@ def evaluate(
     tolerance_mm: float | None = None,
     reading: Reading | None = None,
     anonymous: bool = False,
+    threads: int | None = None,  # noqa: ARG001  the decorator reads it
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Score a model on a data set.
@@ -109,6 +112,7 @@ def evaluate(
             training data had it so.
         anonymous: Whether to write codes in place of all cases' names; else of those that look as if they
             told who a patient is. `private/names.csv` in `out` says which is which.
+        threads: To compute with; None for PyTorch's number. The caller's own holds again afterwards.
         reporter: Told how it goes.
 
     Returns:

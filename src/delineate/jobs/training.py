@@ -8,8 +8,6 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from delineate.dataset.folds import checked_number, write_folds
 from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms, looks_identifying
 from delineate.dataset.split import write_splits
@@ -41,11 +39,13 @@ from delineate.plan import read_plan
 from delineate.planner import Dims, Length, Precision, Preset
 from delineate.planner.common import SIDED_LABELS
 from delineate.pretrained.resnet import read_encoder
+from delineate.threads import computing_threads, limiting_threads
 from delineate.training.checkpoint import FOLDER as CHECKPOINTS
 from delineate.training.start import read_start, remove_start, write_start
 from delineate.training.trainer import precision_for
 
 
+@limiting_threads
 def train(
     data: str | Path,
     *,
@@ -71,6 +71,7 @@ def train(
     start_from: Model | str | Path | None = None,
     encoder: str | Path | None = None,
     log: Log | None = None,
+    threads: int | None = None,  # noqa: ARG001  the decorator reads it
     reporter: Reporter | None = None,
 ) -> Run:
     """Train a model on a data set and score it on a held-out part.
@@ -106,6 +107,7 @@ def train(
         encoder: A file of pretrained weights for the net's way down: a ResNet-18, -34 or -50 as torchvision
             and timm have them, `.pth` or `.safetensors`; random ones by default.
         log: "tensorboard" keeps its log in the run as well.
+        threads: To compute with; None for PyTorch's number. The caller's own holds again afterwards.
         reporter: Told how it goes.
 
     Returns:
@@ -227,12 +229,6 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
     probe_writable(folder)
     source, stored = read_source(folder, environment), folder / SPLITS_NAME
     watchers = Watchers(source.log, reporter)
-    threads = torch.get_num_threads()
-    if threads != environment.threads:
-        reporter.warn(
-            f"This run was begun with {environment.threads} threads, now there are {threads}: "
-            "its result may differ in the last digits."
-        )
     try:
         folded = FoldParts.read(source, source.folds, reporter, stored=stored) if source.folds else None
         parts = folded.final() if folded else Parts.read(replace(source, splits=stored), reporter)
@@ -249,9 +245,10 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
             parts = with_leaks_of(start, parts, reporter)
             folded = folds_with_leaks_of(start, folded, reporter) if folded else None
         job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm, start)
-        if folded:
-            return CrossValidation(job, folded, source.ensemble).go(plan, resumed=True)
-        return job.go(plan, resumed=True)
+        with computing_threads(environment.threads):  # for the same bits
+            if folded:
+                return CrossValidation(job, folded, source.ensemble).go(plan, resumed=True)
+            return job.go(plan, resumed=True)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
 

@@ -35,14 +35,19 @@ def save_checkpoint(
     Raises:
         OutputError: The place cannot be written.
     """
+    content = checkpoint_content(network, optimizer, facts)
+    write_with(path, lambda stream: stream.write(content))
+
+
+def checkpoint_content(network: nn.Module, optimizer: torch.optim.Optimizer, facts: dict[str, Any]) -> bytes:
+    """The bytes of a checkpoint; see `save_checkpoint`."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for position, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{position}.{name}": tensor for name, tensor in moments.items()}
-    content = save(
+    return save(
         {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
         metadata={ENTRY: json.dumps(facts)},
     )
-    write_with(path, lambda stream: stream.write(content))
 
 
 def load_checkpoint(
@@ -70,10 +75,7 @@ def load_checkpoint(
     except (SafetensorError, OSError, ValueError) as error:
         raise _unusable(path, error) from error
     if facts.get("plan_sha256") != plan_sha256:
-        raise ModelFileError(
-            f"The checkpoint {path} was made by another plan than the plan.yaml beside it. Put that plan "
-            "back, or train with the changed one in a new folder: delineate train DATA --plan plan.yaml"
-        )
+        raise other_plan(path)
     try:
         moments = _moments(_part(tensors, "optimizer."), optimizer)
         network.load_state_dict(_part(tensors, "network."))
@@ -81,6 +83,14 @@ def load_checkpoint(
         raise _unusable(path, "its tensors are not those of this network") from error
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     return facts
+
+
+def other_plan(path: Path) -> ModelFileError:
+    """The error that a checkpoint and its plan do not belong together."""
+    return ModelFileError(
+        f"The checkpoint {path} was made by another plan than the plan.yaml beside it. Put that plan "
+        "back, or train with the changed one in a new folder: delineate train DATA --plan plan.yaml"
+    )
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

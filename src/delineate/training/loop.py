@@ -15,11 +15,11 @@ from torch import Tensor
 from delineate.errors import Interrupted, ModelFileError
 from delineate.files import output_error
 from delineate.plan import Plan
+from delineate.training.budget import TOLERANCE, Budget, Pace, checks, fewer_steps
 from delineate.training.cache import CachedCase
-from delineate.training.checkpoint import FOLDER, NAME, load_checkpoint, save_checkpoint
+from delineate.training.checkpoint import FOLDER, NAME, load_checkpoint, other_plan, save_checkpoint
 from delineate.training.history import HistoryRow, write_history
 from delineate.training.interruption import StopRequest, stop_requests
-from delineate.training.optimization import learning_rate_at
 from delineate.training.trainer import State, Trainer
 
 CHECKPOINT_SECONDS = 60.0
@@ -66,12 +66,19 @@ class Trained:
         history: The learning curves.
         seconds: Training time.
         precision: The net was trained in.
+        plan: With the steps as they were taken.
     """
 
     weights: dict[str, Tensor]
     history: tuple[HistoryRow, ...]
     seconds: float
     precision: Literal["bf16", "fp32"]
+    plan: Plan
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run has a state to go on from."""
+    return (folder / "checkpoints" / NAME).exists()
 
 
 def fit(
@@ -83,6 +90,7 @@ def fit(
     resume: bool = False,
     start: Mapping[str, Tensor] | None = None,
     watcher: Watcher | None = None,
+    budget: Budget | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Trained:
     """Train to the plan's last step.
@@ -95,6 +103,7 @@ def fit(
         resume: Go on from the checkpoint if there is one.
         start: Weights to start from; None for those that the seed gives.
         watcher: Told after each step, if any.
+        budget: Steps are taken off where it would be overrun; None takes the plan's steps, however long.
         clock: Seconds.
 
     Returns:
@@ -115,16 +124,27 @@ def fit(
     except OSError as error:
         raise output_error(checkpoint.parent, error) from error
     if resume and checkpoint.exists():
-        facts = load_checkpoint(checkpoint, trainer.state.network, trainer.state.optimizer, plan.sha256())
-        _restore(trainer.state, facts, checkpoint)
+        state, begun = trainer.state, plan.with_shortened(())
+        facts = load_checkpoint(checkpoint, state.network, state.optimizer, begun.sha256())
+        known = _restore(state, facts, checkpoint)
+        _refuse_other_steps(plan, known, state.step, checkpoint)
     with stop_requests() as request:
-        _run(trainer, _watched(validation), folder, request=request, watcher=watcher, clock=clock)
+        _run(
+            trainer,
+            _watched(validation),
+            folder,
+            request=request,
+            watcher=watcher,
+            budget=budget,
+            clock=clock,
+        )
     state = trainer.state
     return Trained(
         {name: tensor.detach().clone() for name, tensor in state.network.state_dict().items()},
         tuple(state.history),
         state.seconds,
         trainer.precision,
+        trainer.plan,
     )
 
 
@@ -135,23 +155,26 @@ def _run(
     *,
     request: StopRequest,
     watcher: Watcher | None,
+    budget: Budget | None,
     clock: Callable[[], float],
 ) -> None:
     state, training = trainer.state, trainer.plan.training
-    looks = {round(trainer.steps * (i + 1) / training.evaluations) for i in range(training.evaluations)}
+    looks = trainer.schedule.marks(training.evaluations)
+    pace = Pace()
     before, start, first = state.seconds, clock(), state.step
-    last_saved = start
+    last_saved = last = start
     while state.step < trainer.steps:
         loss, dice = trainer.take_step()
         state.losses.append(loss)
         state.dices.append(dice)
         recent = fmean(state.losses[-RECENT:]), fmean(state.dices[-RECENT:])
-        row = None
+        row = stepped = None
         if state.step in looks:
+            stepped = clock()
             row = HistoryRow(
                 step=state.step,
-                seconds=round(before + clock() - start, 3),
-                learning_rate=learning_rate_at(state.step - 1, trainer.steps, training),
+                seconds=round(before + stepped - start, 3),
+                learning_rate=trainer.learning_rate(state.step - 1),
                 train_loss=fmean(state.losses),
                 train_dice=fmean(state.dices),
                 validation_dice=trainer.validation_dice(validation),
@@ -161,6 +184,10 @@ def _run(
             write_history(folder / "metrics.csv", state.history)
         now = clock()
         state.seconds = before + now - start
+        pace.note(last, stepped, now)
+        if budget is not None and _shortened(trainer, pace, budget):
+            looks = trainer.schedule.marks(training.evaluations)
+        last = now
         rate = (state.step - first) / max(now - start, 1e-9)
         if watcher is not None:
             progress = Progress(
@@ -175,7 +202,7 @@ def _run(
             watcher(progress, row)
         if request.signal_number is not None or now - last_saved >= CHECKPOINT_SECONDS:
             _save(trainer, folder)
-            last_saved = clock()
+            last_saved = last = clock()
         if request.signal_number is not None and state.step < trainer.steps:
             raise Interrupted(
                 f"Stopped after step {state.step} of {trainer.steps}; everything so far is saved. "
@@ -185,11 +212,41 @@ def _run(
     _save(trainer, folder)
 
 
-def _restore(state: State, facts: dict[str, Any], checkpoint: Path) -> None:
+def _shortened(trainer: Trainer, pace: Pace, budget: Budget) -> bool:
+    """Whether steps were taken off, so that the training ends with its budget."""
+    schedule, step = trainer.schedule, trainer.state.step
+    if step not in checks(schedule) or (step_s := pace.close_window()) is None:
+        return False
+    looks = sum(mark > step for mark in set(schedule.marks(trainer.plan.training.evaluations)))
+    steps = fewer_steps(
+        schedule,
+        step,
+        left_s=budget.seconds - trainer.state.seconds,
+        spare_s=TOLERANCE * budget.seconds,
+        step_s=step_s,
+        looks_s=looks * pace.look_seconds,
+    )
+    if steps is None:
+        return False
+    trainer.shorten(steps)
+    budget.keep(trainer.plan)  # before a step is taken by it
+    return True
+
+
+def _refuse_other_steps(plan: Plan, known: tuple[tuple[int, int], ...], step: int, checkpoint: Path) -> None:
+    """Since the checkpoint the plan may have been shortened, but not changed in what was done by it."""
+    before, later = plan.training.shortened[: len(known)], plan.training.shortened[len(known) :]
+    if before != known or any(at < step for at, _ in later):
+        raise other_plan(checkpoint)
+
+
+def _restore(state: State, facts: dict[str, Any], checkpoint: Path) -> tuple[tuple[int, int], ...]:
+    """Put the facts into the state; returns how the plan was shortened by then."""
     try:
         state.step, state.seconds = int(facts["step"]), float(facts["seconds"])
         state.history = [HistoryRow(**row) for row in facts["history"]]
         state.losses, state.dices = list(facts["losses"]), list(facts["dices"])
+        return tuple((int(at), int(steps)) for at, steps in facts["shortened"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"The checkpoint {checkpoint} is damaged. Start the training anew in another folder."
@@ -199,7 +256,8 @@ def _restore(state: State, facts: dict[str, Any], checkpoint: Path) -> None:
 def _save(trainer: Trainer, folder: Path) -> None:
     state = trainer.state
     facts = {
-        "plan_sha256": trainer.plan.sha256(),
+        "plan_sha256": trainer.plan.with_shortened(()).sha256(),
+        "shortened": trainer.plan.training.shortened,
         "step": state.step,
         "seconds": state.seconds,
         "history": [asdict(row) for row in state.history],

@@ -135,11 +135,11 @@ def build_optimizer(network: UNet, training: TrainingPlan) -> torch.optim.Optimi
     )
 
 
-def learning_rate_at(step: int, steps: int, training: TrainingPlan) -> float:
+def learning_rate_at(step: float, steps: int, training: TrainingPlan) -> float:
     """The learning rate of a step.
 
     Args:
-        step: From 0.
+        step: From 0; between two where the training was shortened, see `training.schedule`.
         steps: Of the whole run.
         training: The schedule.
 
@@ -153,7 +153,7 @@ def learning_rate_at(step: int, steps: int, training: TrainingPlan) -> float:
         return training.learning_rate
     warmup = max(1, round(training.warmup * steps))
     if step < warmup:
-        return training.learning_rate * (step + 1) / warmup
+        return training.learning_rate * min(step + 1, warmup) / warmup
     way = (step - warmup) / max(1, steps - warmup)
     return training.learning_rate * max(1e-4, 0.5 * (1 + math.cos(math.pi * way)))
 

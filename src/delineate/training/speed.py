@@ -1,4 +1,4 @@
-"""How many steps fit into a time budget on this machine: measured, then written down."""
+"""How long a step takes here, and how many fit into a time budget: measured, then written down."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
+from delineate.training.checkpoint import checkpoint_content
 from delineate.training.loop import WATCHED_CASES
 from delineate.training.trainer import Trainer
 
-WARMUP_STEPS = 2
 LEAST_STEPS = 10
 LOOK_SHARE = 0.1  # of the budget at most goes into looking at the validation part
 MARGIN = 0.97  # a share of the budget is left for checkpoints and a busier machine
@@ -23,16 +23,23 @@ class Speed:
     """What was measured.
 
     Attributes:
-        steps: That fit into the budget.
+        steps: Of the run: those that fit into the budget, or the plan's.
         evaluations: Looks at the validation part: the plan's, or as many as take a tenth of the budget.
         step_seconds: Median of the timed steps.
         look_seconds: One evaluation of the validation part on the way.
+        seconds: That the measuring took.
     """
 
     steps: int
     evaluations: int
     step_seconds: float
     look_seconds: float
+    seconds: float
+
+    @property
+    def training_seconds(self) -> float:
+        """What the training will take."""
+        return self.steps * self.step_seconds + min(self.steps, self.evaluations) * self.look_seconds
 
 
 def measure_steps(
@@ -57,12 +64,56 @@ def measure_steps(
     if budget_s is None:
         raise ValueError("the plan has no budget")
     start = clock()
-    trainer = Trainer(plan, cases, 1000)
-    for _ in range(WARMUP_STEPS):
+    step, look = _timed(plan, cases, validation, allowed_s=min(8.0, 0.03 * budget_s), warm_up=2, clock=clock)
+    looks = plan.training.evaluations
+    if look > 0:
+        looks = max(1, min(looks, int(LOOK_SHARE * budget_s / look)))
+    spent = clock() - start
+    left = MARGIN * budget_s - spent - looks * look
+    return Speed(max(LEAST_STEPS, int(left / step)), looks, step, look, spent)
+
+
+def measure_speed(
+    plan: Plan,
+    cases: Sequence[CachedCase],
+    validation: Sequence[CachedCase],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Speed:
+    """Time a few steps of a net that is thrown away, where the plan's steps are settled.
+
+    Args:
+        plan: With `training.steps`; nothing of it is changed.
+        cases: The training cases.
+        validation: Looked at on the way.
+        clock: Seconds.
+
+    Returns:
+        The plan's steps and looks, with what each takes.
+    """
+    steps = plan.training.last_step
+    if steps is None:
+        raise ValueError("the plan's steps are not settled; see measure_steps")
+    start = clock()
+    step, look = _timed(plan, cases, validation, allowed_s=1.0, warm_up=1, clock=clock)
+    return Speed(steps, plan.training.evaluations, step, look, clock() - start)
+
+
+def _timed(
+    plan: Plan,
+    cases: Sequence[CachedCase],
+    validation: Sequence[CachedCase],
+    *,
+    allowed_s: float,
+    warm_up: int,
+    clock: Callable[[], float],
+) -> tuple[float, float]:
+    """Seconds of a step and of a look; all that a training keeps in memory is kept once, a checkpoint too."""
+    trainer = Trainer(plan.with_steps(1000), cases, 1000)
+    for _ in range(warm_up):
         trainer.take_step()
     seconds: list[float] = []
-    allowed_s = min(8.0, 0.03 * budget_s)
-    while len(seconds) < 3 or (sum(seconds) < allowed_s and len(seconds) < 50):
+    while len(seconds) < warm_up + 1 or (sum(seconds) < allowed_s and len(seconds) < 50):
         before = clock()
         trainer.take_step()
         seconds.append(clock() - before)
@@ -71,9 +122,5 @@ def measure_steps(
         before = clock()
         trainer.validation_dice(validation[:2])
         look = (clock() - before) / min(2, len(validation)) * min(WATCHED_CASES, len(validation))
-    looks = plan.training.evaluations
-    if look > 0:
-        looks = max(1, min(looks, int(LOOK_SHARE * budget_s / look)))
-    left = MARGIN * budget_s - (clock() - start) - looks * look
-    step = statistics.median(seconds)
-    return Speed(max(LEAST_STEPS, int(left / step)), looks, step, look)
+    checkpoint_content(trainer.state.network, trainer.state.optimizer, {})
+    return statistics.median(seconds), look

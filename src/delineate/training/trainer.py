@@ -24,6 +24,7 @@ from delineate.training.cache import CachedCase
 from delineate.training.history import HistoryRow
 from delineate.training.memory import keep_freed_memory
 from delineate.training.optimization import build_optimizer, learning_rate_at
+from delineate.training.schedule import Schedule
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Trainer:
     Args:
         plan: With its number of steps settled, or the steps given here.
         cases: The training cases.
-        steps: Length of the schedule.
+        steps: Length of the schedule, as planned at first.
         start: Weights to start from; None for those that the seed gives.
     """
 
@@ -63,7 +64,8 @@ class Trainer:
         steps: int,
         start: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self.plan, self.cases, self.steps = plan, cases, steps
+        self.plan, self.cases = plan, cases
+        self.schedule = Schedule(steps, plan.training.shortened)
         self.precision = precision_for(plan)
         keep_freed_memory()
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -83,6 +85,20 @@ class Trainer:
         self._wrapped = wrapped
         self.state = State(network, optimizer)
 
+    @property
+    def steps(self) -> int:
+        """How many steps are taken in all."""
+        return self.schedule.last_step
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of a step, from 0."""
+        return learning_rate_at(self.schedule.position(step), self.schedule.steps, self.plan.training)
+
+    def shorten(self, steps: int) -> None:
+        """From here on take so many steps in all, fewer than before; the plan says so, too."""
+        self.plan = self.plan.with_shortened((*self.plan.training.shortened, (self.state.step, steps)))
+        self.schedule = Schedule(self.schedule.steps, self.plan.training.shortened)
+
     def batch(self) -> Batch:
         """The batch of the next step."""
         return batch_at(self.state.step, self.cases, self.plan, self._fabric.device)
@@ -97,11 +113,11 @@ class Trainer:
             TrainingError: The loss or its gradient is not a number; step and cases are named, the weights
                 not touched.
         """
-        state, training = self.state, self.plan.training
+        state = self.state
         batch = self.batch()
         images = batch.images.contiguous(memory_format=self._layout)
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate_at(state.step, self.steps, training)
+            group["lr"] = self.learning_rate(state.step)
         logits = cast(Tensor, self._wrapped(images))
         loss = segmentation_loss(logits, batch.masks, self.plan.loss)
         value = float(loss.detach())

@@ -39,3 +39,12 @@ def test_without_a_word_of_it_the_machines_memory_counts(
 ) -> None:
     monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 7, "SC_PAGE_SIZE": 4096}.__getitem__)
     assert told(tmp_path, monkeypatch, text) == 7 * 4096
+
+
+def test_memory_of_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "STATUS", tmp_path / "status")
+    assert hardware.process_memory() is None
+    (tmp_path / "status").write_text("Name:\tpython\nVmHWM:\t    3000 kB\nVmRSS:\t    2000 kB\n")
+    assert hardware.process_memory() == hardware.ProcessMemory(2000 * 1024, 3000 * 1024)
+    (tmp_path / "status").write_text("Name:\tpython\nVmHWM:\t    3000 kB\n")
+    assert hardware.process_memory() is None

@@ -12,7 +12,7 @@ from delineate.geometry import Geometry
 from delineate.image import Image, LabelSet, Mask
 from delineate.jobs.source import Source
 from delineate.jobs.wishes import Wishes, planned_for
-from delineate.plan import read_plan
+from delineate.plan import read_plan, write_plan
 from delineate.planner import Length
 
 
@@ -129,3 +129,16 @@ def test_a_plan_for_volumes_is_none_for_pictures(tmp_path: Path, of: bool, given
     path.write_text(planned_for(Wishes(), of_volumes(pictures=of))[1], encoding="utf-8")
     with pytest.raises(PlanError, match=said):
         planned_for(Wishes(plan=path), of_volumes(pictures=given))
+
+
+def test_another_length_of_a_given_plan_begins_without_its_shortenings(tmp_path: Path) -> None:
+    fingerprint = of_volumes(pictures=True)
+    planned, _ = planned_for(Wishes(Length(epochs=100)), fingerprint)
+    shortened = planned.plan.with_steps(100).with_shortened(((50, 60),))
+    write_plan(tmp_path / "plan.yaml", shortened)
+    for length, steps in ((Length(epochs=100), planned.plan.training.steps), (Length(budget_s=60), None)):
+        found, text = planned_for(Wishes(length, plan=tmp_path / "plan.yaml"), fingerprint)
+        assert (found.plan.training.steps, found.plan.training.shortened) == (steps, ())
+        assert "shortened: []" in text
+    same, _ = planned_for(Wishes(plan=tmp_path / "plan.yaml"), fingerprint)
+    assert same.plan == shortened

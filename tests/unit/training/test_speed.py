@@ -11,7 +11,7 @@ import torch
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
 from delineate.training.loop import fit
-from delineate.training.speed import Speed, measure_steps
+from delineate.training.speed import Speed, measure_speed, measure_steps
 
 PlanMaker = Callable[..., Plan]
 CaseMaker = Callable[..., list[CachedCase]]
@@ -29,21 +29,21 @@ def ticking() -> Callable[[], float]:
 
 
 @pytest.mark.parametrize(
-    ("budget_s", "validation", "steps", "looks", "look_s"),
+    ("budget_s", "validation", "steps", "looks", "look_s", "spent_s"),
     [
         # eight timed steps of 1 s fill 8 s: 970 less the 17 s that the clock was looked at
-        (1000, 0, 953, 10, 0),
+        (1000, 0, 953, 10, 0, 17),
         # one look at two of six cases took 1 s, so all six 3 s, ten times; two more seconds went by
-        (1000, 6, 970 - 19 - 30, 10, 3),
-        (1000, 1, 970 - 19 - 10, 10, 1),
+        (1000, 6, 970 - 19 - 30, 10, 3, 19),
+        (1000, 1, 970 - 19 - 10, 10, 1, 19),
         # at most 32 cases are looked at on the way, and no longer than a tenth of the budget
-        (1000, 70, 970 - 19 - 6 * 16, 6, 16),
+        (1000, 70, 970 - 19 - 6 * 16, 6, 16, 19),
         # at least three steps are timed: 19.4 less 7
-        (20, 0, 12, 10, 0),
+        (20, 0, 12, 10, 0, 7),
         # never fewer than ten steps and one look
-        (5, 6, 10, 1, 3),
+        (5, 6, 10, 1, 3, 9),
         # 3 % of 200 s are six steps: 194 less 13
-        (200, 0, 181, 10, 0),
+        (200, 0, 181, 10, 0, 13),
     ],
 )
 def test_steps_fill_the_budget(
@@ -54,11 +54,13 @@ def test_steps_fill_the_budget(
     steps: int,
     looks: int,
     look_s: float,
+    spent_s: float,
 ) -> None:
     plan = tiny_plan(training={"steps": None, "budget_s": budget_s})
     cases = tiny_cases()
     speed = measure_steps(plan, cases, tiny_cases(validation), clock=ticking())
-    assert speed == Speed(steps, looks, 1, look_s)
+    assert speed == Speed(steps, looks, 1, look_s, spent_s)
+    assert speed.training_seconds == steps + looks * look_s
 
 
 def test_measuring_leaves_no_trace(tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path) -> None:
@@ -67,6 +69,7 @@ def test_measuring_leaves_no_trace(tiny_plan: PlanMaker, tiny_cases: CaseMaker, 
     (tmp_path / "b").mkdir()
     expected = fit(plan, cases, [], tmp_path / "a").weights
     measure_steps(plan, cases, cases[:2], clock=ticking())
+    measure_speed(plan, cases, cases[:2], clock=ticking())
     found = fit(plan, cases, [], tmp_path / "b").weights
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
 
@@ -74,3 +77,13 @@ def test_measuring_leaves_no_trace(tiny_plan: PlanMaker, tiny_cases: CaseMaker, 
 def test_a_plan_without_a_budget_has_nothing_to_fill(tiny_plan: PlanMaker, tiny_cases: CaseMaker) -> None:
     with pytest.raises(ValueError, match="no budget"):
         measure_steps(tiny_plan(), tiny_cases(), [])
+
+
+def test_settled_steps_are_timed_and_left_as_they_are(tiny_plan: PlanMaker, tiny_cases: CaseMaker) -> None:
+    plan = tiny_plan(training={"steps": 7, "evaluations": 2})
+    # two steps of 1 s fill the second; one look at two of six cases took 1 s
+    assert measure_speed(plan, tiny_cases(), tiny_cases(6), clock=ticking()) == Speed(7, 2, 1, 3, 7)
+    assert measure_speed(plan, tiny_cases(), [], clock=ticking()).training_seconds == 7
+    unsettled = tiny_plan(training={"steps": None, "budget_s": 60})
+    with pytest.raises(ValueError, match="not settled; see measure_steps"):
+        measure_speed(unsettled, tiny_cases(), [])

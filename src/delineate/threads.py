@@ -1,0 +1,75 @@
+"""How many threads compute: as many as the user says, and the caller's own number again afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import ParamSpec, TypeVar
+
+from delineate.errors import DelineateWarning, UsageError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_limit: ContextVar[int | None] = ContextVar("threads", default=None)
+
+
+@contextlib.contextmanager
+def computing_threads(threads: int | None) -> Iterator[None]:
+    """Compute with so many threads while the block runs.
+
+    Args:
+        threads: 1 or more; None changes nothing.
+
+    Raises:
+        UsageError: It is no such number.
+    """
+    if threads is None:
+        yield
+        return
+    if type(threads) is not int or threads < 1:
+        raise UsageError(f"{threads!r} threads cannot compute: give --threads a whole number, 1 or more.")
+    if threads > processors():
+        warnings.warn(
+            f"There are more threads ({threads}) than processors ({processors()}): fewer are quicker.",
+            DelineateWarning,
+            stacklevel=3,
+        )
+    import torch  # noqa: PLC0415  heavy
+
+    before = torch.get_num_threads()
+    limited = _limit.set(threads)
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        _limit.reset(limited)
+
+
+def limiting_threads(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, run with as many threads as its argument `threads` says."""
+
+    @functools.wraps(function)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        threads = kwargs.get("threads")
+        with computing_threads(threads):  # type: ignore[arg-type]  # anything else is refused there
+            return function(*args, **kwargs)
+
+    return limited
+
+
+def at_most(threads: int) -> int:
+    """So many threads, or fewer where the user wants fewer."""
+    limit = _limit.get()
+    return threads if limit is None else min(threads, limit)
+
+
+def processors() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,65 @@
+"""A run on a machine that grows busier: told, written down, and repeated bit for bit by its plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import delineate
+from delineate.jobs import job
+from delineate.plan import Plan
+from delineate.training.budget import Budget
+from delineate.training.loop import Trained, fit
+from delineate.training.trainer import Trainer
+
+
+class Noting(delineate.Reporter):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_a_shortened_run_is_told_of_written_down_and_repeated(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0, 0.0]  # the time, and what a step takes
+    take_step = Trainer.take_step
+
+    def timed(trainer: Trainer) -> tuple[float, float]:
+        now[0] += now[1]
+        return take_step(trainer)
+
+    def busier(plan: Plan, *arguments: Any, budget: Budget | None, **options: Any) -> Trained:
+        """Each step takes twice as long as measured."""
+        assert plan.training.steps is not None
+        assert budget is not None
+        now[1] = 2 * budget.seconds / plan.training.steps
+        return fit(plan, *arguments, budget=budget, clock=lambda: now[0], **options)
+
+    monkeypatch.setattr(Trainer, "take_step", timed)
+    monkeypatch.setattr(job, "fit", busier)
+    noting = Noting()
+    run = delineate.train(small_data, out=tmp_path / "run", budget=1.0, reporter=noting)
+    written = delineate.read_plan(run.folder / "plan.yaml")
+    assert written == run.plan
+    (at, steps), *_ = written.training.shortened
+    assert at < steps < (written.training.steps or 0)
+    text = (run.folder / "plan.yaml").read_text()
+    assert "# small batches take more steps" in text  # the reasons are kept
+    told = [said for said in noting.said if "busier" in said]
+    assert f"shortened to {steps} steps, noted at step {at} in " in told[0]
+    assert run.load().card.training.steps == written.training.last_step
+    monkeypatch.undo()
+    again = delineate.train(
+        small_data,
+        out=tmp_path / "again",
+        plan=run.folder / "plan.yaml",
+        splits=run.folder / "splits.json",
+    )
+    assert again.load().card.weights_sha256 == run.load().card.weights_sha256
+    assert again.plan == run.plan
+    assert delineate.resume(run.folder).load().card.weights_sha256 == run.load().card.weights_sha256

@@ -1,0 +1,36 @@
+"""`--threads`: kept in the run, and taken again by a resumed one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from commanding import Command
+
+import delineate
+
+
+def test_a_resumed_run_computes_with_its_own_number_of_threads(
+    small_data: Path, command: Command, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    done = command("train", small_data, "--out", run, "--epochs", "1", "--threads", "2")
+    assert done.returncode == 0, done.stderr
+    environment = json.loads((run / "environment.json").read_text())
+    assert environment["threads"] == 2
+    assert "Expect " in done.stdout
+    assert environment["expected"]["steps"] == delineate.read_plan(run / "plan.yaml").training.steps
+    refused = command("train", "--resume", run, "--threads", "1")
+    assert refused.returncode == 2
+    seen: list[int] = []
+
+    class Noting(delineate.Reporter):
+        def stage(self, name: str, done: int, total: int) -> None:
+            if name == "scoring":
+                seen.append(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    delineate.resume(run, reporter=Noting())
+    assert set(seen) == {2}
+    assert torch.get_num_threads() == before

@@ -1,0 +1,101 @@
+"""Threads: the number asked for while it runs, the caller's own afterwards, in every job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import delineate
+from delineate.dataset.inspection import in_threads
+from delineate.errors import DelineateWarning, UsageError
+from delineate.threads import at_most, computing_threads, limiting_threads, processors
+
+OWN = 3
+
+
+@pytest.fixture(autouse=True)
+def _own_number(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("delineate.threads.processors", lambda: 8)
+    before = torch.get_num_threads()
+    torch.set_num_threads(OWN)
+    yield
+    assert torch.get_num_threads() == OWN
+    torch.set_num_threads(before)
+
+
+def test_the_number_holds_within_the_block_alone() -> None:
+    with computing_threads(2):
+        assert torch.get_num_threads() == 2
+        assert (at_most(1), at_most(5)) == (1, 2)
+        with computing_threads(1):
+            assert torch.get_num_threads() == at_most(5) == 1
+        assert torch.get_num_threads() == at_most(5) == 2
+    assert (torch.get_num_threads(), at_most(5)) == (OWN, 5)
+    with computing_threads(None):
+        assert (torch.get_num_threads(), at_most(5)) == (OWN, 5)
+
+
+def test_the_callers_number_is_given_back_also_after_an_error() -> None:
+    with pytest.raises(KeyError), computing_threads(1):
+        raise KeyError
+    assert (torch.get_num_threads(), at_most(5)) == (OWN, 5)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", True])
+def test_what_is_no_number_of_threads_is_refused(threads: int) -> None:
+    told = "threads cannot compute: give --threads a whole number"
+    with pytest.raises(UsageError, match=told), computing_threads(threads):
+        pass
+
+
+def test_more_threads_than_processors_are_warned_of_and_taken() -> None:
+    told = r"more threads \(9\) than processors \(8\)"
+    with pytest.warns(DelineateWarning, match=told), computing_threads(9):
+        assert torch.get_num_threads() == 9
+    with computing_threads(8):
+        assert torch.get_num_threads() == 8
+
+
+def test_a_function_runs_with_the_threads_of_its_argument() -> None:
+    @limiting_threads
+    def found(value: int, *, threads: int | None = None) -> tuple[int, int | None, int]:
+        """Documented."""
+        return value, threads, torch.get_num_threads()
+
+    assert found(7) == (7, None, OWN)
+    assert found(7, threads=2) == (7, 2, 2)
+    assert found.__doc__ == "Documented."
+
+
+@pytest.mark.parametrize("job", [delineate.train, delineate.evaluate, delineate.predict])
+def test_every_job_refuses_what_is_no_number_before_anything_else(job: object, tmp_path: Path) -> None:
+    arguments = ["none", "none", tmp_path / "out"][: 3 if job is delineate.predict else 2]
+    arguments = arguments[:1] if job is delineate.train else arguments
+    with pytest.raises(UsageError, match="0 threads cannot compute"):
+        job(*arguments, threads=0)  # type: ignore[operator]  # each of them is a function
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("threads", "at_once"), [(1, 1), (5, 2), (None, 2)])
+def test_files_are_read_by_no_more_threads(threads: int | None, at_once: int) -> None:
+    running: list[int] = []
+    most = [0]
+
+    def read(item: int) -> int:
+        running.append(item)
+        most[0] = max(most[0], len(running))
+        time.sleep(0.02)
+        running.remove(item)
+        return item
+
+    with computing_threads(threads):
+        assert list(in_threads(read, range(8), lambda *_: None)) == list(range(8))
+    assert most[0] == at_once
+
+
+def test_this_machine_has_a_processor() -> None:
+    assert processors() >= 1
