@@ -4,8 +4,8 @@
 
 Whole steps as a user's training takes them (batch, augmentation, forward, backward, optimizer, Dice) of the
 classic net on 128 × 128 and of the plan that is chosen for 512 × 512 images, in bf16, in turns with a large
-matrix product; on a GPU also of the latter's net that sees 512 × 512 at once. Then one whole run of `--budget`, on phantoms or on a data set, whose parts are added up. On a GPU,
-where there is one.
+matrix product; on a GPU also of the latter's net with 512 × 512 seen at once. Then one whole run of
+`--budget`, on phantoms or on a data set, whose parts are added up. On a GPU, where there is one.
 """
 
 from __future__ import annotations
