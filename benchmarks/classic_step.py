@@ -4,7 +4,7 @@
 
 Batch 32 of 128 × 128 × 1. Ours is the whole step as a user's training takes it: batch, augmentation,
 forward, backward, Adam, Dice. Keras's is `train_on_batch` alone, on a batch ready in memory; what its
-generator takes for
+generator takes for the augmented images of one is told beside it. On the CPU, where Keras's side runs.
 """
 
 from __future__ import annotations
@@ -13,42 +13,38 @@ import functools
 import os
 import statistics
 import time
-from typing import Literal
 
-import numpy as np
 import torch
 from benchmarks.classic_profile import profile_steps
-from benchmarks.keras_side import Conversation, add_keras_option, require_keras
+from benchmarks.phantom_training import PRODUCT_SIDES, Precision, phantom_trainer, product_rate
+from benchmarks.processes import Conversation, add_python_option, require_python
 from benchmarks.quiet import Quiet
 from benchmarks.reporting import Record, argument_parser, machine, print_table, write_record
 from torch.utils.flop_counter import FlopCounterMode
 
-from delineate.fingerprint import Fingerprint
 from delineate.networks.unet import parameter_count
-from delineate.planner import Length, make_plan
-from delineate.training.cache import CachedCase
 from delineate.training.trainer import Trainer
 
-SIDE, CASES = 128, 80
+SIDE = 128
+CPU = torch.device("cpu")
 WARMUP_STEPS = 3
-PRODUCT_SIDE = 4096
 AT_LEAST = 1.6
-OURS: tuple[Literal["bf16", "fp32"], ...] = ("bf16", "fp32")
+OURS: tuple[Precision, ...] = ("bf16", "fp32")
 KERAS = ("fp32", "fp32-jit", "bf16", "generator")
 
 
 def main() -> None:
     """Measure, print and write."""
     parser = argument_parser("classic_step", "Training steps of the classic net, ours beside Keras's.")
-    add_keras_option(parser)
+    add_python_option(parser, "keras")
     parser.add_argument("--rounds", type=int, default=6, help="times each side has its turn (%(default)s)")
     parser.add_argument("--steps", type=int, default=3, help="steps a turn (%(default)s)")
     parser.add_argument(
         "--patience", type=float, default=20, metavar="MINUTES", help="to wait for others (%(default)s)"
     )
     chosen = parser.parse_args()
-    python = require_keras(chosen.keras_python)
-    trainers = {precision: _trainer(precision) for precision in OURS}
+    python = require_python("keras", chosen.keras_python)
+    trainers = {precision: phantom_trainer("classic", SIDE, precision) for precision in OURS}
     products: dict[str, list[float]] = {"bf16": [], "fp32": []}
     seconds: dict[str, list[float]] = {}
     with Conversation([python, "-m", "benchmarks.keras_step"]) as keras:
@@ -61,7 +57,7 @@ def main() -> None:
             for precision, trainer in trainers.items():
                 taken = quiet.measure(functools.partial(_steps, trainer, chosen.steps))
                 seconds.setdefault(f"Delineate {precision}", []).extend(taken)
-                products[precision].append(quiet.measure(functools.partial(_product_rate, precision)))
+                products[precision].append(quiet.measure(functools.partial(product_rate, precision, CPU)))
             for variant in KERAS:
                 answer = quiet.measure(functools.partial(keras.ask, f"{variant} {chosen.steps}"))
                 seconds.setdefault(f"Keras {variant}", []).extend(answer["seconds"])
@@ -81,43 +77,6 @@ def main() -> None:
     write_record(chosen.out, record)
 
 
-def _trainer(precision: Literal["bf16", "fp32"]) -> Trainer:
-    """A training on noise images, by the plan of the classic preset."""
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (CASES, SIDE, SIDE), dtype=np.uint8)
-    cases = [
-        CachedCase(
-            name=f"image_{number}",
-            pixels=torch.from_numpy(image[None]),
-            mask=torch.from_numpy((image > 128).astype(np.uint8)),
-            gain=torch.tensor([1 / 255]),
-            offset=torch.zeros(1),
-        )
-        for number, image in enumerate(images)
-    ]
-    fingerprint = Fingerprint(
-        cases=CASES,
-        colour="grey",
-        channels=1,
-        smallest=(SIDE, SIDE),
-        median=(SIDE, SIDE),
-        largest=(SIDE, SIDE),
-        aspect=(1.0, 1.0),
-        pixels="integer",
-        mean=(0.5,),
-        standard_deviation=(0.29,),
-        labels=("bright",),
-        label_share=(0.5,),
-        label_cases=(CASES,),
-        scale_ceiling={1.0: 1.0},
-        side_ceiling={SIDE: 1.0},
-        mirrored_horizontally=1.0,
-        mirrored_vertically=1.0,
-    )
-    plan = make_plan(fingerprint, Length(epochs=1), preset="classic", precision=precision).plan
-    return Trainer(plan, cases, steps=1000)
-
-
 def _steps(trainer: Trainer, count: int) -> list[float]:
     """Seconds of each of `count` steps."""
     seconds = []
@@ -126,17 +85,6 @@ def _steps(trainer: Trainer, count: int) -> list[float]:
         trainer.take_step()
         seconds.append(time.perf_counter() - start)
     return seconds
-
-
-def _product_rate(precision: Literal["bf16", "fp32"]) -> float:
-    """GFLOP/s of one large matrix product: what the processor gives to the best-fed code."""
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    left, right = (torch.randn(PRODUCT_SIDE, PRODUCT_SIDE, dtype=kind) for _ in range(2))
-    out = torch.empty(PRODUCT_SIDE, PRODUCT_SIDE, dtype=kind)
-    torch.mm(left, right, out=out)
-    start = time.perf_counter()
-    torch.mm(left, right, out=out)
-    return 2e-9 * PRODUCT_SIDE**3 / (time.perf_counter() - start)
 
 
 def _record(trainer: Trainer, seconds: dict[str, list[float]], products: dict[str, list[float]]) -> Record:
@@ -185,8 +133,8 @@ def _print(record: Record) -> None:
         ],
     )
     print(
-        f"\nMatrix product {PRODUCT_SIDE}³: {record['matrix_product_gflop_per_s']} GFLOP/s. The whole step "
-        f"reaches {record['share_of_bf16_product']:.0%} of it in bf16, "
+        f"\nMatrix product {PRODUCT_SIDES['cpu']}³: {record['matrix_product_gflop_per_s']} GFLOP/s. "
+        f"The whole step reaches {record['share_of_bf16_product']:.0%} of it in bf16, "
         f"{record['share_of_fp32_product']:.0%} in fp32."
     )
     total = sum(record["profile_ms"].values())

@@ -1,24 +1,42 @@
-"""The real sets' own held-out parts, and their cases as either side takes them."""
+"""The real sets, the part of each that is held out, and their cases."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import torch
-
 from delineate.dataset.cases import load_case
-from delineate.dataset.check import CheckReport, check
-from delineate.dataset.splits_file import Splits, write_splits
-from delineate.image import IGNORED, Image, LabelSet, Mask, as_colour
-from delineate.inference.preprocess import resize, resize_mask
+from delineate.dataset.check import check
+from delineate.dataset.check_report import CheckReport
+from delineate.image import Image, LabelSet, Mask
 
-SCRIPT_SIDE = 128
-HeldOut = Callable[[int, str], bool]
+
+@dataclass(frozen=True)
+class Member:
+    """A case of a set.
+
+    Attributes:
+        position: In natural order, from 0.
+        name: Unique in its set.
+        group: What must not be split, such as the patient.
+    """
+
+    position: int
+    name: str
+    group: str
+
+    @property
+    def number(self) -> int:
+        """The first number in its name."""
+        found = re.search(r"\d+", self.name)
+        if found is None:
+            raise SystemExit(f"The case {self.name} was expected to have a number in its name.")
+        return int(found[0])
+
+
+Chosen = Callable[[Member], bool]
 
 
 @dataclass(frozen=True)
@@ -27,21 +45,31 @@ class RealSet:
 
     Attributes:
         how: Which part, in words.
-        held_out: Tells it, from a case's position in natural order and its name.
-        dice_at_least: The figure to reach on it.
+        held_out: Tells it.
+        labels: What the mask values mean, as `--labels` takes it; None where that is plain.
+        aside: Tells the cases that belong to neither part.
     """
 
     how: str
-    held_out: HeldOut
-    dice_at_least: float
+    held_out: Chosen
+    labels: str | None = None
+    aside: Chosen = lambda _: False
 
 
 SETS = {
-    "drive": RealSet("stems 36 to 40", lambda _, name: _number(name) >= 36, 0.79),
-    "jsrt": RealSet("every fifth", lambda position, _: position % 5 == 4, 0.93),
-    "wbc": RealSet("number mod 5 = 0", lambda _, name: _number(name) % 5 == 0, 0.93),
-    "dsb2018": RealSet("position mod 5 = 4", lambda position, _: position % 5 == 4, 0.88),
-    "kvasir": RealSet("the names val_", lambda _, name: name.startswith("val_"), 0.65),
+    "drive": RealSet("stems 36 to 40", lambda case: case.number >= 36),
+    "kvasir": RealSet("the names val_", lambda case: case.name.startswith("val_")),
+    "jsrt": RealSet("every fifth", lambda case: case.position % 5 == 4),
+    "wbc": RealSet("number mod 5 = 0", lambda case: case.number % 5 == 0),
+    "dsb2018": RealSet("position mod 5 = 4", lambda case: case.position % 5 == 4),
+    "isbi2012_em": RealSet(
+        "the last five slices; the one before them is in neither part",
+        lambda case: case.position >= 19,
+        "0=membrane",
+        lambda case: case.position == 18,
+    ),
+    "sunnybrook": RealSet("patient 2 of 3", lambda case: case.group == "patient 2", "255=blood pool"),
+    "hippocampus": RealSet("the last 12", lambda case: case.position >= 48, "1=anterior,2=posterior"),
 }
 
 
@@ -51,12 +79,16 @@ class Divided:
 
     Attributes:
         report: Of the check.
-        splits: Training, and the held-out part as "validation": it is looked at, and chooses nothing.
-        left_out: Cases in neither, as they are the same as or nearly the same as held-out ones.
+        option: What the mask values mean, where it was said.
+        train: Names of the cases to learn from.
+        held_out: Names of the cases to be scored.
+        left_out: In neither: set aside, or the same as or nearly the same as held-out ones.
     """
 
     report: CheckReport
-    splits: Splits
+    option: str | None
+    train: tuple[str, ...]
+    held_out: tuple[str, ...]
     left_out: tuple[str, ...]
 
     @property
@@ -66,88 +98,33 @@ class Divided:
             raise SystemExit("The masks' values are not understood; see delineate check.")
         return self.report.encoding.labels
 
-    def cases(self, names: Sequence[str]) -> Iterator[tuple[str, Image, Mask]]:
+    def cases(self, names: Sequence[str]) -> Iterator[tuple[Image, Mask]]:
         """The named cases, one in memory at a time."""
         files = {case.name: case for case in self.report.cases}
         for name in names:
             case = load_case(files[name], self.report.encoding)
             if case.mask is None:
                 raise SystemExit(f"{name} has no mask.")
-            yield name, case.image, case.mask
+            yield case.image, case.mask
 
 
 def divide(data: Path, real: RealSet) -> Divided:
     """Check a set and divide it; what is too like a held-out case takes no part.
 
     Raises:
-        SystemExit: The check finds errors.
+        SystemExit: The check finds errors, or a part is empty.
     """
-    report = check(data)
+    report = check(data, labels=real.labels)
     if not report.ok:
         raise SystemExit(f"{data} does not pass: delineate check {data}")
     groups = report.case_groups()
-    names = [case.name for case in report.cases]
-    held_out = tuple(name for position, name in enumerate(names) if real.held_out(position, name))
-    taken = {groups[name] for name in held_out}
-    others = [name for name in names if name not in set(held_out)]
-    train = tuple(name for name in others if groups[name] not in taken)
-    kept = {name: groups[name] for name in (*train, *held_out)}
-    splits = Splits(train, held_out, (), 0, f"held out: {real.how}", kept)
-    return Divided(report, splits, tuple(name for name in others if groups[name] in taken))
-
-
-def write_for_delineate(path: Path, divided: Divided) -> None:
-    """Write the division as `--splits` reads it."""
-    write_splits(path, divided.splits)
-
-
-def write_for_keras(path: Path, divided: Divided) -> None:
-    """Write an `.npz` as `keras_budget` reads it: grey, 128 × 128, as the script has it.
-
-    Images are made smaller with averaging, and masks take the label that covers most of a pixel: better than
-    the script does it, so that it loses nothing by that.
-    """
-    images, masks = zip(*_small(divided.cases(divided.splits.train), len(divided.labels)), strict=True)
-    held_out, _ = zip(*_small(divided.cases(divided.splits.validation), len(divided.labels)), strict=True)
-    np.savez(
-        path,
-        images=np.stack(images),
-        masks=np.stack(masks),
-        held_out=np.stack(held_out),
-        labels=np.array(len(divided.labels)),
-    )
-
-
-def _small(
-    cases: Iterable[tuple[str, Image, Mask]], labels: int
-) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
-    size = (SCRIPT_SIDE, SCRIPT_SIDE)
-    for _, image, mask in cases:
-        grey = resize(torch.from_numpy(as_colour(image, "grey").units()), size)[0]
-        values = np.where(mask.values == IGNORED, 0, mask.values)
-        small = resize_mask(torch.from_numpy(values), size, labels)
-        yield (grey * 255).round().clamp(0, 255).to(torch.uint8).numpy(), small.numpy()
-
-
-def masks_from(probabilities: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """The script's probabilities as a mask on an image's own grid.
-
-    Args:
-        probabilities: `(K, 128, 128)`.
-        size: `(H, W)`.
-
-    Returns:
-        `(H, W)` uint8.
-    """
-    found = resize(torch.from_numpy(probabilities), size)
-    chosen = found[0] > 0.5 if found.shape[0] == 1 else found.argmax(0)
-    values: npt.NDArray[np.uint8] = chosen.to(torch.uint8).numpy()
-    return values
-
-
-def _number(name: str) -> int:
-    """The first number in a name."""
-    found = re.search(r"\d+", name)
-    if found is None:
-        raise SystemExit(f"The case {name} was expected to have a number in its name.")
-    return int(found[0])
+    members = [Member(at, case.name, groups[case.name]) for at, case in enumerate(report.cases)]
+    held_out = [case for case in members if real.held_out(case)]
+    taken = {case.group for case in held_out}
+    train = [case.name for case in members if case.group not in taken and not real.aside(case)]
+    names = [case.name for case in held_out]
+    if not train or not names:
+        raise SystemExit(f"{data} has no case to learn from or none to hold out ({real.how}).")
+    others = (case.name for case in members)
+    left_out = tuple(name for name in others if name not in {*train, *names})
+    return Divided(report, real.labels, tuple(train), tuple(names), left_out)

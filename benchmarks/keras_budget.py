@@ -1,6 +1,6 @@
 """The Keras script's net on given images for a time, masks moved too. Runs under the Keras interpreter.
 
-    PYTHON -m benchmarks.keras_budget IN.npz OUT.npz SECONDS
+    PYTHON -m benchmarks.keras_budget IN.npz OUT.npz SECONDS SEED
 
 IN holds `images` `(N, 128, 128)` uint8, `masks` alike with 0 background and 1…n the labels, `held_out`
 images, and `labels`, their number. OUT receives `probabilities` `(held out, K, 128, 128)` float32. The last
@@ -27,7 +27,7 @@ def main() -> None:
     """Train until the time is over, then predict."""
     given, out, budget_s = np.load(sys.argv[1], allow_pickle=False), Path(sys.argv[2]), float(sys.argv[3])
     labels = int(given["labels"])
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(int(sys.argv[4]))
     images = _units(given["images"])
     batches = moved_together(images, given["masks"][..., None].astype("float32"))
     net = compiled(1 if labels == 1 else labels + 1)
@@ -37,11 +37,14 @@ def main() -> None:
         losses.append(float(loss))
         steps += 1
     seconds = time.monotonic() - start
+    start = time.monotonic()
     found = net.predict(_units(given["held_out"]), batch_size=BATCH_SIZE, verbose=0)
     np.savez(out, probabilities=np.moveaxis(found, -1, 1).astype("float32"))
     record = {
         "steps": steps,
         "train_seconds": round(seconds, 2),
+        "preprocessing_seconds": 0.0,
+        "prediction_seconds": round(time.monotonic() - start, 2),
         "loss": float(np.mean(losses[-20:])),
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
     }

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.keras_side import add_keras_option, require_keras, run_process
+from benchmarks.processes import add_python_option, require_python, run_process
 from benchmarks.reporting import Record, argument_parser, machine, print_table, read_record, write_record
 
 from delineate.evaluation.summary import Summary
@@ -23,13 +23,13 @@ AT_LEAST = 0.95
 def main() -> None:
     """Run both, print and write."""
     parser = argument_parser("keras_script", "The Keras script's own job, by the script and by Delineate.")
-    add_keras_option(parser)
+    add_python_option(parser, "keras")
     parser.add_argument("--sides", choices=("ours", "keras", "both"), default="both")
     parser.add_argument("--epochs", type=int, default=50, help="of the Keras script (%(default)s)")
     chosen = parser.parse_args()
     record = read_record(chosen.out) | {"benchmark": "keras_script", "machine": machine()}
     if chosen.sides != "ours":
-        python = require_keras(chosen.keras_python)
+        python = require_python("keras", chosen.keras_python)
         done = run_process([python, "-m", "benchmarks.keras_original", str(chosen.epochs)])
         record["keras"] = done.answer() | done.facts()
         write_record(chosen.out, record)

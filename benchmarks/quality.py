@@ -1,53 +1,122 @@
-"""How good is a model after ten minutes? `delineate train` beside the Keras script's net, on real sets.
+"""How good is a model after minutes? `delineate train` beside what people would take instead, on real sets.
 
-    python -m benchmarks.quality [--sets drive kvasir] [--budget 10m] [--sides ours|keras|both]
+    python -m benchmarks.quality --sets drive kvasir --sides ours monai --budget 2m 10m --seeds 0 1 2
 
-Both learn the same cases for the same time and are scored on the same held-out part by the same code: Dice of
-each case on its own grid, mean over cases within each label, then over labels. The Keras side is the script's
-net and recipe with one fault mended, its masks moved with the images. What a record already holds is not run
-again.
+All sides learn the same cases for the same time on the same cores, and find the masks of the same held-out
+cases at their own resolution; one scorer scores them: Dice of each case on its own grid, mean over cases
+within each label, then over labels. What the record holds already is not run again, so that a list that was
+stopped is gone on with by the same command. `python -m benchmarks.tables` puts the record into the docs.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import itertools
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 
-import numpy as np
-import numpy.typing as npt
-from benchmarks.held_out import SETS, Divided, divide, masks_from, write_for_delineate, write_for_keras
-from benchmarks.keras_side import add_keras_option, require_keras, run_process
-from benchmarks.reporting import (
-    ROOT,
-    Record,
-    argument_parser,
-    machine,
-    print_table,
-    read_record,
-    write_record,
-)
+from benchmarks.held_out import SETS, Divided, divide
+from benchmarks.processes import add_python_option, bind, require_python
+from benchmarks.quality_record import QUALITY, Key, add_entry, key_of, read_entries
+from benchmarks.reporting import ROOT, Record, machine
+from benchmarks.sides import PEERS, SIDES, Task, scores
 
-from delineate.image import IGNORED, LabelSet
-from delineate.inference.model import load
 from delineate.jobs.duration import parse_budget
-from delineate.metrics.overlap import overlap
-
-MEMORY_GB_BELOW = {"kvasir": 3.0}
-Labelled = npt.NDArray[np.uint8]
 
 
 def main() -> None:
-    """Run what is missing, print and write."""
-    parser = argument_parser("quality", "Ten minutes of training on real sets, ours beside Keras's.")
-    add_keras_option(parser)
+    """Run what is missing, one after another; what fails is told and leaves the rest to run."""
+    chosen = _options()
+    threads = bind(chosen.threads, chosen.cores)
+    pythons = {peer: getattr(chosen, f"{peer}_python") for peer in PEERS}
+    for peer in set(chosen.sides) & set(PEERS):
+        require_python(peer, pythons[peer])
+    budgets = [parse_budget(budget) for budget in chosen.budget]
+    wanted: list[Key] = [
+        (name, side, budget, seed)
+        for name, budget, seed, side in itertools.product(chosen.sets, budgets, chosen.seeds, chosen.sides)
+    ]
+    held = {key_of(entry) for entry in read_entries(chosen.out)}
+    missing = [key for key in wanted if chosen.again or key not in held]
+    training = _duration(sum(key[2] for key in missing))
+    print(f"{len(missing)} of {len(wanted)} trainings to run: {training} of training and more around it")
+    failed, divided = [], dict[str, Divided]()
+    for number, key in enumerate(missing, start=1):
+        name, side, budget_s, seed = key
+        progress = f"[{number}/{len(missing)}] {time.strftime('%H:%M')}"
+        print(f"{progress} {name}, {side}, {budget_s:g} s, seed {seed}", flush=True)
+        try:
+            if name not in divided:
+                divided = {name: divide(chosen.data / name, SETS[name])}
+            with tempfile.TemporaryDirectory(dir=chosen.scratch) as folder:
+                runs, memory_gb = chosen.runs / name, chosen.nnunet_memory_gb
+                task = Task(divided[name], budget_s, seed, Path(folder), runs, pythons, memory_gb)
+                entry = _entry(key, task, threads, chosen.cores)
+        except SystemExit as error:
+            print(f"  failed: {error}", flush=True)
+            failed.append(key)
+            continue
+        add_entry(chosen.out, entry)
+        print(
+            f"  Dice {entry['dice']:.4f} after {entry['steps']} steps; {entry['seconds']:.0f} s in all, "
+            f"{entry['cores_by_others']} cores by others",
+            flush=True,
+        )
+    if failed:
+        raise SystemExit(f"{len(failed)} trainings failed; the same command tries them again.")
+
+
+def _entry(key: Key, task: Task, threads: int, cores: Sequence[int] | None) -> Record:
+    name, side, budget_s, seed = key
+    facts, masks = SIDES[side](task)
+    computer = machine()
+    versions = {"python": computer["python"], **computer.pop("versions")} if side == "ours" else {}
+    facts["versions"] = versions | facts["versions"]
+    return {
+        "set": name,
+        "side": side,
+        "budget_s": budget_s,
+        "seed": seed,
+        **scores(task.divided, masks),
+        **facts,
+        "held_out": SETS[name].how,
+        "train_cases": len(task.divided.train),
+        "held_out_cases": len(task.divided.held_out),
+        "left_out_cases": len(task.divided.left_out),
+        "threads": threads,
+        "pinned_to": list(cores or ()),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "machine": computer,
+    }
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality",
+        description="Minutes of training on real sets, ours beside peers.",
+    )
+    parser.add_argument("--out", type=Path, default=QUALITY, metavar="FILE", help="the record (%(default)s)")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", metavar="FOLDER")
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=list(SETS), metavar="SET")
-    parser.add_argument("--budget", default="10m", help="of each training: 30s, 10m, 1h (%(default)s)")
-    parser.add_argument("--sides", choices=("ours", "keras", "both"), default="both")
+    parser.add_argument("--sides", nargs="+", choices=tuple(SIDES), default=list(SIDES), metavar="SIDE")
+    parser.add_argument(
+        "--budget", nargs="+", default=["10m"], metavar="TIME", help="of each training: 30s 2m 1h (10m)"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="N")
+    parser.add_argument("--threads", type=int, metavar="N", help="of a process's arithmetic (one a core)")
+    parser.add_argument(
+        "--cores", nargs="+", type=int, metavar="N", help="to hold it to, for runs side by side (all)"
+    )
+    parser.add_argument("--again", action="store_true", help="run also what is recorded, and replace it")
+    parser.add_argument(
+        "--nnunet-memory-gb",
+        type=float,
+        default=2.0,
+        metavar="GB",
+        help="of the card that nnU-Net plans for (%(default)s; its own default is 8: fewer, larger steps)",
+    )
     parser.add_argument(
         "--runs",
         type=Path,
@@ -55,139 +124,16 @@ def main() -> None:
         metavar="FOLDER",
         help="kept runs (%(default)s)",
     )
-    chosen = parser.parse_args()
-    budget_s = parse_budget(chosen.budget)
-    sides = ("delineate", "keras") if chosen.sides == "both" else (chosen.sides.replace("ours", "delineate"),)
-    if "keras" in sides:
-        require_keras(chosen.keras_python)
-    record = read_record(chosen.out) | {"benchmark": "quality", "machine": machine()}
-    results: Record = record.setdefault("sets", {})
-    for name in chosen.sets:
-        result: Record = results.setdefault(name, {})
-        missing = [side for side in sides if result.get(side, {}).get("budget_s") != budget_s]
-        if not missing:
-            continue
-        print(f"{name}: reading", flush=True)
-        divided = divide(chosen.data / name, SETS[name])
-        result |= {
-            "held_out": SETS[name].how,
-            "train_cases": len(divided.splits.train),
-            "held_out_cases": len(divided.splits.validation),
-            "left_out_as_too_like": list(divided.left_out),
-            "dice_at_least": SETS[name].dice_at_least,
-        }
-        for side in missing:
-            print(f"{name}: {side}, {chosen.budget}", flush=True)
-            if side == "delineate":
-                result[side] = _ours(chosen.data / name, divided, chosen.budget, chosen.runs / name)
-            else:
-                result[side] = _keras(divided, budget_s, chosen.keras_python)
-            result[side]["budget_s"] = budget_s
-            write_record(chosen.out, record)
-    _print(record)
-
-
-def _ours(data: Path, divided: Divided, budget: str, runs: Path) -> Record:
-    """Train by the command line, then predict each held-out case from the model it leaves."""
-    run = runs / time.strftime("%Y%m%d-%H%M%S")
-    runs.mkdir(parents=True, exist_ok=True)
-    splits = run.with_suffix(".splits.json")
-    write_for_delineate(splits, divided)
-    options = ("--out", run, "--budget", budget, "--splits", splits)
-    done = run_process([sys.executable, "-m", "delineate", "train", data, *options])
-    model = load(run)
-    training = model.card.training
-    scored = model.card.scores
-    return {
-        **done.facts(),
-        "train_seconds": round(training.seconds, 2),
-        "steps": training.steps,
-        "precision": training.precision,
-        "dice_of_the_run": scored.dice.mean if scored and scored.dice else None,
-    } | _scores(
-        divided.labels,
-        (
-            (mask.values, model.predict_mask(image).values)
-            for _, image, mask in divided.cases(divided.splits.validation)
-        ),
+    parser.add_argument(
+        "--scratch", type=Path, metavar="FOLDER", help="for what is handed over (the system's)"
     )
+    for peer in PEERS:
+        add_python_option(parser, peer)
+    return parser.parse_args()
 
 
-def _keras(divided: Divided, budget_s: float, python: Path) -> Record:
-    with tempfile.TemporaryDirectory() as folder:
-        given, found = Path(folder) / "given.npz", Path(folder) / "found.npz"
-        write_for_keras(given, divided)
-        done = run_process([python, "-m", "benchmarks.keras_budget", given, found, str(budget_s)])
-        with np.load(found, allow_pickle=False) as stored:
-            probabilities = stored["probabilities"]
-    held_out = divided.cases(divided.splits.validation)
-    return (
-        done.facts()
-        | done.answer()
-        | _scores(
-            divided.labels,
-            (
-                (mask.values, masks_from(each, (mask.values.shape[0], mask.values.shape[1])))
-                for each, (_, _, mask) in zip(probabilities, held_out, strict=True)
-            ),
-        )
-    )
-
-
-def _scores(labels: LabelSet, pairs: Iterable[tuple[Labelled, Labelled]]) -> Record:
-    """Dice of each case and label; where neither mask has the label there is none."""
-    by_label: dict[str, list[float]] = {name: [] for name in labels.names}
-    for reference, prediction in pairs:
-        counted = reference != IGNORED
-        for label in labels:
-            dice = overlap(reference == label.value, (prediction == label.value) & counted).dice
-            if dice is not None:
-                by_label[label.name].append(dice)
-    means = {name: fmean(values) for name, values in by_label.items() if values}
-    return {
-        "dice": fmean(means.values()),
-        "dice_by_label": means,
-        "cases_by_label": {name: len(values) for name, values in by_label.items()},
-    }
-
-
-def _print(record: Record) -> None:
-    rows = []
-    for name, result in record["sets"].items():
-        ours, keras = result.get("delineate"), result.get("keras")
-        verdict = "–"
-        if ours:
-            beaten = keras is None or ours["dice"] > keras["dice"]
-            light = ours["peak_gb"] < MEMORY_GB_BELOW.get(name, float("inf"))
-            verdict = "yes" if ours["dice"] >= result["dice_at_least"] and beaten and light else "NO"
-        rows.append(
-            (
-                f"{name} ({result['train_cases']} + {result['held_out_cases']})",
-                *((f"{side['dice']:.3f}" if side else "–") for side in (ours, keras)),
-                f"≥ {result['dice_at_least']}",
-                *((f"{side['steps']}" if side else "–") for side in (ours, keras)),
-                *((f"{side['train_seconds']:.0f}" if side else "–") for side in (ours, keras)),
-                *((f"{side['peak_gb']:.2f}" if side else "–") for side in (ours, keras)),
-                verdict,
-            )
-        )
-    print_table(
-        "Mean Dice on the held-out part",
-        (
-            "set",
-            "Delineate",
-            "Keras net",
-            "to reach",
-            "steps",
-            "Keras",
-            "s",
-            "Keras",
-            "peak GB",
-            "Keras",
-            "reached",
-        ),
-        rows,
-    )
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
 
 
 if __name__ == "__main__":

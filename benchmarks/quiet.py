@@ -72,13 +72,20 @@ class Quiet:
 
 
 def busy_seconds() -> float:
-    """Seconds of processor time that anybody has had since the machine's start; 0 where it does not tell."""
+    """Seconds of processor time that anybody has had on the cores this process may use; 0 where untold."""
     try:
-        first = Path("/proc/stat").read_text(encoding="utf-8").split("\n")[0]
+        lines = Path("/proc/stat").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0.0
-    user, nice, system, _, _, *others = (int(ticks) for ticks in first.split()[1:9])
-    return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
+    ours = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+    return sum(_busy_ticks(line) for line in lines if line.split(" ", 1)[0] in ours) / os.sysconf(
+        "SC_CLK_TCK"
+    )
+
+
+def _busy_ticks(line: str) -> int:
+    user, nice, system, _, _, *others = (int(ticks) for ticks in line.split()[1:9])
+    return user + nice + system + sum(others)
 
 
 def _own_ticks(process: int) -> int:

@@ -1,8 +1,9 @@
-"""Starting the Keras side: a process of another Python, which answers in lines of JSON."""
+"""Starting the other sides: processes of other Pythons, which answer in lines of JSON."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -18,8 +19,13 @@ from typing import Self
 from benchmarks.quiet import busy_seconds
 from benchmarks.reporting import ROOT, Record
 
-DEFAULT_PYTHON = ROOT / ".venv-keras" / "bin" / "python"
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
+INSTALLED = {"nnunet": "--no-deps "}  # its list is complete, and leaves out what is never imported
+THREAD_SETTINGS = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS",
+    "nnUNet_n_proc_DA", "nnUNet_def_n_proc",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,8 @@ class Finished:
     Attributes:
         output: Its standard output.
         seconds: Wall time from start to end.
-        peak_gb: The most memory it held at once, in 10⁹ bytes; 0 where the system does not tell.
+        peak_gb: The most memory that it and what it started held at once, in 10⁹ bytes; 0 where the system
+            does not tell.
         cores_by_others: How many cores, on average, other processes kept busy meanwhile.
     """
 
@@ -54,18 +61,18 @@ class Finished:
         return record
 
 
-def add_keras_option(parser: argparse.ArgumentParser) -> None:
-    """Add `--keras-python`."""
+def add_python_option(parser: argparse.ArgumentParser, peer: str) -> None:
+    """Add `--PEER-python`, by default that of `.venv-PEER`."""
     parser.add_argument(
-        "--keras-python",
+        f"--{peer}-python",
         type=Path,
-        default=DEFAULT_PYTHON,
+        default=ROOT / f".venv-{peer}" / "bin" / "python",
         metavar="PYTHON",
-        help="a Python with benchmarks/requirements-keras.txt installed (%(default)s)",
+        help=f"a Python with benchmarks/requirements-{peer}.txt installed (%(default)s)",
     )
 
 
-def require_keras(python: Path) -> Path:
+def require_python(peer: str, python: Path) -> Path:
     """`python`, or an end with how to make it.
 
     Raises:
@@ -75,11 +82,28 @@ def require_keras(python: Path) -> Path:
         return python
     folder = python.parent.parent
     raise SystemExit(
-        f"There is no Python with Keras at {python}. Make it:\n"
+        f"There is no Python of {peer} at {python}. Make it:\n"
         f"  python3.11 -m venv {folder}\n"
-        f"  {folder}/bin/pip install -r benchmarks/requirements-keras.txt\n"
-        "or name another one with --keras-python."
+        f"  {folder}/bin/pip install {INSTALLED.get(peer, '')}-r benchmarks/requirements-{peer}.txt\n"
+        f"or name another one with --{peer}-python."
     )
+
+
+def bind(threads: int | None, cores: Sequence[int] | None) -> int:
+    """Hold this process, and all that it starts, to some cores and threads.
+
+    Args:
+        threads: For one process's arithmetic; None for one a core.
+        cores: Their numbers; None leaves all.
+
+    Returns:
+        The threads.
+    """
+    if cores:
+        os.sched_setaffinity(0, cores)
+    count = threads or len(os.sched_getaffinity(0))
+    os.environ |= dict.fromkeys(THREAD_SETTINGS, str(count))
+    return count
 
 
 def run_process(command: Sequence[str | Path]) -> Finished:
@@ -121,15 +145,33 @@ def _children_seconds() -> float:
 
 
 def _watch(process: subprocess.Popen[str], peaks: list[float]) -> None:
-    """Keep the kernel's own record of the peak (VmHWM), read while the process lives."""
-    status = Path(f"/proc/{process.pid}/status")
+    """Keep the kernel's own record of the peak (VmHWM), and that of all processes together as it is met."""
     while process.poll() is None:
-        try:
-            lines = status.read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return
-        peaks += [int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith("VmHWM:")]
+        own = _kilobytes(Path(f"/proc/{process.pid}/status"), "VmHWM:")
+        family = _family(process.pid)
+        together = 0
+        if len(family) > 1:
+            together = sum(_kilobytes(Path(f"/proc/{each}/smaps_rollup"), "Pss:") for each in family)
+        peaks.append(max(own, together) * 1024 / 1e9)
         time.sleep(POLL_SECONDS)
+
+
+def _kilobytes(path: Path, name: str) -> int:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:  # it has ended meanwhile
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def _family(process: int) -> list[int]:
+    """A process and all that descend from it."""
+    found = [process]
+    for each in found:  # grows while it is gone through
+        for children in Path(f"/proc/{each}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += [int(child) for child in children.read_text(encoding="utf-8").split()]
+    return found
 
 
 class Conversation:
@@ -178,7 +220,7 @@ class Conversation:
         stdin.flush()
         line = stdout.readline()
         if not line:
-            raise SystemExit("The Keras process has ended before its answer; its message stands above.")
+            raise SystemExit("The process has ended before its answer; its message stands above.")
         answer = json.loads(line)
         if not isinstance(answer, dict):
             raise SystemExit(f"The Keras process answered with no record: {line}")
