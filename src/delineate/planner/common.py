@@ -155,7 +155,7 @@ def training_plan(
     return training, {
         "training.batch_size": "small batches take more steps in the same time",
         "training.optimizer": "learned more in the same time than AdamW (docs/decisions)",
-        "training.adam_share": "better than half as fast on five sets (docs/decisions/tuning.md)",
+        "training.adam_share": "better than half as fast on six sets (docs/decisions/tuning.md)",
         "training.schedule": "the rate has come down to zero when the time is over",
         "training.precision": "bf16 where the processor has fast arithmetic for it, else fp32",
     }
