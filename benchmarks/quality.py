@@ -72,8 +72,8 @@ def _entry(key: Key, task: Task, threads: int, cores: Sequence[int] | None) -> R
     name, side, budget_s, seed = key
     facts, masks = SIDES[side](task)
     computer = machine()
-    versions = {"python": computer["python"], **computer.pop("versions")} if side == "ours" else {}
-    facts["versions"] = versions | facts["versions"]
+    own = computer.pop("versions")  # a peer says its own
+    facts["versions"] = (own if side == "ours" else {}) | facts["versions"]
     return {
         "set": name,
         "side": side,
