@@ -27,14 +27,13 @@ from pydantic import (
 from delineate.errors import ModelFileError, UsageError
 from delineate.files import write_with
 from delineate.fingerprint import Fingerprint
-from delineate.plan import Plan, members_error
+from delineate.plan import MAXIMUM_MEMBERS, Plan, members_error
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT_VERSION = 2  # the newest that is read
 OF_ONE_NET = 1  # what a file of one net has, so that programs which know no other can read it
-MAXIMUM_MEMBERS = 100
 ENTRY = "delineate"
 MODEL_NAME = "model.safetensors"
 MAXIMUM_HEADER_BYTES = 16 << 20

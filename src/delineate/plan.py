@@ -23,6 +23,7 @@ from delineate.losses import LossSettings
 from delineate.networks.settings import UNetSettings, most_parameters
 
 MAXIMUM_PARAMETERS = 500_000_000
+MAXIMUM_MEMBERS = 100  # of an ensemble
 MAXIMUM_SIDE = 8192
 Side = Annotated[int, Field(ge=16, le=MAXIMUM_SIDE)]
 Length = Annotated[int, Field(ge=1, le=MAXIMUM_SIDE)]
@@ -306,6 +307,8 @@ def output_channels(labels: int) -> int:
 
 def members_error(plan: Plan, members: int) -> str | None:
     """Why a model cannot hold so many nets of a plan; None if it can."""
+    if members > MAXIMUM_MEMBERS:
+        return f"{members} nets are more than the {MAXIMUM_MEMBERS} that a model can hold"
     if members * most_parameters(plan.network) <= MAXIMUM_PARAMETERS:
         return None
     return f"{members} nets of this plan have more than {MAXIMUM_PARAMETERS:,} parameters together"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import operator
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ def computing_threads(threads: int | None) -> Iterator[None]:
     """Compute with so many threads while the block runs.
 
     Args:
-        threads: 1 or more; None changes nothing.
+        threads: 1 or more, and no more than there are processors; None changes nothing.
 
     Raises:
         UsageError: It is no such number.
@@ -30,14 +31,20 @@ def computing_threads(threads: int | None) -> Iterator[None]:
     if threads is None:
         yield
         return
-    if type(threads) is not int or threads < 1:
+    try:
+        number = 0 if isinstance(threads, bool) else operator.index(threads)
+    except TypeError:
+        number = 0
+    if number < 1:
         raise UsageError(f"{threads!r} threads cannot compute: give --threads a whole number, 1 or more.")
-    if threads > processors():
+    if number > processors():
         warnings.warn(
-            f"There are more threads ({threads}) than processors ({processors()}): fewer are quicker.",
+            f"{number} threads are more than the {processors()} processors, which would be slower: "
+            f"{processors()} are taken. A run begun with more may differ in its last digits.",
             DelineateWarning,
             stacklevel=3,
         )
+    threads = min(number, processors())
     import torch  # noqa: PLC0415  heavy
 
     before = torch.get_num_threads()

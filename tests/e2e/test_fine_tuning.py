@@ -111,6 +111,35 @@ def test_images_that_the_first_model_learned_from_are_no_test(
     assert set(learned) == seen
 
 
+def test_a_cross_validation_says_what_the_first_model_had_learned_from(
+    finished_run: Path, small_data: Path, tmp_path: Path
+) -> None:
+    run = delineate.train(
+        small_data, folds=2, ensemble=True, epochs=1, start_from=finished_run, out=tmp_path / "run"
+    )
+    known = set(json.loads((finished_run / "splits.json").read_text())["train"])
+    caution = f"The model that the training started from learned from {len(known)} of the 15 cases"
+    scores = run.load().card.scores
+    assert scores is not None
+    assert scores.used_to_choose.startswith(caution)
+    for number in (1, 2):
+        fold = read_card(run.folder / "folds" / str(number) / "model.safetensors")
+        assert fold.scores is not None
+        assert fold.scores.used_to_choose.startswith("The model that the training started from learned from")
+    manifest = json.loads((run.folder / "predictions" / "manifest.json").read_text())
+    noted = {
+        Path(entry["mask"]).stem
+        for entry in manifest["files"]
+        if "from a model that did" in str(entry["notes"])
+    }
+    assert noted == known
+    # an ensemble as the model to start from gives its first net
+    member = delineate.load(run.folder / "folds" / "1").network.state_dict()
+    begun = Ancestor.of(run.folder).weights
+    assert begun.keys() == member.keys()
+    assert all(bool((begun[name] == member[name]).all()) for name in member)
+
+
 def test_without_a_change_the_first_step_begins_where_the_model_ended(finished_run: Path) -> None:
     model = delineate.load(finished_run)
     start = Ancestor.of(model).start_of(model.plan, Reporter())

@@ -248,6 +248,12 @@ def test_other_files_are_refused(kind: str, resnet18: Weights, tmp_path: Path) -
     assert said in refusal(saved(make(resnet18), tmp_path / "other.pth"))
 
 
+def test_a_model_of_ours_is_given_otherwise(resnet18: Weights, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    safetensors.torch.save_file(dict(resnet18), path, metadata={"delineate": "{}"})
+    assert "is a model of Delineate: give it with --from" in refusal(path)
+
+
 class Harmful:
     """A pickle of it makes a file when it is read without care."""
 

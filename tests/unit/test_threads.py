@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -52,12 +53,14 @@ def test_what_is_no_number_of_threads_is_refused(threads: int) -> None:
         pass
 
 
-def test_more_threads_than_processors_are_warned_of_and_taken() -> None:
-    told = r"more threads \(9\) than processors \(8\)"
-    with pytest.warns(DelineateWarning, match=told), computing_threads(9):
-        assert torch.get_num_threads() == 9
+def test_more_threads_than_processors_are_warned_of_and_not_taken() -> None:
+    told = "1000 threads are more than the 8 processors.*: 8 are taken"
+    with pytest.warns(DelineateWarning, match=told), computing_threads(1000):
+        assert torch.get_num_threads() == 8
     with computing_threads(8):
         assert torch.get_num_threads() == 8
+    with computing_threads(np.int64(2)):  # type: ignore[arg-type]  # a whole number all the same
+        assert torch.get_num_threads() == 2
 
 
 def test_a_function_runs_with_the_threads_of_its_argument() -> None:

@@ -244,7 +244,7 @@ def train(
     console = results()
     if run.folds:
         console.print(
-            f"\nCross-validation in {run.folds} folds, each case by a net that had not seen it:",
+            f"\nCross-validation in {run.folds} folds, all cases together:",
             markup=False,
         )
     show_summary(console, run.evaluation.summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,12 +80,16 @@ def checked_number(number: int) -> int:
     Raises:
         UsageError: There cannot.
     """
-    if type(number) is not int or number < 2:
+    try:
+        whole = 0 if isinstance(number, bool) else operator.index(number)
+    except TypeError:
+        whole = 0
+    if whole < 2:
         raise UsageError(
-            f"There cannot be {number} folds: give 2 or more, such as --folds {USUAL_FOLDS}, or leave "
+            f"There cannot be {number!r} folds: give 2 or more, such as --folds {USUAL_FOLDS}, or leave "
             "--folds away to hold out one part."
         )
-    return number
+    return whole
 
 
 def draw_folds(

@@ -59,11 +59,11 @@ class Ancestor:
             Weighted(theirs.network, theirs.data.labels, self.weights),
             Weighted(plan.network, plan.data.labels, fresh),
         )
-        reporter.say(_told(found, theirs, plan))
+        reporter.say(_told(found, theirs, plan, self.card.members))
         return Start(found.weights, self.card.weights_sha256, self.card.training.case_digests)
 
 
-def _told(found: Transferred, theirs: Plan, plan: Plan) -> str:
+def _told(found: Transferred, theirs: Plan, plan: Plan, members: int) -> str:
     """What is taken over, to be said."""
     if not found.new_labels:
         head = f"the part that decides {listed(found.labels)} too, as the names are the same"
@@ -71,7 +71,8 @@ def _told(found: Transferred, theirs: Plan, plan: Plan) -> str:
         head = f"the part that decides {listed(found.labels)} too; that for {listed(found.new_labels)} is new"
     else:
         head = f"but the part that decides {listed(found.new_labels)} is new"
-    text = f"The network and its weights are taken over from the model, {head}."
+    whose = "the model" if members == 1 else f"the first of the model's {members} nets"
+    text = f"The network and its weights are taken over from {whose}, {head}."
     if found.adapted:
         before, after = theirs.network.input_channels, plan.network.input_channels
         text += f" Its first convolution is adapted from {before} to {after} channels."
@@ -80,19 +81,23 @@ def _told(found: Transferred, theirs: Plan, plan: Plan) -> str:
 
 def with_leaks_of(start: Start, parts: Parts, reporter: Reporter) -> Parts:
     """The parts with a caution, told to the reporter, if the model started from has seen what is scored."""
-    return replace(parts, leaks=(*parts.leaks, *_leaks(start, parts.scored, reporter)))
+    learned = _known(start, parts.scored)
+    if not learned:
+        return parts
+    caution = seen(learned, parts.scored, "The model that the training started from")
+    reporter.warn(caution)
+    return replace(parts, leaks=(*parts.leaks, caution))
 
 
 def folds_with_leaks_of(start: Start, folded: FoldParts, reporter: Reporter) -> FoldParts:
     """Likewise for a cross-validation, which scores all of its cases."""
-    return replace(folded, cautions=(*folded.cautions, *_leaks(start, folded.whole, reporter)))
+    found = replace(folded, known=frozenset(_known(start, folded.whole)))
+    for caution in found.leaks_in(found.whole):
+        reporter.warn(caution)
+    return found
 
 
-def _leaks(start: Start, scored: Part, reporter: Reporter) -> tuple[str, ...]:
+def _known(start: Start, part: Part) -> list[str]:
+    """The cases that the model started from had learned from."""
     known = set(start.case_digests)
-    learned = [case.name for case in scored if pixel_digest(case.image) in known] if known else []
-    if not learned:
-        return ()
-    caution = seen(learned, scored, "The model that the training started from")
-    reporter.warn(caution)
-    return (caution,)
+    return [case.name for case in part if pixel_digest(case.image) in known] if known else []

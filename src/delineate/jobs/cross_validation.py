@@ -84,7 +84,7 @@ class CrossValidation:
         labels = plan.data.label_set  # a plan may name them anew
         if labels != self.parts.whole.labels:
             parts = self.parts.relabelled(labels)
-            job = replace(self.job, parts=parts.final())
+            job = replace(self.job, parts=self.job.parts.relabelled(labels))
             return replace(self, job=job, parts=parts).go(plan, resumed=resumed)
         job = self.job
         if not resumed:
@@ -93,8 +93,10 @@ class CrossValidation:
         if plan.training.steps is None or not resumed:
             first = replace(job, parts=self.parts.of_fold(1))
             train, validation = first.parts.splits.train, first.parts.splits.validation
-            plan, _ = first.settled(plan, _of(cached, train), _of(cached, validation))
-        masks = Masks(made(job.folder / PREDICTIONS), labels)
+            plan, _ = first.settled(
+                plan, _of(cached, train), _of(cached, validation), trainings=self._trainings
+            )
+        masks = Masks(made(job.folder / PREDICTIONS), labels, known=self.parts.known)
         if resumed:
             masks.go_on()
         for number in range(1, len(self.parts.folds) + 1):
@@ -128,10 +130,13 @@ class CrossValidation:
     def _folders(self) -> list[Path]:
         return [self.job.folder / FOLDS / str(at + 1) for at in range(len(self.parts.folds))]
 
+    @property
+    def _trainings(self) -> int:
+        return len(self.parts.folds) + (not self.ensemble)
+
     def _outlook(self, plan: Plan) -> str:
         """How many trainings there will be, and for how long."""
-        folds = len(self.parts.folds)
-        trainings = folds if self.ensemble else folds + 1
+        folds, trainings = len(self.parts.folds), self._trainings
         steps, budget_s = plan.training.steps, plan.training.budget_s
         if steps is None and budget_s is not None:
             each, total = in_words(budget_s), in_words(trainings * budget_s)
@@ -177,8 +182,8 @@ class CrossValidation:
         write_summary_json(folder / EVALUATION / "summary.json", summary)
         if summary.mean_dice is not None:
             reporter.say(f"{name}: mean Dice {summary.mean_dice.mean:.3f} on what it holds out.")
-        chosen = nothing_chosen(plan_given=job.environment.plan_given)
-        found = model_scores(summary, part=parts.scored_kind, used_to_choose=chosen)
+        chosen = (*parts.leaks, nothing_chosen(plan_given=job.environment.plan_given))
+        found = model_scores(summary, part=parts.scored_kind, used_to_choose=" ".join(chosen))
         save_model(folder / MODEL_NAME, card.model_copy(update={"scores": found}), trained.weights)
 
     def _trained(self, job: Job, plan: Plan, cached: Cached, name: str, *, resumed: bool) -> Trained:
@@ -221,11 +226,16 @@ class CrossValidation:
         story = Story(
             title=self.job.title,
             scored_part=f"all {counted(len(whole), 'case')}{which}, in {len(folds)} folds",
-            used_to_choose=how_scored(
-                len(folds),
-                len(whole),
-                ensemble=self.ensemble,
-                plan_given=self.job.environment.plan_given,
+            used_to_choose=" ".join(
+                (
+                    *self.parts.leaks_in(whole),
+                    how_scored(
+                        len(folds),
+                        len(whole),
+                        ensemble=self.ensemble,
+                        plan_given=self.job.environment.plan_given,
+                    ),
+                )
             ),
             cautions=(*self.parts.cautions, *whole.notes),
             curves=mean_curves([read_history(folder / "metrics.csv") for folder in self._folders]),

@@ -46,10 +46,14 @@ class Expectation(BaseModel):
     gpu_bytes: int | None = None
     gpu_free_bytes: int | None = None
 
-    def sentence(self) -> str:
-        """It as the user is told."""
+    def sentence(self, trainings: int = 1) -> str:
+        """It as the user is told.
+
+        Args:
+            trainings: How many there will be that take as much.
+        """
         parts = [
-            f"{in_words(self.training_seconds)} of training "
+            f"{in_words(max(1.0, self.training_seconds))} of training "
             f"({counted(self.steps, 'step')} of {self.step_seconds:.2g} s)",
             f"about {in_words(max(1.0, self.scoring_seconds))} of scoring",
         ]
@@ -60,7 +64,11 @@ class Expectation(BaseModel):
             if taken is not None:
                 left = "" if free is None else f" ({_gigabytes(free)} are free)"
                 parts.append(f"{_gigabytes(taken)} of {where}{left}")
-        return f"Expect {', '.join(parts[:-1])}{',' * (len(parts) > 2)} and {parts[-1]}."
+        expected = f"{', '.join(parts[:-1])}{',' * (len(parts) > 2)} and {parts[-1]}"
+        if trainings == 1:
+            return f"Expect {expected}."
+        total = in_words(trainings * (self.training_seconds + self.scoring_seconds))
+        return f"Expect for each of {trainings} trainings {expected}; about {total} in all."
 
     def warning(self) -> str | None:
         """What to do where the memory will not suffice; None where it will."""

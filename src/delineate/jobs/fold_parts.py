@@ -24,6 +24,7 @@ class FoldParts:
         folds: Which case is in which fold.
         cautions: What may flatter the scores.
         leaks: What of the test part was met in training.
+        known: Names of the cases that the model started from had learned from.
     """
 
     whole: Part
@@ -32,6 +33,7 @@ class FoldParts:
     folds: Folds
     cautions: tuple[str, ...] = ()
     leaks: tuple[str, ...] = ()
+    known: frozenset[str] = frozenset()
 
     @classmethod
     def read(
@@ -79,7 +81,19 @@ class FoldParts:
         splits = self.folds.splits(number)
         train, held_out = self.whole.of(splits.train), self.whole.of(splits.validation)
         name = f"the part that fold {number} holds out"
-        return Parts(train, held_out, held_out, name, "validation", splits, self.cautions)
+        leaks = self.leaks_in(held_out)
+        return Parts(train, held_out, held_out, name, "validation", splits, self.cautions, leaks)
+
+    def leaks_in(self, part: Part) -> tuple[str, ...]:
+        """What is to be said of the scores on a part of the folds, if the model started from had seen it."""
+        learned = [files.name for files in part.files if files.name in self.known]
+        if not learned:
+            return ()
+        return (
+            f"The model that the training started from learned from {len(learned)} of the "
+            f"{counted(len(part), 'case')} that are held out in turn: there the scores are better than on "
+            "new images, so this is no test of it.",
+        )
 
     def final(self) -> Parts:
         """What the final model learns from, and what it is scored on."""

@@ -132,13 +132,25 @@ class Job:
             )
 
     def settled(
-        self, plan: Plan, cases: Sequence[CachedCase], validation: Sequence[CachedCase]
+        self,
+        plan: Plan,
+        cases: Sequence[CachedCase],
+        validation: Sequence[CachedCase],
+        *,
+        trainings: int = 1,
     ) -> tuple[Plan, Budget | None]:
-        """The plan with its steps, and the budget if they were measured now; what is to come is told."""
+        """The plan with its steps, and the budget if they were measured now; what is to come is told.
+
+        Args:
+            plan: With its steps, or a budget for them.
+            cases: The training cases.
+            validation: Looked at on the way.
+            trainings: How many there will be that take as much.
+        """
         outlook = look_ahead(plan, cases, validation, self.parts.scored)
         speed, expectation = outlook.speed, outlook.expectation
         write_environment(self.folder, self.environment.model_copy(update={"expected": expectation}))
-        self.reporter.say(expectation.sentence())
+        self.reporter.say(expectation.sentence(trainings))
         if warning := expectation.warning():
             self.reporter.warn(warning)
         if plan.training.steps is not None:

@@ -37,6 +37,7 @@ class Masks:
         files: What was written so far, by the name of the mask's file.
         weights: Of the net of each fold so far, as hashes.
         seconds: That predicting took so far.
+        known: Names of the cases that the model started from had learned from.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Masks:
     files: dict[str, Predicted] = field(default_factory=dict)
     weights: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    known: frozenset[str] = frozenset()
 
     def go_on(self) -> None:
         """Take over what the manifest of a stopped run says.
@@ -93,6 +95,9 @@ class Masks:
             results = Results(case.name, self.folder, case.image, files.image)
             path = results.write(Found(mask, None), wanted)
             told = (files.image[0].parent,) if files.stack else files.image
+            origin = f"predicted by the net of fold {fold}, which did not learn from it"
+            if case.name in self.known:
+                origin += ", but started from a model that did"
             self.files[path.name] = record(
                 tuple(hide(each.name) for each in told),
                 tuple(sha256(each) for each in files.image if not each.is_dir()),
@@ -102,7 +107,7 @@ class Masks:
                 path,
                 model,
                 hide,
-                (f"predicted by the net of fold {fold}, which did not learn from it",),
+                (origin,),
             )
         self.weights.append(model.card.weights_sha256)
         self.seconds += time.monotonic() - start

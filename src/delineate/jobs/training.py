@@ -16,7 +16,7 @@ from delineate.files import PROBE, free_folder, new_folder, probe_writable, writ
 from delineate.formats import USUAL, Reading
 from delineate.inference.model import Model
 from delineate.jobs.ancestor import Ancestor, folds_with_leaks_of, with_leaks_of
-from delineate.jobs.cross_validation import CrossValidation, refuse_too_many
+from delineate.jobs.cross_validation import FOLDS, CrossValidation, refuse_too_many
 from delineate.jobs.duration import parse_budget
 from delineate.jobs.encoder import start_from_encoder
 from delineate.jobs.environment import NAME as ENVIRONMENT_NAME
@@ -224,6 +224,9 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
     folder = Path(run)
     if not folder.is_dir():
         raise UsageError(f"{folder} is no run folder. Give the folder that delineate train wrote.")
+    whole = folder.absolute().parent.parent
+    if folder.absolute().parent.name == FOLDS and (whole / ENVIRONMENT_NAME).is_file():
+        raise UsageError(f"{folder} is a fold of the run {whole}. Go on with that one.")
     environment = read_environment(folder)
     plan = read_plan(folder / PLAN_NAME)
     probe_writable(folder)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAXIMUM_BYTES = 1 << 30
 MAXIMUM_PICKLE_BYTES = 16 << 20  # of names and shapes; that of a ResNet-50 has 20 KB
+OURS = "delineate"  # entry in the header of a model file
 WRAPPINGS = ("state_dict", "model_state_dict", "model")
 _TAR_MAGIC = slice(257, 262)
 
@@ -59,10 +60,14 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _of_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError  # noqa: PLC0415  heavy
+    from safetensors import SafetensorError, safe_open  # noqa: PLC0415  heavy
     from safetensors.torch import load_file  # noqa: PLC0415  heavy
 
     try:
+        with safe_open(path, framework="pt") as stream:
+            ours = OURS in (stream.metadata() or {})
+        if ours:  # it would come without the hashes of the images it learned from
+            raise ModelFileError(f"{path} is a model of Delineate: give it with --from instead of --encoder.")
         return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise _damaged(path, error) from error

@@ -48,12 +48,15 @@ def told(**numbers: int | float | None) -> Expectation:
         ),
         (
             {"steps": 1, "training_seconds": 0.3},
-            "Expect 0 s of training (1 step of 0.31 s) and about 40 s of scoring.",
+            "Expect 1 s of training (1 step of 0.31 s) and about 40 s of scoring.",
         ),
     ],
 )
 def test_the_sentence(numbers: dict[str, float], sentence: str) -> None:
     assert told(**numbers).sentence() == sentence
+    both = told(**numbers).sentence(2)
+    assert both.startswith(sentence.rstrip(".").replace("Expect", "Expect for each of 2 trainings"))
+    assert both.endswith(" in all.")
 
 
 def test_a_warning_only_where_more_is_taken_than_is_free() -> None:

@@ -115,6 +115,8 @@ def test_all_members_together_have_a_largest_number_of_parameters(path: Path) ->
     most = MAXIMUM_PARAMETERS // most_parameters(wide.network)
     assert most >= 2
     assert members_error(wide, most) is None
+    assert members_error(PLAN, MAXIMUM_MEMBERS) is None
+    assert members_error(PLAN, MAXIMUM_MEMBERS + 1) == "101 nets are more than the 100 that a model can hold"
     assert members_error(wide, most + 1) == (
         f"{most + 1} nets of this plan have more than {MAXIMUM_PARAMETERS:,} parameters together"
     )
