@@ -16,8 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.held_out import SETS, divide, write_for_delineate
-from benchmarks.keras_side import run_process
+from benchmarks.held_out import SETS, divide
+from benchmarks.processes import run_process
 from benchmarks.reporting import (
     ROOT,
     Record,
@@ -28,6 +28,7 @@ from benchmarks.reporting import (
     write_record,
 )
 
+from delineate.dataset.splits_file import Splits, write_splits
 from delineate.inference.model import load
 from delineate.plan import read_plan, write_plan
 
@@ -61,7 +62,12 @@ def main() -> None:
     card = load(first).card
     record["first"] = {**done, "set": FIRST, "steps": card.training.steps, "cases": card.training.cases}
     splits = runs / "splits.json"
-    write_for_delineate(splits, divide(chosen.data / SECOND, SETS[SECOND]))
+    divided = divide(chosen.data / SECOND, SETS[SECOND])
+    groups = divided.report.case_groups()
+    kept = {name: groups[name] for name in (*divided.train, *divided.held_out)}
+    write_splits(
+        splits, Splits(divided.train, divided.held_out, (), 0, f"held out: {SETS[SECOND].how}", kept)
+    )
     data, start = (chosen.data / SECOND, "--splits", splits), ("--from", first)
     its_own = _plan(runs / "own", chosen.steps, *data)
     inherited = _plan(runs / "inherited", chosen.steps, *data, *start)

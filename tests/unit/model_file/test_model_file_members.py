@@ -13,7 +13,6 @@ from safetensors.torch import save
 
 from delineate.model_file import (
     ENTRY,
-    MAXIMUM_MEMBERS,
     ModelCard,
     apart,
     load_model,
@@ -23,7 +22,7 @@ from delineate.model_file import (
     weights_sha256,
 )
 from delineate.networks.settings import most_parameters
-from delineate.plan import MAXIMUM_PARAMETERS, members_error
+from delineate.plan import MAXIMUM_MEMBERS, MAXIMUM_PARAMETERS, members_error
 
 
 @pytest.fixture
