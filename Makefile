@@ -9,7 +9,7 @@ demo: $(VENV)/.runs
 	$(BIN)/delineate demo
 
 test: $(VENV)/.develops
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.develops
 	$(BIN)/python -m pytest -m slow -n 2

@@ -133,6 +133,7 @@ def test_the_scores_are_those_of_the_written_masks_and_the_headline_their_mean(r
     assert manifest["model"]["weights_sha256"] == hashes
 
 
+@pytest.mark.slow
 def test_a_fold_is_what_a_run_of_its_split_by_this_plan_would_be(
     run: Path, data: Path, command: Command, tmp_path: Path
 ) -> None:
@@ -269,6 +270,7 @@ def test_what_cannot_be_is_said(data: Path, run: Path, command: Command, tmp_pat
     assert "give the run's folder alone" in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_codes_stand_for_names_in_all_that_is_written(
     data: Path, run: Path, command: Command, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def another_split(
     return run, " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_goes_on_without_the_model_it_started_from(
     finished_run: Path, another_split: tuple[Path, str], small_data: Path, command: Command, tmp_path: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_images_that_the_first_model_learned_from_are_no_test(
     assert set(learned) == seen
 
 
+@pytest.mark.slow
 def test_a_cross_validation_says_what_the_first_model_had_learned_from(
     finished_run: Path, small_data: Path, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ class Noting(delineate.Reporter):
         self.said.append(text)
 
 
+@pytest.mark.slow
 def test_a_shortened_run_is_told_of_written_down_and_repeated(
     small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
