@@ -14,6 +14,7 @@ from torch import nn
 from delineate import formats
 from delineate.errors import DataError, ImageError
 from delineate.image import Image, LabelSet, Mask
+from delineate.inference.engines import Engine, TorchEngine
 from delineate.inference.hardware import has_fast_bf16
 from delineate.inference.predict import decide, probabilities
 from delineate.inference.volumes import Progress, predict_volume
@@ -35,13 +36,15 @@ class Model:
     Attributes:
         card: What the model is, was trained on, and scored.
         network: The net, in evaluation mode; of several a list, whose probabilities are averaged.
+        engine: What computes it.
     """
 
     def __init__(self, card: ModelCard, weights: dict[str, torch.Tensor]) -> None:
         self.card = card
         nets = [_net(card.plan, member) for member in apart(weights, card.members)]
         self.network: nn.Module = nets[0] if len(nets) == 1 else nn.ModuleList(nets).eval()
-        self._bf16 = card.training.precision == "bf16" and has_fast_bf16()
+        bf16 = card.training.precision == "bf16" and has_fast_bf16()
+        self.engine: Engine = TorchEngine(self.network, bf16=bf16)
 
     @property
     def plan(self) -> Plan:
@@ -117,14 +120,13 @@ class Model:
             DataError: Its channels or values do not fit the model, or it is too large for the memory.
         """
         if len(image.size) == 2:
-            found = probabilities(self.network, self.plan, image, bf16=self._bf16)
+            found = probabilities(self.engine, self.plan, image)
             mask = Mask(decide(found, self.plan), self.labels, image.geometry)
             return Found(mask, label_probabilities(found))
         volume = predict_volume(
-            self.network,
+            self.engine,
             self.plan,
             image,
-            bf16=self._bf16,
             keep_probabilities=keep_probabilities,
             memory_bytes=memory_bytes,
             progress=progress,

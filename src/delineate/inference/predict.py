@@ -8,10 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from delineate.geometry import left_right_axis
 from delineate.image import Image, Mask
+from delineate.inference.engines import Engine
 from delineate.inference.preprocess import Intensities, pad_pixels_to, prepared, resize, to_working
 from delineate.inference.windows import predict_windows
 from delineate.plan import Plan
@@ -19,35 +20,19 @@ from delineate.plan import Plan
 Predictor = Callable[[Tensor], Tensor]
 
 
-def predictor_of(network: nn.Module, plan: Plan, *, bf16: bool = False) -> Predictor:
+def predictor_of(engine: Engine, plan: Plan) -> Predictor:
     """A function from normalized images `(N, C, …)` to probabilities `(N, K, …)`.
 
     Args:
-        network: In evaluation mode; a `ModuleList` of several, whose probabilities are averaged.
+        engine: Computes the net.
         plan: The one it was trained by; says which mirrorings are averaged in.
-        bf16: Whether the net computes in bfloat16.
     """
-    device = next(network.parameters()).device
-    layout = torch.channels_last if plan.network.axes == 2 else torch.channels_last_3d
     mirrorings = _mirrorings(plan)
-    members = list(network) if isinstance(network, nn.ModuleList) else [network]
-
-    def of_one(member: nn.Module, batch: Tensor) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            logits: Tensor = member(batch).float()
-        return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
-
-    def plain(batch: Tensor) -> Tensor:
-        batch = batch.contiguous(memory_format=layout)
-        total = of_one(members[0], batch)
-        for member in members[1:]:
-            total = total + of_one(member, batch)
-        return total / len(members)
 
     def mirrored(batch: Tensor) -> Tensor:
-        total = plain(batch)
+        total = engine(batch)
         for dims, order in mirrorings:
-            found = plain(batch.flip(dims)).flip(dims)
+            found = engine(batch.flip(dims)).flip(dims)
             total = total + (found if order is None else found[:, order])
         return total / (1 + len(mirrorings))
 
@@ -55,20 +40,18 @@ def predictor_of(network: nn.Module, plan: Plan, *, bf16: bool = False) -> Predi
 
 
 def probabilities(
-    network: nn.Module,
+    engine: Engine,
     plan: Plan,
     image: Image,
     *,
-    bf16: bool = False,
     intensities: Intensities | None = None,
 ) -> Tensor:
     """The probability of every label at every pixel of a picture's or slice's own grid.
 
     Args:
-        network: In evaluation mode.
+        engine: Computes the net.
         plan: The one it was trained by, of a net of two axes.
         image: `(C, H, W)`.
-        bf16: Whether the net computes in bfloat16.
         intensities: Of the volume that the image is a slice of.
 
     Returns:
@@ -77,10 +60,9 @@ def probabilities(
     Raises:
         DataError: The image does not fit the plan.
     """
-    device = next(network.parameters()).device
-    pixels = to_working(prepared(image, plan), plan, intensities).normalized().to(device)
+    pixels = to_working(prepared(image, plan), plan, intensities).normalized().to(engine.device)
     height, width = pixels.shape[1:]
-    seen = predictor_of(network, plan, bf16=bf16)
+    seen = predictor_of(engine, plan)
     window = (plan.preprocessing.size[-2], plan.preprocessing.size[-1])
     with torch.inference_mode():
         if plan.preprocessing.mode == "whole":
@@ -106,13 +88,13 @@ def decide(found: Tensor, plan: Plan) -> npt.NDArray[np.uint8]:
     return values
 
 
-def predict_mask(network: nn.Module, plan: Plan, image: Image, *, bf16: bool = False) -> Mask:
+def predict_mask(engine: Engine, plan: Plan, image: Image) -> Mask:
     """The mask of a picture, on its own grid.
 
     Raises:
         DataError: The image does not fit the plan.
     """
-    found = probabilities(network, plan, image, bf16=bf16)
+    found = probabilities(engine, plan, image)
     return Mask(decide(found, plan), plan.data.label_set, image.geometry)
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from delineate.dataset.placing import size_in_words
 from delineate.errors import DataError
 from delineate.geometry import Array, Turn
 from delineate.image import Image, turn_of
+from delineate.inference.engines import Engine
 from delineate.inference.hardware import free_memory_bytes
 from delineate.inference.predict import decide, predictor_of, probabilities
 from delineate.inference.preprocess import prepared, resize, slices, to_working, working_size
@@ -42,11 +43,10 @@ class VolumePrediction:
 
 
 def predict_volume(
-    network: nn.Module,
+    engine: Engine,
     plan: Plan,
     image: Image,
     *,
-    bf16: bool = False,
     keep_probabilities: bool = False,
     memory_bytes: int | None = None,
     progress: Progress = lambda *_: None,
@@ -54,10 +54,9 @@ def predict_volume(
     """The mask of a volume.
 
     Args:
-        network: In evaluation mode.
+        engine: Computes the net.
         plan: The one it was trained by.
         image: `(C, D, H, W)`.
-        bf16: Whether the net computes in bfloat16.
         keep_probabilities: Whether to return them as well.
         memory_bytes: That may be used in all; None for what is free on this machine.
         progress: Told the steps done and their number.
@@ -68,17 +67,16 @@ def predict_volume(
     Raises:
         DataError: The image does not fit the plan, or more memory would be needed than there is.
     """
-    members = len(network) if isinstance(network, nn.ModuleList) else 1
-    needed = needed_bytes(plan, image, keep_probabilities=keep_probabilities, members=members)
+    needed = needed_bytes(plan, image, keep_probabilities=keep_probabilities, members=engine.members)
     if lacking := _lacking(needed, memory_bytes):
         raise DataError(
             f"it would take about {lacking}. Give more, or train with a coarser preprocessing.spacing_mm"
         )
     turned = prepared(image, plan)
     if plan.network.axes == 3:
-        rows = _rows_of_windows(network, plan, turned, bf16=bf16, progress=progress)
+        rows = _rows_of_windows(engine, plan, turned, progress=progress)
     else:
-        rows = _rows_of_slices(network, plan, turned, bf16=bf16, progress=progress)
+        rows = _rows_of_slices(engine, plan, turned, progress=progress)
     labels = len(plan.data.labels)
     values = np.empty(image.size, dtype=np.uint8)
     kept = np.empty((labels, *image.size), dtype=np.float16) if keep_probabilities else None
@@ -145,28 +143,23 @@ def _lacking(needed: int, memory_bytes: int | None) -> str | None:
     return f"{needed / 1e9:.1f} GB of memory, and {allowed / 1e9:.1f} GB are {why}"
 
 
-def _rows_of_slices(
-    network: nn.Module, plan: Plan, image: Image, *, bf16: bool, progress: Progress
-) -> Iterator[Tensor]:
+def _rows_of_slices(engine: Engine, plan: Plan, image: Image, *, progress: Progress) -> Iterator[Tensor]:
     """`(K, H, W)` of each slice, by a net that sees one at a time."""
     cut, intensities = slices(image, plan)
     for at, each in enumerate(cut, start=1):
-        yield probabilities(network, plan, each, bf16=bf16, intensities=intensities)
+        yield probabilities(engine, plan, each, intensities=intensities)
         progress(at, len(cut))
 
 
-def _rows_of_windows(
-    network: nn.Module, plan: Plan, image: Image, *, bf16: bool, progress: Progress
-) -> Iterator[Tensor]:
+def _rows_of_windows(engine: Engine, plan: Plan, image: Image, *, progress: Progress) -> Iterator[Tensor]:
     """`(K, H, W)` of each slice of the volume's own grid, by a net of three axes."""
-    device = next(network.parameters()).device
     window = plan.preprocessing.size
     if len(window) != 3:
         raise ValueError("the plan's window has not three axes")
     working = to_working(image, plan).normalized()
     slabs = slabs_of_windows(
-        predictor_of(network, plan, bf16=bf16),
-        working.to(device),
+        predictor_of(engine, plan),
+        working.to(engine.device),
         window,
         plan.prediction.overlap,
         batch_size=WINDOWS_AT_ONCE,

@@ -15,6 +15,7 @@ from delineate.errors import DataError
 from delineate.evaluation.overlays import draw_overlay, encode_png
 from delineate.evaluation.scores import score_case
 from delineate.image import Mask, oriented, oriented_mask
+from delineate.inference.engines import Engine, TorchEngine
 from delineate.inference.hardware import has_fast_bf16
 from delineate.inference.predict import predict_mask
 from delineate.inference.preprocess import prepared, working_size
@@ -65,7 +66,7 @@ def measure_scoring(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = UNet(plan.network)
     network = network.to(device, memory_format=network.memory_format).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
-    bf16 = precision_for(plan) == "bf16" and has_fast_bf16()
+    engine = TorchEngine(network, bf16=precision_for(plan) == "bf16" and has_fast_bf16())
     names = [part.files[i * len(part) // MOST_CASES].name for i in range(MOST_CASES)]
     cases = iter(part.of(list(dict.fromkeys(names))))
     start, seconds, drawing_s, more = clock(), list[float](), 0.0, 0
@@ -79,23 +80,23 @@ def measure_scoring(
             before = clock()
             encode_png(draw_overlay(case.image, case.mask, case.mask), longest_px=OVERLAY_PX)
             drawing_s = clock() - before
-        seconds.append(read_s + _timed(network, plan, case, bf16=bf16, clock=clock))
+        seconds.append(read_s + _timed(engine, plan, case, clock))
         more = max(more, _more_bytes(plan, case, part))
     usual = fmean(seconds[1:] or seconds)  # the first pays for what is set up
     drawn = min(DRAWN_CASES, len(part))
     return ScoringCost(len(part) * usual + drawn * (usual + drawing_s) + REPORT_SECONDS, more)
 
 
-def _timed(network: UNet, plan: Plan, case: LoadedCase, *, bf16: bool, clock: Callable[[], float]) -> float:
+def _timed(engine: Engine, plan: Plan, case: LoadedCase, clock: Callable[[], float]) -> float:
     """Seconds that predicting and scoring a case takes; of a large volume by an excerpt."""
     shown = _excerpt(plan, case)
     image, reference = shown.image, shown.mask
     before = clock()
     try:
         if len(image.size) == 2:
-            predict_mask(network, plan, image, bf16=bf16)
+            predict_mask(engine, plan, image)
         else:
-            predict_volume(network, plan, image, bf16=bf16)
+            predict_volume(engine, plan, image)
     except DataError as error:
         raise DataError(f"Case {case.name} does not fit the model: {error}.") from error
     predicted = clock()

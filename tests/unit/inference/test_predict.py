@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from delineate.augment.settings import AugmentationSettings
 from delineate.image import Geometry, Image, LabelSet, Mask
+from delineate.inference.engines import TorchEngine
 from delineate.inference.predict import decide, predict_mask, probabilities
 from delineate.inference.preprocess import resize, to_working
 from delineate.losses import LossSettings
@@ -85,13 +86,13 @@ def net(plan: Plan, seed: int = 0) -> UNet:
 def test_masks_lie_on_the_images_own_grid(kind: Kind, size: tuple[int, int], labels: int) -> None:
     plan = plan_of(kind, labels=labels)
     image = noise(*size)
-    found = probabilities(net(plan), plan, image)
+    found = probabilities(TorchEngine(net(plan)), plan, image)
     assert found.shape == (1 if labels == 1 else 3, *size)
     assert found.dtype == torch.float32
     assert 0 <= float(found.min()) <= float(found.max()) <= 1
     if labels > 1:
         assert torch.allclose(found.sum(0), torch.ones(size), atol=1e-5)
-    mask = predict_mask(net(plan), plan, image)
+    mask = predict_mask(TorchEngine(net(plan)), plan, image)
     assert mask.values.shape == size
     assert mask.values.dtype == np.uint8
     assert mask.values.max() <= labels
@@ -102,7 +103,7 @@ def test_masks_lie_on_the_images_own_grid(kind: Kind, size: tuple[int, int], lab
 @given(sides, sides, st.sampled_from(KINDS))
 def test_what_lies_in_a_corner_is_found_in_that_corner(height: int, width: int, kind: Kind) -> None:
     plan, image = plan_of(kind), split_picture(height, width)
-    found = predict_mask(Brightness(), plan, image).values
+    found = predict_mask(TorchEngine(Brightness()), plan, image).values
     # an edge moves by no more than a pixel of the working image, seen at the image's own size
     reach = 1 + int(max(height / 16, width / 32, 1)) if kind != "patch" else 0
     inner = np.zeros((height, width), dtype=bool)
@@ -116,10 +117,10 @@ def test_what_lies_in_a_corner_is_found_in_that_corner(height: int, width: int, 
 @given(sides, sides)
 def test_patches_of_a_pointwise_net_reproduce_it(height: int, width: int) -> None:
     plan, image = plan_of("patch"), noise(height, width, seed=height * 71 + width)
-    found = probabilities(Brightness(), plan, image)
+    found = probabilities(TorchEngine(Brightness()), plan, image)
     assert torch.allclose(found, ((torch.from_numpy(image.units()) - 0.5) * 40).sigmoid(), atol=1e-6)
     assert np.array_equal(
-        predict_mask(Brightness(), plan, image).values, (image.pixels[0] > 127).astype(np.uint8)
+        predict_mask(TorchEngine(Brightness()), plan, image).values, (image.pixels[0] > 127).astype(np.uint8)
     )
 
 
@@ -130,7 +131,7 @@ def test_the_net_sees_what_it_was_trained_on(kind: Kind, size: tuple[int, int], 
     mask = Mask(np.zeros(size, np.uint8), LabelSet.of("label 0"))
     (case,) = build_cache([("a", image, mask)], plan, Store(tmp_path))
     network = Brightness()
-    probabilities(network, plan, image)
+    probabilities(TorchEngine(network), plan, image)
     (shown,) = network.shown
     assert shown.shape == (1, 1, 16, 32)
     assert torch.allclose(shown[0], case.normalized(), atol=0.5 / 255 + 1e-6)  # the cache keeps 8 bits
@@ -138,7 +139,7 @@ def test_the_net_sees_what_it_was_trained_on(kind: Kind, size: tuple[int, int], 
 
 def test_what_was_filled_up_is_taken_off_again() -> None:
     plan, image = plan_of("pad"), noise(32, 32)  # works at 16 × 16, with 16 columns of padding
-    found = probabilities(Brightness(), plan, image)
+    found = probabilities(TorchEngine(Brightness()), plan, image)
     working = to_working(image, plan).pixels
     assert working.shape == (1, 16, 16)
     assert torch.allclose(found, resize(((working - 0.5) * 40).sigmoid(), (32, 32)), atol=1e-6)
@@ -151,7 +152,7 @@ def test_a_net_sees_the_filling_beside_the_image() -> None:
     with torch.no_grad():
         expected = resize(network(filled).sigmoid()[0, :, :, :16], (32, 32))
         bare = resize(network(to_working(image, plan).pixels[None]).sigmoid()[0], (32, 32))
-    assert torch.allclose(probabilities(network, plan, image), expected, atol=1e-6)
+    assert torch.allclose(probabilities(TorchEngine(network), plan, image), expected, atol=1e-6)
     assert not torch.allclose(expected, bare, atol=1e-3)
 
 
@@ -169,20 +170,21 @@ def test_mirroring_is_the_mean_over_the_mirror_images(
     axes = [axis for axis, flipped in zip((2, 1), flips, strict=True) if flipped]
     ways: list[tuple[int, ...]] = [(), *((axis,) for axis in axes), *([(1, 2)] if len(axes) == 2 else [])]
     parts = [
-        probabilities(network, plain, Image(np.flip(image.pixels, way).copy())).flip(way) for way in ways
+        probabilities(TorchEngine(network), plain, Image(np.flip(image.pixels, way).copy())).flip(way)
+        for way in ways
     ]
     expected = torch.stack(parts).mean(0)
-    assert torch.allclose(probabilities(network, mirrored, image), expected, atol=1e-6)
+    assert torch.allclose(probabilities(TorchEngine(network), mirrored, image), expected, atol=1e-6)
     assert not torch.allclose(parts[0], expected, atol=1e-4)
     unmirrored = plan_of(kind, labels=labels, flips=flips, mirror=False)
-    assert torch.equal(probabilities(network, unmirrored, image), parts[0])
+    assert torch.equal(probabilities(TorchEngine(network), unmirrored, image), parts[0])
 
 
 def test_mirroring_needs_to_have_been_trained() -> None:
     network = Brightness()
-    probabilities(network, plan_of("stretch", mirror=True), noise(16, 32))
+    probabilities(TorchEngine(network), plan_of("stretch", mirror=True), noise(16, 32))
     assert len(network.shown) == 1
-    probabilities(network, plan_of("stretch", flips=(True, True), mirror=True), noise(16, 32))
+    probabilities(TorchEngine(network), plan_of("stretch", flips=(True, True), mirror=True), noise(16, 32))
     assert len(network.shown) == 1 + 4
 
 
@@ -191,7 +193,9 @@ def test_a_symmetric_net_gives_a_mirror_image_for_a_mirror_image() -> None:
     network, image = net(plan), noise(16, 32)
     turned = Image(image.pixels[:, ::-1, ::-1].copy())
     assert torch.allclose(
-        probabilities(network, plan, turned), probabilities(network, plan, image).flip(1, 2), atol=1e-6
+        probabilities(TorchEngine(network), plan, turned),
+        probabilities(TorchEngine(network), plan, image).flip(1, 2),
+        atol=1e-6,
     )
 
 
@@ -216,7 +220,7 @@ def test_many_labels_keep_their_values() -> None:
 def test_bf16_is_near_fp32_and_comes_back_in_full() -> None:
     plan = plan_of("stretch", labels=2)
     network, image = net(plan), noise(20, 30)
-    half, full = (probabilities(network, plan, image, bf16=bf16) for bf16 in (True, False))
+    half, full = (probabilities(TorchEngine(network, bf16=bf16), plan, image) for bf16 in (True, False))
     assert half.dtype == torch.float32
     assert torch.allclose(half, full, atol=0.05)
     assert not torch.equal(half, full)
@@ -224,4 +228,4 @@ def test_bf16_is_near_fp32_and_comes_back_in_full() -> None:
 
 def test_no_gradients_are_kept() -> None:
     plan = plan_of("stretch")
-    assert not probabilities(net(plan), plan, noise(16, 32)).requires_grad
+    assert not probabilities(TorchEngine(net(plan)), plan, noise(16, 32)).requires_grad

@@ -23,6 +23,7 @@ from delineate.errors import DataError
 from delineate.geometry import Geometry, turn_to
 from delineate.image import Image, oriented
 from delineate.inference import volumes
+from delineate.inference.engines import TorchEngine
 from delineate.inference.predict import predictor_of, probabilities
 from delineate.inference.preprocess import resize, slices, to_working
 from delineate.inference.volumes import VolumePrediction, needed_bytes, predict_volume
@@ -45,7 +46,7 @@ def test_mask_and_probabilities_lie_on_the_volumes_own_grid(kind: Kind, labels: 
     plan = volume_plan(kind, labels=labels, preprocessing=SPL)
     image = stored(volume(noise(6, 18, 11), PLACED), "LAI")
     assert image.size == (11, 18, 6)
-    found = predict_volume(net(plan), plan, image, keep_probabilities=True)
+    found = predict_volume(TorchEngine(net(plan)), plan, image, keep_probabilities=True)
     assert found.values.shape == image.size
     assert found.values.dtype == np.uint8
     assert found.probabilities is not None
@@ -69,7 +70,7 @@ def test_mask_and_probabilities_lie_on_the_volumes_own_grid(kind: Kind, labels: 
 @given(st.tuples(st.integers(1, 9), st.integers(1, 20), st.integers(1, 20)), st.sampled_from(KINDS))
 def test_a_volume_of_any_size_gets_a_mask_of_its_size(size: tuple[int, int, int], kind: Kind) -> None:
     plan = volume_plan(kind)
-    found = predict_volume(Brightness(), plan, volume(noise(*size)))
+    found = predict_volume(TorchEngine(Brightness()), plan, volume(noise(*size)))
     assert found.values.shape == size
     if kind != "whole slices":  # a net that knows each voxel by itself is reproduced
         assert np.array_equal(found.values, (noise(*size) >= 0.5).astype(np.uint8))
@@ -82,9 +83,9 @@ def test_however_it_is_stored_the_same_anatomy_gives_the_same_mask(kind: Kind, o
     # a net that looks at neighbours and has no symmetry, in 48 orientations: the same bits at the same places
     plan = volume_plan(kind, labels=2, preprocessing=SPL)
     network, image = net(plan), volume(noise(5, 12, 9), PLACED)
-    upright = predict_volume(network, plan, image, keep_probabilities=True)
+    upright = predict_volume(TorchEngine(network), plan, image, keep_probabilities=True)
     turned = stored(image, orientation)
-    found = predict_volume(network, plan, turned, keep_probabilities=True)
+    found = predict_volume(TorchEngine(network), plan, turned, keep_probabilities=True)
     turn = turn_to(PLACED, orientation)
     assert upright.probabilities is not None
     assert found.probabilities is not None
@@ -98,8 +99,8 @@ def test_however_it_is_stored_the_same_anatomy_gives_the_same_mask(kind: Kind, o
 def test_a_resampled_volume_too_is_the_same_however_it_is_stored(orientation: str) -> None:
     plan = volume_plan("volumes", labels=2, preprocessing=SPL | {"spacing_mm": [1.5, 1.4, 0.8]})
     network, image = net(plan), volume(noise(7, 12, 15), PLACED)
-    upright = predict_volume(network, plan, image).values
-    found = predict_volume(network, plan, stored(image, orientation)).values
+    upright = predict_volume(TorchEngine(network), plan, image).values
+    found = predict_volume(TorchEngine(network), plan, stored(image, orientation)).values
     assert len(np.unique(upright)) > 1
     assert np.array_equal(found, turn_to(PLACED, orientation).apply(upright))
 
@@ -123,7 +124,9 @@ def test_what_lies_at_a_place_in_the_patient_is_found_there(
     size = (14, 30, 40)
     centre = tuple((geometry.affine()[:3] @ [5.0, 17.0, 12.0, 1.0]).tolist())
     plan = volume_plan("volumes", preprocessing=SPL | {"spacing_mm": spacing_mm})
-    found = predict_volume(Brightness(), plan, volume(ball(geometry, size, centre, 8), geometry)).values
+    found = predict_volume(
+        TorchEngine(Brightness()), plan, volume(ball(geometry, size, centre, 8), geometry)
+    ).values
     expected = ball(geometry, size, centre, 8) >= 0.5
     dice = 2 * (found & expected).sum() / (found.sum() + expected.sum())
     assert dice > (0.999 if spacing_mm is None else 0.93)
@@ -136,7 +139,7 @@ def test_windows_are_seen_at_the_plans_spacing() -> None:
     image = stored(volume(noise(6, 20, 30), PLACED), "RAI")
     network = Brightness()
     told: list[tuple[int, int]] = []
-    predict_volume(network, plan, image, progress=lambda *at: told.append(at))
+    predict_volume(TorchEngine(network), plan, image, progress=lambda *at: told.append(at))
     # 12 × 10 × 15 voxels at that spacing; windows of 4 × 8 × 8 that overlap by half
     assert {shape[1:] for shape in network.shown} == {(1, 4, 8, 8)}
     assert told[-1] == (5 * 2 * 3, 5 * 2 * 3)
@@ -147,11 +150,11 @@ def test_what_is_found_is_the_whole_blended_and_brought_back() -> None:
     plan = volume_plan("volumes", labels=2, preprocessing={"spacing_mm": [1.3, 1.7, 0.9]})
     image = volume(noise(7, 18, 20), PLACED)
     network = net(plan)
-    found = predict_volume(network, plan, image, keep_probabilities=True).probabilities
+    found = predict_volume(TorchEngine(network), plan, image, keep_probabilities=True).probabilities
     assert found is not None
     with torch.no_grad():
         working = to_working(image, plan).normalized()
-        slabs = slabs_of_windows(predictor_of(network, plan), working, (4, 8, 8), 0.5)
+        slabs = slabs_of_windows(predictor_of(TorchEngine(network), plan), working, (4, 8, 8), 0.5)
         whole = torch.cat(list(slabs), 1)
         at_depth = functional.interpolate(whole.flatten(2).mT, size=7, mode="linear", align_corners=False)
         rows = at_depth.mT.reshape(3, 7, *whole.shape[2:])
@@ -166,19 +169,21 @@ def test_slices_are_each_predicted_with_the_volumes_intensities(kind: Kind) -> N
     plan = volume_plan(kind, labels=2, preprocessing={"normalization": "image"})
     values = noise(5, 20, 24) * np.arange(1, 6, dtype=np.float32)[:, None, None]  # each slice brighter
     image, network = volume(values, PLACED), net(plan)
-    found = predict_volume(network, plan, image, keep_probabilities=True).probabilities
+    found = predict_volume(TorchEngine(network), plan, image, keep_probabilities=True).probabilities
     assert found is not None
     cut, intensities = slices(image, plan)
-    expected = [probabilities(network, plan, each, intensities=intensities)[1:] for each in cut]
+    expected = [probabilities(TorchEngine(network), plan, each, intensities=intensities)[1:] for each in cut]
     assert np.allclose(found, torch.stack(expected, 1).numpy(), atol=1e-3)
-    alone = [probabilities(network, plan, each)[1:] for each in cut]
+    alone = [probabilities(TorchEngine(network), plan, each)[1:] for each in cut]
     assert not np.allclose(found, torch.stack(alone, 1).numpy(), atol=1e-2)
 
 
 def test_progress_of_slices() -> None:
     told: list[tuple[int, int]] = []
     plan = volume_plan("slices")
-    predict_volume(Brightness(), plan, volume(noise(3, 9, 9)), progress=lambda *at: told.append(at))
+    predict_volume(
+        TorchEngine(Brightness()), plan, volume(noise(3, 9, 9)), progress=lambda *at: told.append(at)
+    )
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -203,7 +208,9 @@ def test_mirroring_is_the_mean_over_the_mirror_images(
     network = net(plain)
 
     def found(plan: Plan, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        kept = predict_volume(network, plan, volume(image), keep_probabilities=True).probabilities
+        kept = predict_volume(
+            TorchEngine(network), plan, volume(image), keep_probabilities=True
+        ).probabilities
         assert kept is not None
         return kept.astype(np.float32)
 
@@ -233,7 +240,7 @@ def test_sides_change_places_in_the_mirror_of_left_and_right_alone(
         own = network(values).softmax(1)
         other = network(values.flip(flipped + 1)).softmax(1).flip(flipped + 1)
         swapped = other[:, [0, 3, 2, 1]] if flipped == axis else other
-        found = predictor_of(network, plan)(values)
+        found = predictor_of(TorchEngine(network), plan)(values)
     assert torch.allclose(found, (own + swapped) / 2, atol=1e-6)
     assert not torch.allclose(other, other[:, [0, 3, 2, 1]], atol=1e-2)
 
@@ -254,14 +261,16 @@ def test_sides_of_slices(orientation: str | None, axis: int | None) -> None:
             own = network(values).softmax(1)
             other = network(values.flip(flipped + 1)).softmax(1).flip(flipped + 1)
             swapped = other[:, [0, 2, 1]] if flipped == axis else other
-            assert torch.allclose(predictor_of(network, plan)(values), (own + swapped) / 2, atol=1e-6)
+            assert torch.allclose(
+                predictor_of(TorchEngine(network), plan)(values), (own + swapped) / 2, atol=1e-6
+            )
 
 
 def test_bf16_is_near_fp32() -> None:
     plan = volume_plan("volumes", labels=2)
     network, image = net(plan), volume(noise(5, 10, 12))
     half, full = (
-        predict_volume(network, plan, image, bf16=bf16, keep_probabilities=True).probabilities
+        predict_volume(TorchEngine(network, bf16=bf16), plan, image, keep_probabilities=True).probabilities
         for bf16 in (True, False)
     )
     assert half is not None
@@ -272,7 +281,7 @@ def test_bf16_is_near_fp32() -> None:
 
 def refused(plan: Plan, image: Image, **options: Any) -> str:
     with pytest.raises(DataError) as caught:
-        predict_volume(Brightness(), plan, image, **options)
+        predict_volume(TorchEngine(Brightness()), plan, image, **options)
     return str(caught.value)
 
 
@@ -288,11 +297,15 @@ def test_what_does_not_fit_into_the_memory_is_refused_with_the_numbers(
         f"it would take about {about} of memory, and {about} are allowed by --memory. "
         "Give more, or train with a coarser preprocessing.spacing_mm"
     )
-    assert predict_volume(Brightness(), plan, image, memory_bytes=needed).values.shape == (3, 9, 9)
+    assert predict_volume(TorchEngine(Brightness()), plan, image, memory_bytes=needed).values.shape == (
+        3,
+        9,
+        9,
+    )
     monkeypatch.setattr(volumes, "free_memory_bytes", lambda: 100_000_000)
     assert "and 0.1 GB are free. Give" in refused(plan, image)
     monkeypatch.setattr(volumes, "free_memory_bytes", lambda: None)  # where nobody knows, it is tried
-    assert predict_volume(Brightness(), plan, image).values.shape == (3, 9, 9)
+    assert predict_volume(TorchEngine(Brightness()), plan, image).values.shape == (3, 9, 9)
 
 
 def test_a_huge_volume_is_refused_before_memory_is_taken() -> None:
@@ -322,6 +335,7 @@ import numpy as np
 import torch
 from volume_cases import PLACED, net, noise, volume, volume_plan
 from delineate.image import Image, oriented
+from delineate.inference.engines import TorchEngine
 from delineate.inference.volumes import PROGRAM_BYTES, needed_bytes, predict_volume
 
 def peak_bytes():
@@ -333,12 +347,12 @@ preprocessing = {"orientation": "SPL"}
 if kind == "volumes":
     preprocessing |= {"size": [16, 64, 64], "spacing_mm": [1.5, 1.0, 0.5]}
 plan = volume_plan(kind, labels=4, channels=channels, preprocessing=preprocessing, prediction={"overlap": 0})
-network = net(plan)
-predict_volume(network, plan, Image(np.zeros((channels, 2, 16, 16), np.float32), PLACED, shares=False))
+engine = TorchEngine(net(plan))
+predict_volume(engine, plan, Image(np.zeros((channels, 2, 16, 16), np.float32), PLACED, shares=False))
 before = peak_bytes()
 pixels = np.random.default_rng(0).integers(-1000, 1000, (channels, 48, 256, 256), dtype=np.int16)
 image = oriented(Image(pixels, PLACED, shares=False), "LAI")
-predict_volume(network, plan, image, keep_probabilities=keep)
+predict_volume(engine, plan, image, keep_probabilities=keep)
 print(peak_bytes(), peak_bytes() - before, needed_bytes(plan, image, keep_probabilities=keep), PROGRAM_BYTES)
 """
 
@@ -367,7 +381,9 @@ def test_nothing_is_left_switched_off_where_a_prediction_was_stopped() -> None:
 
     for kind in KINDS:
         with pytest.raises(KeyboardInterrupt):
-            predict_volume(Brightness(), volume_plan(kind), volume(noise(9, 9, 9)), progress=stop)
+            predict_volume(
+                TorchEngine(Brightness()), volume_plan(kind), volume(noise(9, 9, 9)), progress=stop
+            )
         assert not torch.is_inference_mode_enabled()
 
 
@@ -376,7 +392,7 @@ def test_nothing_is_left_switched_off_where_a_slice_cannot_be_decided(
 ) -> None:
     monkeypatch.setattr(volumes, "decide", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError) as caught:
-        predict_volume(Brightness(), volume_plan("volumes"), volume(noise(9, 9, 9)))
+        predict_volume(TorchEngine(Brightness()), volume_plan("volumes"), volume(noise(9, 9, 9)))
     assert caught.value is not None  # it holds the frames, and with them whatever was left half way
     assert not torch.is_inference_mode_enabled()
     assert (torch.ones(1, requires_grad=True) * 2).requires_grad
@@ -389,7 +405,7 @@ def test_the_image_is_left_alone_and_the_same_again_gives_the_same(kind: Kind) -
     before, network = image.pixels.copy(), net(plan)
 
     def once() -> VolumePrediction:
-        return predict_volume(network, plan, image, keep_probabilities=True)
+        return predict_volume(TorchEngine(network), plan, image, keep_probabilities=True)
 
     first, again = once(), once()
     assert np.array_equal(image.pixels, before)
@@ -402,7 +418,7 @@ def test_the_image_is_left_alone_and_the_same_again_gives_the_same(kind: Kind) -
 def test_a_volume_without_a_place_is_taken_as_it_is_stored() -> None:
     plan = volume_plan("volumes", labels=2, preprocessing=SPL)
     network, values = net(plan), noise(5, 12, 9)
-    placed = predict_volume(network, plan, volume(values, PLACED)).values
-    lost = predict_volume(network, plan, volume(values, Geometry(PLACED.spacing_mm))).values
+    placed = predict_volume(TorchEngine(network), plan, volume(values, PLACED)).values
+    lost = predict_volume(TorchEngine(network), plan, volume(values, Geometry(PLACED.spacing_mm))).values
     assert np.array_equal(placed, lost)
     assert replace(PLACED).orientation == "SPL"

@@ -17,6 +17,7 @@ from volume_cases import PLACED, Brightness, noise, volume, volume_plan
 from delineate.errors import DataError
 from delineate.geometry import Geometry
 from delineate.image import Image
+from delineate.inference.engines import TorchEngine
 from delineate.inference.predict import probabilities
 from delineate.inference.preprocess import (
     SAMPLED_VOXELS,
@@ -176,7 +177,7 @@ def test_slices_and_volumes_are_not_taken_for_each_other() -> None:
     with pytest.raises(DataError, match=r"^it is a volume, of which this net sees single slices$"):
         to_working(volume(noise(5, 20, 30)), volume_plan("slices"))
     with pytest.raises(DataError, match=r"^it is one slice"):
-        probabilities(Brightness(), volume_plan("volumes"), picture)
+        probabilities(TorchEngine(Brightness()), volume_plan("volumes"), picture)
     assert to_working(picture, volume_plan("slices")).pixels.shape == (1, 20, 30)
 
 

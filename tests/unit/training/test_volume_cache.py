@@ -17,6 +17,7 @@ from volume_cases import PLACED, Kind, noise, volume, volume_plan
 from delineate.errors import DataError
 from delineate.fingerprint import slices_to_learn
 from delineate.image import BACKGROUND, IGNORED, Image, LabelSet, Mask, oriented, oriented_mask
+from delineate.inference.engines import TorchEngine
 from delineate.inference.predict import probabilities
 from delineate.inference.preprocess import prepared, resize_mask, slices, to_working
 from delineate.inference.volumes import predict_volume
@@ -173,11 +174,11 @@ def test_the_net_is_shown_in_prediction_what_it_was_trained_on(tmp_path: Path) -
     plan = plan_of("volumes", normalization="image", clip=[[10.0, 90.0]])
     (kept,) = cached(plan, tmp_path, (name, image, mask))
     network = Watching()
-    predict_volume(network, plan, image)  # one window
+    predict_volume(TorchEngine(network), plan, image)  # one window
     assert torch.allclose(network.shown[0][0], kept.normalized(), atol=1e-5)
     plan = plan_of("whole slices", normalization="image", clip=[[10.0, 90.0]])
     network = Watching()
-    predict_volume(network, plan, image)
+    predict_volume(TorchEngine(network), plan, image)
     shown = [network.shown[at][0] for at in (0, 1, 2, 3)]
     for one in cached(plan, tmp_path, (name, image, mask)):
         at = int(one.name.rsplit(" ", maxsplit=1)[-1]) - 1
@@ -188,6 +189,6 @@ def test_a_single_slice_is_predicted_as_a_picture(tmp_path: Path) -> None:
     values: npt.NDArray[np.float32] = noise(1, 16, 16)
     plan = plan_of("slices")
     network = Watching()
-    found = probabilities(network, plan, Image(values, shares=False))
+    found = probabilities(TorchEngine(network), plan, Image(values, shares=False))
     assert found.shape == (3, 16, 16)
     assert torch.equal(network.shown[0][0], torch.from_numpy(values))
