@@ -8,7 +8,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from delineate.cli.train import AnonymousOption, FourthAxisOption, MegapixelsOption, ThreadsOption, reading
+from delineate.cli.engine import EngineOption, PrecisionOption
+from delineate.cli.train import (
+    AnonymousOption,
+    FourthAxisOption,
+    MegapixelsOption,
+    ThreadsOption,
+    reading,
+)
 from delineate.errors import UsageError
 
 
@@ -38,6 +45,8 @@ def predict(
     max_megapixels: MegapixelsOption = None,
     anonymous: AnonymousOption = False,
     threads: ThreadsOption = None,
+    engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
 ) -> None:
     """Write a mask for every image, each on its image's own grid.
 
@@ -60,6 +69,8 @@ def predict(
             memory_bytes=parse_memory(memory) if memory is not None else None,
             anonymous=anonymous,
             threads=threads,
+            engine=engine,
+            precision=precision,
             reporter=reporter,
         )
     for message in made.messages:

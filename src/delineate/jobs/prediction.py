@@ -23,9 +23,12 @@ from delineate.files import new_folder, output_error, sha256, write_text
 from delineate.formats import Reading
 from delineate.formats.writable import WHITE
 from delineate.image import Image, LabelSet, Mask
-from delineate.inference.model import Model, load
+from delineate.inference.engines.engine import Engine
+from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
+from delineate.inference.model import Model
 from delineate.inference.preprocess import notes_on
 from delineate.inference.volumes import refuse_by_size
+from delineate.jobs.engines import with_engine
 from delineate.jobs.parts import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
@@ -100,6 +103,8 @@ def predict(
     memory_bytes: int | None = None,
     anonymous: bool = False,
     threads: int | None = None,  # noqa: ARG001  the decorator reads it
+    engine: EngineChoice | None = None,
+    precision: PrecisionChoice | None = None,
     reporter: Reporter | None = None,
 ) -> Prediction:
     """Write a mask for every image.
@@ -119,6 +124,8 @@ def predict(
         anonymous: Whether to write codes in place of all names; else of those that look as if they told who a
             patient is. `private/names.csv` in `out` says which is which.
         threads: To compute with; None for PyTorch's number. The caller's own holds again afterwards.
+        engine: What computes the net, see `load`; None for that of a loaded model, else torch.
+        precision: In which numbers, likewise.
         reporter: Told how it goes.
 
     Returns:
@@ -133,7 +140,7 @@ def predict(
     given = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(path) for path in inputs]
     if not given:
         raise UsageError("Nothing to predict: give images or folders of images.")
-    loaded = model if isinstance(model, Model) else load(model)
+    loaded = with_engine(model, engine, precision)
     data = loaded.plan.data
     found = prediction_inputs(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
@@ -177,6 +184,7 @@ def predict(
             files,
             complete=complete,
             seconds=time.monotonic() - start,
+            engine=loaded.engine,
         )
         work.pseudonyms.write_table(folder)
     return Prediction(folder, tuple(files), tuple(messages))
@@ -324,6 +332,7 @@ def write_manifest(
     *,
     complete: bool,
     seconds: float,
+    engine: Engine | None = None,
 ) -> None:
     """What was made by which model from which files; file names stand here, folders do not.
 
@@ -334,12 +343,15 @@ def write_manifest(
         files: What became of each input.
         complete: Whether these are all.
         seconds: That it took.
+        engine: That computed the nets; None for torch in the precision of the training.
 
     Raises:
         OutputError: The place cannot be written.
     """
+    computed = {"computed_by": {"engine": engine.name, "precision": engine.precision}} if engine else {}
     content = {
         "model": {"weights_sha256": weights_sha256, "labels": list(labels.names)},
+        **computed,
         "software": software_versions(),
         "seconds": round(seconds, 2),
         "complete": complete,
