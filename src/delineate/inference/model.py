@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from delineate import formats
 from delineate.errors import DataError, ImageError
 from delineate.image import Image, LabelSet, Mask
 from delineate.inference.engines import Engine, TorchEngine
+from delineate.inference.found import Found, label_probabilities
 from delineate.inference.hardware import has_fast_bf16
 from delineate.inference.predict import decide, probabilities
 from delineate.inference.volumes import Progress, predict_volume
@@ -122,7 +122,7 @@ class Model:
         if len(image.size) == 2:
             found = probabilities(self.engine, self.plan, image)
             mask = Mask(decide(found, self.plan), self.labels, image.geometry)
-            return Found(mask, label_probabilities(found))
+            return Found(mask, label_probabilities(found.numpy()))
         volume = predict_volume(
             self.engine,
             self.plan,
@@ -148,26 +148,6 @@ def _net(plan: Plan, weights: dict[str, torch.Tensor]) -> UNet:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     moved: UNet = network.to(device, memory_format=network.memory_format).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
     return moved
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a model found in an image, on its own grid.
-
-    Attributes:
-        mask: The labels.
-        probabilities: `(n, …)` of the labels in [0, 1]; of a volume only where they were asked for.
-    """
-
-    mask: Mask
-    probabilities: npt.NDArray[np.floating] | None
-
-
-def label_probabilities(found: torch.Tensor) -> npt.NDArray[np.float32]:
-    """The labels' part `(n, H, W)` of the probabilities `(K, H, W)`: all but the background's."""
-    part = found if found.shape[0] == 1 else found[1:]
-    values: npt.NDArray[np.float32] = part.numpy()
-    return values
 
 
 def load(path: str | Path) -> Model:
@@ -248,4 +228,4 @@ def _volume_from_array(array: npt.NDArray[np.generic], *, own_units: bool) -> Im
     return Image(np.ascontiguousarray(channels_first), shares=not own_units)
 
 
-__all__ = ["MODEL_NAME", "ImageError", "Model", "as_image", "label_probabilities", "load", "model_path"]
+__all__ = ["MODEL_NAME", "ImageError", "Model", "as_image", "load", "model_path"]
