@@ -86,3 +86,4 @@ class Threads:
     def _go(self) -> None:
         while (work := self._works.get()) is not None:
             work()
+            del work  # and with it the image that it held, while the thread waits
