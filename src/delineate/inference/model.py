@@ -14,8 +14,9 @@ from delineate.inference.engines import Engine, TorchEngine
 from delineate.inference.found import Found, label_probabilities
 from delineate.inference.given import Given, image_for
 from delineate.inference.hardware import has_fast_bf16
+from delineate.inference.memory import Progress
 from delineate.inference.predict import decide, probabilities
-from delineate.inference.volumes import Progress, predict_volume
+from delineate.inference.volumes import predict_volume
 from delineate.model_file import MODEL_NAME, ModelCard, apart, load_model, model_path
 from delineate.networks.unet import UNet
 from delineate.plan import Plan
@@ -50,6 +51,11 @@ class Model:
     def labels(self) -> LabelSet:
         """Its labels and their values in the masks it makes."""
         return self.card.plan.data.label_set
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of its nets."""
+        return sum(each.numel() for each in self.network.parameters())
 
     def predict(self, image: Given) -> npt.NDArray[np.uint8]:
         """Segment one image.

@@ -24,8 +24,8 @@ from delineate.formats import Reading
 from delineate.formats.writable import WHITE
 from delineate.image import Image, LabelSet, Mask
 from delineate.inference.fitting import notes_on
+from delineate.inference.memory import refuse_by_size
 from delineate.inference.model import Model, load
-from delineate.inference.volumes import refuse_by_size
 from delineate.jobs.parts import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
