@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +20,10 @@ from delineate.inference.fitting import (
     sampled,
     units_of,
 )
-from delineate.inference.found import Found
+from delineate.inference.found import Found, Progress, one_by_one
 from delineate.inference.given import Given, image_for
-from delineate.inference.memory import Progress, lacking_memory
+from delineate.inference.memory import lacking
+from delineate.inference.mirroring import mirrored_axes, trained_axes
 from delineate.inference.onnx_file import GIVEN, IMAGE, LABELS, PROBABILITIES, SPACING, OnnxFile
 from delineate.model_file import ModelCard
 from delineate.plan import Plan
@@ -132,6 +135,25 @@ class ExportedModel:
         kept = probabilities.astype(np.float16) if keep_probabilities else None
         return Found(Mask(np.ascontiguousarray(labels), self.labels, image.geometry), kept)
 
+    def found_in_each(
+        self, pictures: Iterable[Image], *, keep_probabilities: bool = False
+    ) -> Iterator[Found | Exception]:
+        """What is found in each of many pictures, as `Model.found_in_each`."""
+        return one_by_one(functools.partial(self.found_in, keep_probabilities=keep_probabilities), pictures)
+
+    def with_mirroring(self, mirror: bool) -> ExportedModel:
+        """The same model: whether it averages over mirrored images was settled when it was exported.
+
+        Raises:
+            UsageError: It was settled otherwise.
+        """
+        if mirror != bool(mirrored_axes(self.plan)) and trained_axes(self.plan):
+            raise UsageError(
+                f"{self._file.path} averages over {'' if not mirror else 'no '}mirrored images, which was "
+                "settled when it was exported: leave --tta and --no-tta away, or predict with the model file."
+            )
+        return self
+
     def _by_slices(self, image: Image, keep: bool, progress: Progress) -> tuple[Any, Any]:
         """Of a volume, by a graph of pictures, which knows no intensities of a whole volume."""
         image = brought_to_shares(image, self.plan)
@@ -202,9 +224,9 @@ class ExportedModel:
         voxels, classes = math.prod(image.size), self.plan.network.output_channels
         held = 4 * (4 * classes + 3 * self.plan.data.channels) + 1
         whole = voxels * held if self.plan.data.axes == 3 else voxels * (4 * len(self.labels) + 5)
-        if lacking := lacking_memory(PROGRAM_BYTES + len(self._file.content) * 3 + whole, memory_bytes):
+        if shortage := lacking(PROGRAM_BYTES + len(self._file.content) * 3 + whole, memory_bytes):
             raise DataError(
-                f"it would take about {lacking}. The model file itself predicts volumes with less memory"
+                f"it would take about {shortage}. The model file itself predicts volumes with less memory"
             )
 
 

@@ -15,7 +15,7 @@ CONTAINER = Path("/sys/fs/cgroup")
 @functools.cache
 def has_fast_bf16() -> bool:
     """Whether bfloat16 matrix products run in hardware here (avx512_bf16 or AMX; any GPU since Ampere)."""
-    import torch  # noqa: PLC0415  heavy, and not needed for the rest
+    import torch  # noqa: PLC0415  heavy
 
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

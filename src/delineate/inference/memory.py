@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from delineate.dataset.placing import size_in_words
 from delineate.errors import DataError
 from delineate.inference.hardware import free_memory_bytes
 
-Progress = Callable[[int, int], object]
 PROGRAM_BYTES = 600 << 20  # Python, torch and its libraries
 
 
@@ -18,17 +16,17 @@ def refuse_by_size(size: tuple[int, ...], memory_bytes: int | None) -> None:
 
     Args:
         size: `(D, H, W)`, known from its header.
-        memory_bytes: As for `predict_volume`.
+        memory_bytes: That may be used in all; None for what is free on this machine.
 
     Raises:
         DataError: It is.
     """
     least = PROGRAM_BYTES + 3 * math.prod(size)  # 16 bits a voxel, and its label
-    if lacking := lacking_memory(least, memory_bytes):
-        raise DataError(f"its {size_in_words(size)} take at least {lacking}")
+    if shortage := lacking(least, memory_bytes):
+        raise DataError(f"its {size_in_words(size)} take at least {shortage}")
 
 
-def lacking_memory(needed: int, memory_bytes: int | None) -> str | None:
+def lacking(needed: int, memory_bytes: int | None) -> str | None:
     """In words how much memory is needed and how much there is; None where it is enough."""
     allowed = memory_bytes or free_memory_bytes()
     if allowed is None or needed <= allowed:

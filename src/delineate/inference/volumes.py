@@ -16,7 +16,8 @@ from delineate.geometry import Array, Turn
 from delineate.image import Image, turn_of
 from delineate.inference.engines import Engine
 from delineate.inference.fitting import prepared, working_size
-from delineate.inference.memory import PROGRAM_BYTES, Progress, lacking_memory
+from delineate.inference.found import Progress
+from delineate.inference.memory import PROGRAM_BYTES, lacking
 from delineate.inference.predict import decide, predictor_of, probabilities
 from delineate.inference.preprocess import resize, slices, to_working
 from delineate.inference.windows import slabs_of_windows
@@ -66,9 +67,9 @@ def predict_volume(
         DataError: The image does not fit the plan, or more memory would be needed than there is.
     """
     needed = needed_bytes(plan, image, keep_probabilities=keep_probabilities, members=engine.members)
-    if lacking := lacking_memory(needed, memory_bytes):
+    if shortage := lacking(needed, memory_bytes):
         raise DataError(
-            f"it would take about {lacking}. Give more, or train with a coarser preprocessing.spacing_mm"
+            f"it would take about {shortage}. Give more, or train with a coarser preprocessing.spacing_mm"
         )
     turned = prepared(image, plan)
     if plan.network.axes == 3:
