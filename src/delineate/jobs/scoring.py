@@ -26,7 +26,7 @@ from delineate.image import Mask
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.model import Model
 from delineate.jobs.duration import in_words
-from delineate.jobs.engines import with_engine
+from delineate.jobs.engines import Wish, windows_of_part
 from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, reading_for, seen
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
@@ -117,7 +117,7 @@ def evaluate(
         anonymous: Whether to write codes in place of all cases' names; else of those that look as if they
             told who a patient is. `private/names.csv` in `out` says which is which.
         threads: To compute with; None for PyTorch's number. The caller's own holds again afterwards.
-        engine: What computes the net, see `load`; None for that of a loaded model, else torch.
+        engine: What computes the net, see `load`; None for that of a loaded model, else "torch".
         precision: In which numbers, likewise.
         reporter: Told how it goes.
 
@@ -130,7 +130,8 @@ def evaluate(
         ModelFileError: The model cannot be used.
     """
     reporter = reporter or Reporter()
-    loaded = with_engine(model, engine, precision)
+    wish = Wish.of(model, engine, precision, usual="torch")
+    loaded = wish.model(model)
     was_there = out is not None and Path(out).exists()
     folder = new_folder(Path(out), "the evaluation") if out is not None else None
     try:
@@ -147,6 +148,7 @@ def evaluate(
         learned = learned_from(loaded, part)
         if learned:
             reporter.warn(seen(learned, part))
+        wish.settle(loaded, windows_of_part(loaded, part), reporter)
         scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
         name = part.report.pseudonyms.redacted(Path(data).absolute().name)
         story = Story(

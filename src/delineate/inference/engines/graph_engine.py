@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from delineate.inference.engines.engine import EngineName, Precision
-
-Foreign = Literal["onnxruntime", "openvino"]
-
-
-class Session(Protocol):
-    """A graph that is ready to compute."""
-
-    def run(self, images: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> None:
-        """Write the probabilities `(N, K, …)` of normalized images `(N, C, …)` to `found`."""
-        ...
+from delineate.inference.engines.sessions import Session
 
 
 class GraphEngine:
@@ -32,7 +20,7 @@ class GraphEngine:
         precision: Of its arithmetic.
         members: Nets whose probabilities the graph averages.
         classes: K of the probabilities.
-        open_session: Makes the session with so many threads.
+        ready: Makes the session with so many threads.
     """
 
     def __init__(
@@ -42,14 +30,14 @@ class GraphEngine:
         *,
         members: int,
         classes: int,
-        open_session: Callable[[int], Session],
+        ready: Callable[[int], Session],
     ) -> None:
         self.name = name
         self.precision = precision
         self.members = members
         self.device = torch.device("cpu")
         self._classes = classes
-        self._open_session = open_session
+        self._make_ready = ready
         self._session: Session | None = None
         self._threads = 0
         self._turn = threading.Lock()  # a session computes one batch at a time, with all threads
@@ -67,5 +55,5 @@ class GraphEngine:
         threads = torch.get_num_threads()
         if self._session is None or threads != self._threads:
             self._session = None  # before the next one takes memory
-            self._session, self._threads = self._open_session(threads), threads
+            self._session, self._threads = self._make_ready(threads), threads
         return self._session
