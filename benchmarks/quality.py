@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.held_out import SETS, Divided, divide
 from benchmarks.processes import add_python_option, bind, require_python
 from benchmarks.quality_record import QUALITY, Key, add_entry, key_of, read_entries
-from benchmarks.reporting import ROOT, Record, machine
+from benchmarks.reporting import ROOT, Record, add_runs_option, machine
 from benchmarks.sides import PEERS, SIDES, Task, scores
 
 from delineate.jobs.duration import parse_budget
@@ -117,13 +117,7 @@ def _options() -> argparse.Namespace:
         metavar="GB",
         help="of the card that nnU-Net plans for (%(default)s; its own default is 8: fewer, larger steps)",
     )
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        default=ROOT / "runs" / "quality",
-        metavar="FOLDER",
-        help="kept runs (%(default)s)",
-    )
+    add_runs_option(parser, "quality")
     parser.add_argument(
         "--scratch", type=Path, metavar="FOLDER", help="for what is handed over (the system's)"
     )

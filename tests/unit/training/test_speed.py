@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from clocks import ticking
 
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
@@ -15,17 +16,6 @@ from delineate.training.speed import Speed, measure_speed, measure_steps
 
 PlanMaker = Callable[..., Plan]
 CaseMaker = Callable[..., list[CachedCase]]
-
-
-def ticking() -> Callable[[], float]:
-    """A clock that goes on by a second at each look."""
-    now = [-1.0]
-
-    def clock() -> float:
-        now[0] += 1
-        return now[0]
-
-    return clock
 
 
 @pytest.mark.parametrize(
