@@ -77,3 +77,17 @@ def test_settled_steps_are_timed_and_left_as_they_are(tiny_plan: PlanMaker, tiny
     unsettled = tiny_plan(training={"steps": None, "budget_s": 60})
     with pytest.raises(ValueError, match="not settled; see measure_steps"):
         measure_speed(unsettled, tiny_cases(), [])
+
+
+@pytest.mark.parametrize(("steps", "timed"), [(3, 2), (30, 3), (70, 7), (5000, 50)])
+def test_a_short_training_is_not_made_much_longer(
+    tiny_plan: PlanMaker, tiny_cases: CaseMaker, steps: int, timed: int
+) -> None:
+    looked = [0]
+
+    def standing() -> float:
+        looked[0] += 1
+        return 0.0
+
+    measure_speed(tiny_plan(training={"steps": steps}), tiny_cases(), [], clock=standing)
+    assert looked[0] == 2 * timed + 2  # about each timed step, and about all
