@@ -225,6 +225,11 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
     if folder.absolute().parent.name == FOLDS and (whole / ENVIRONMENT_NAME).is_file():
         raise UsageError(f"{folder} is a fold of the run {whole}. Go on with that one.")
     environment = read_environment(folder)
+    if not (folder / PLAN_NAME).is_file():
+        raise UsageError(
+            f"{folder} was stopped before its training began, so that there is nothing to go on with. "
+            "Remove it and train anew."
+        )
     plan = read_plan(folder / PLAN_NAME)
     probe_writable(folder)
     source, stored = read_source(folder, environment), folder / SPLITS_NAME
