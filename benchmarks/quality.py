@@ -35,7 +35,7 @@ def main() -> None:
         require_python(peer, pythons[peer])
     budgets = [parse_budget(budget) for budget in chosen.budget]
     wanted: list[Key] = [
-        (name, side, budget, seed)
+        (name, side, budget, seed, threads)
         for name, budget, seed, side in itertools.product(chosen.sets, budgets, chosen.seeds, chosen.sides)
     ]
     held = {key_of(entry) for entry in read_entries(chosen.out)}
@@ -44,7 +44,7 @@ def main() -> None:
     print(f"{len(missing)} of {len(wanted)} trainings to run: {training} of training and more around it")
     failed, divided = [], dict[str, Divided]()
     for number, key in enumerate(missing, start=1):
-        name, side, budget_s, seed = key
+        name, side, budget_s, seed, _ = key
         progress = f"[{number}/{len(missing)}] {time.strftime('%H:%M')}"
         print(f"{progress} {name}, {side}, {budget_s:g} s, seed {seed}", flush=True)
         try:
@@ -53,7 +53,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory(dir=chosen.scratch) as folder:
                 runs, memory_gb = chosen.runs / name, chosen.nnunet_memory_gb
                 task = Task(divided[name], budget_s, seed, Path(folder), runs, pythons, memory_gb)
-                entry = _entry(key, task, threads, chosen.cores)
+                entry = _entry(key, task, chosen.cores)
         except SystemExit as error:
             print(f"  failed: {error}", flush=True)
             failed.append(key)
@@ -68,8 +68,8 @@ def main() -> None:
         raise SystemExit(f"{len(failed)} trainings failed; the same command tries them again.")
 
 
-def _entry(key: Key, task: Task, threads: int, cores: Sequence[int] | None) -> Record:
-    name, side, budget_s, seed = key
+def _entry(key: Key, task: Task, cores: Sequence[int] | None) -> Record:
+    name, side, budget_s, seed, threads = key
     facts, masks = SIDES[side](task)
     computer = machine()
     own = computer.pop("versions")  # a peer says its own
