@@ -12,6 +12,7 @@ from delineate.dataset.naming import listed
 from delineate.errors import ModelFileError
 from delineate.inference.model import Model, load
 from delineate.jobs.fold_parts import FoldParts
+from delineate.jobs.imported import UNKNOWN_IMAGES
 from delineate.jobs.parts import Part, pixel_digest, seen
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts
@@ -63,6 +64,8 @@ class Ancestor:
             Weighted(plan.network, plan.data.labels, fresh),
         )
         reporter.say(_told(found, theirs, plan, self.card.members))
+        if self.card.imported:
+            reporter.warn(UNKNOWN_IMAGES)
         return Start(found.weights, self.card.weights_sha256, self.card.training.case_digests)
 
 
