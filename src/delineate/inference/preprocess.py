@@ -74,14 +74,14 @@ def to_working(image: Image, plan: Plan, intensities: Intensities | None = None)
             if plan.network.axes == 3
             else "it is a volume, of which this net sees single slices"
         )
-    pixels = torch.from_numpy(_units(image, plan))
+    pixels = torch.from_numpy(units_of(image, plan))
     size = working_size(image.size, plan.preprocessing, image.geometry.spacing_mm)
     if len(size) == 3 and max(size) < LEAST_LEFT <= max(image.size) / 4:
         raise DataError(
             f"hardly a voxel of it would be left: {_far_spacing(image, plan) or 'it is too small'}"
         )
     pixels = resize(pixels, size)
-    return WorkingImage(pixels, intensities or _normalization(pixels, plan.preprocessing))
+    return WorkingImage(pixels, intensities or intensities_of(pixels, plan.preprocessing))
 
 
 def slices(image: Image, plan: Plan) -> tuple[list[Image], Intensities]:
@@ -97,7 +97,7 @@ def slices(image: Image, plan: Plan) -> tuple[list[Image], Intensities]:
     image = _brought_to_shares(image, plan)  # by the range of the whole, not of each slice
     step = max(1, math.ceil((math.prod(image.size) / SAMPLED_VOXELS) ** (1 / 3)))
     sample = replace(image, pixels=image.pixels[:, ::step, ::step, ::step])
-    intensities = _normalization(torch.from_numpy(_units(sample, plan)), plan.preprocessing)
+    intensities = intensities_of(torch.from_numpy(units_of(sample, plan)), plan.preprocessing)
     in_plane = _in_plane(image.geometry)
     cut = [
         replace(image, pixels=image.pixels[:, at], geometry=in_plane, notes=()) for at in range(image.size[0])
@@ -110,23 +110,32 @@ def _in_plane(geometry: Geometry) -> Geometry:
     return Geometry(geometry.spacing_mm[1:]) if geometry.spacing_mm is not None else geometry
 
 
-def _units(image: Image, plan: Plan) -> npt.NDArray[np.float32]:
+def units_of(image: Image, plan: Plan) -> npt.NDArray[np.float32]:
     """`(C, …)` float32 with the plan's channels, clipped as it says."""
-    image = _brought_to_shares(image, plan)
-    _refuse_other_types(image, plan)
-    try:
-        units = as_colour(image, plan.data.colour).units()
-    except ValueError as error:
-        raise DataError(f"{error}{_hint(image, plan)}") from error
-    if units.shape[0] != plan.data.channels:
-        raise DataError(
-            f"it has {units.shape[0]} channels, but {plan.data.channels} are expected{_hint(image, plan)}"
-        )
-    if image.in_own_units:
-        _refuse_values(units, plan)
+    units = as_planned(_brought_to_shares(image, plan), plan).units()
     for channel, (low, high) in enumerate(plan.preprocessing.clip):
         np.clip(units[channel], low, high, out=units[channel])
     return units
+
+
+def as_planned(image: Image, plan: Plan) -> Image:
+    """The image with the plan's channels, in its own units.
+
+    Raises:
+        DataError: It has other channels or values than the plan takes, see `to_working`.
+    """
+    _refuse_other_types(image, plan)
+    try:
+        coloured = as_colour(image, plan.data.colour)
+    except ValueError as error:
+        raise DataError(f"{error}{_hint(image, plan)}") from error
+    if coloured.channels != plan.data.channels:
+        raise DataError(
+            f"it has {coloured.channels} channels, but {plan.data.channels} are expected{_hint(image, plan)}"
+        )
+    if image.in_own_units:
+        _refuse_values(coloured.pixels, plan)
+    return coloured
 
 
 def _brought_to_shares(image: Image, plan: Plan) -> Image:
@@ -317,7 +326,7 @@ def _like_shares(preprocessing: PreprocessingPlan) -> bool:
     return within and all(deviation <= 0.5 for deviation in preprocessing.standard_deviation)
 
 
-def _refuse_values(pixels: npt.NDArray[np.float32], plan: Plan) -> None:
+def _refuse_values(pixels: npt.NDArray[np.generic], plan: Plan) -> None:
     """Float pixels that are no numbers, or that no integer image could have."""
     low, high = float(pixels.min()), float(pixels.max())
     if not (math.isfinite(low) and math.isfinite(high)):  # NaN and infinity go through to either
@@ -337,7 +346,14 @@ def _hint(image: Image, plan: Plan) -> str:
     return ". An array whose channels come first, (C, H, W), is given as array.transpose(1, 2, 0)"
 
 
-def _normalization(pixels: Tensor, preprocessing: PreprocessingPlan) -> Intensities:
+def intensities_of(pixels: Tensor, preprocessing: PreprocessingPlan) -> Intensities:
+    """By which an image is normalized.
+
+    Args:
+        pixels: `(C, …)` float32 at the working size; of which only C counts where the plan has one
+            normalization for all images.
+        preprocessing: Says how.
+    """
     channels = pixels.shape[0]
     if preprocessing.normalization == "unit":
         return Intensities(torch.ones(channels), torch.zeros(channels))

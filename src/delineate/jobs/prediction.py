@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from delineate import formats
 from delineate.dataset.case_files import Problem
@@ -19,16 +20,19 @@ from delineate.dataset.inputs import GivenImage, prediction_inputs
 from delineate.dataset.naming import printable
 from delineate.dataset.pseudonyms import Pseudonyms, words_of
 from delineate.errors import DataError, ImageError, UsageError
-from delineate.files import new_folder, output_error, sha256, write_text
+from delineate.files import output_error, sha256, write_text
 from delineate.formats import Reading
 from delineate.formats.writable import WHITE
 from delineate.image import Image, LabelSet, Mask
 from delineate.inference.model import Model, load
 from delineate.inference.preprocess import notes_on
 from delineate.inference.volumes import refuse_by_size
+from delineate.jobs.large_prediction import predict_large, settings_of
+from delineate.jobs.large_route import Large, large_picture
 from delineate.jobs.parts import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
+from delineate.jobs.unfinished import Unfinished
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Results, Wanted
 from delineate.threads import limiting_threads
 
@@ -138,19 +142,21 @@ def predict(
     found = prediction_inputs(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
     )
-    folder = new_folder(Path(out), "the masks")
+    wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
+    unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted))
+    folder = unfinished.results
     for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
         if asked:
             _make(folder / name)
-    wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
     work = _Work(
         loaded,
         folder,
         wanted,
         reading_for(loaded.plan, reading),
         memory_bytes,
-        Pseudonyms(all_names=anonymous),
+        Pseudonyms(unfinished.salt, all_names=anonymous),
         reporter,
+        unfinished,
     )
     hide = work.pseudonyms.redacted
     work.pseudonyms.hide_others(path for problem in found.problems for path in problem.paths)
@@ -179,6 +185,7 @@ def predict(
             seconds=time.monotonic() - start,
         )
         work.pseudonyms.write_table(folder)
+    unfinished.remove()
     return Prediction(folder, tuple(files), tuple(messages))
 
 
@@ -193,6 +200,7 @@ class _Work:
     memory_bytes: int | None
     pseudonyms: Pseudonyms
     reporter: Reporter
+    unfinished: Unfinished
 
     def one(self, given: GivenImage) -> Predicted:
         """All that is wanted of one image, or nothing of it and the reason."""
@@ -202,6 +210,9 @@ class _Work:
         name = given.name
         try:
             digests = tuple(sha256(path) for path in paths if not path.is_dir())
+            large = None if given.stack else large_picture(paths, model.plan, self.reading, self.memory_bytes)
+            if large is not None:
+                return self._large(given, digests, large)
             if not given.stack and len(size := formats.header(paths[0], self.reading).size) == 3:
                 refuse_by_size(size, self.memory_bytes)
             image = load_image(paths, self.reading, stack=given.stack)
@@ -228,6 +239,31 @@ class _Work:
         return record(
             self._names(given), digests, image, results, found.mask, mask, model, self.pseudonyms.redacted
         )
+
+    def _large(self, given: GivenImage, digests: tuple[str, ...], large: Large) -> Predicted:
+        """Likewise of an image that is not held; what a killed command did of it is not done again."""
+        with large.regions as regions:
+            name = self.pseudonyms.name(given.name, _told(given), frozenset())
+            if (before := done_before(self.unfinished, given.name, digests, self.folder)) is not None:
+                return before
+            self.reporter.say(f"{name} is predicted window by window from the disk, {large.why}.")
+            made = predict_large(
+                self.model, regions, name, self.folder, self.wanted,
+                self.unfinished.image(given.name, {"sha256": digests}), self.reporter,
+            )  # fmt: skip
+        hide = self.pseudonyms.redacted
+        share = [round(count / sum(made.counts), 6) for count in made.counts[1:]]
+        done = Predicted(
+            self._names(given),
+            digests,
+            mask=made.mask.name,
+            label_values=_values_in(made.mask, self.model),
+            size=regions.size,
+            label_share=dict(zip(self.model.labels.names, share, strict=True)),
+            notes=tuple(map(hide, (f"predicted window by window from the disk, {large.why}", *made.notes))),
+        )
+        self.unfinished.finish(given.name, asdict(done))
+        return done
 
     def _names(self, given: GivenImage) -> tuple[str, ...]:
         """The input as the manifest calls it."""
@@ -272,6 +308,28 @@ def record(  # noqa: PLR0917  an image and all that was made of it
     )
 
 
+def done_before(
+    unfinished: Unfinished, name: str, digests: tuple[str, ...], folder: Path
+) -> Predicted | None:
+    """What became of an image that a killed command finished, if its mask is still there.
+
+    Args:
+        unfinished: What the command left.
+        name: Of the image.
+        digests: Of its files.
+        folder: Of the masks.
+    """
+    told = unfinished.done.get(unfinished.key(name))
+    if not isinstance(told, dict):
+        return None
+    try:
+        done = TypeAdapter(Predicted).validate_python(told)
+    except ValidationError:
+        return None
+    whole = done.mask is not None and (folder / Path(done.mask).name).is_file()
+    return done if whole and done.sha256 == digests else None
+
+
 def _values_in(mask: Path, model: Model) -> dict[str, int]:
     """What stands for each label in the file of a mask: in a PNG or TIFF of one label white."""
     white = mask.suffix in (".png", ".tif") and len(model.labels) == 1
@@ -311,7 +369,7 @@ def _not_tried(problem: Problem, hide: Callable[[str], str]) -> Predicted:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
     except OSError as error:
         raise output_error(folder, error) from error
 
