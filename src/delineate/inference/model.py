@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+import functools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,9 @@ from delineate import formats
 from delineate.errors import DataError, ImageError
 from delineate.image import Image, LabelSet, Mask
 from delineate.inference.engines import Engine, TorchEngine
+from delineate.inference.found import Found, label_probabilities, one_by_one
 from delineate.inference.hardware import has_fast_bf16
+from delineate.inference.mirroring import with_mirroring
 from delineate.inference.predict import decide, probabilities
 from delineate.inference.volumes import Progress, predict_volume
 from delineate.model_file import MODEL_NAME, ModelCard, apart, load_model, model_path
@@ -122,7 +126,7 @@ class Model:
         if len(image.size) == 2:
             found = probabilities(self.engine, self.plan, image)
             mask = Mask(decide(found, self.plan), self.labels, image.geometry)
-            return Found(mask, label_probabilities(found))
+            return Found(mask, label_probabilities(found.numpy()))
         volume = predict_volume(
             self.engine,
             self.plan,
@@ -132,6 +136,27 @@ class Model:
             progress=progress,
         )
         return Found(Mask(volume.values, self.labels, image.geometry), volume.probabilities)
+
+    def found_in_each(
+        self, pictures: Iterable[Image], *, keep_probabilities: bool = False
+    ) -> Iterator[Found | Exception]:
+        """What is found in each of many pictures, several at a time where that is faster.
+
+        Args:
+            pictures: Of two axes; taken only as they are needed.
+            keep_probabilities: Whether they are wanted.
+
+        Returns:
+            For each, in order, the same as `found_in` gives for it alone, or the error that it raises.
+        """
+        find = functools.partial(self.found_in, keep_probabilities=keep_probabilities)
+        return one_by_one(find, pictures)
+
+    def with_mirroring(self, mirror: bool) -> Model:
+        """The same model, which averages over mirrored images or does not."""
+        other = copy.copy(self)
+        other.card = self.card.model_copy(update={"plan": with_mirroring(self.plan, mirror)})
+        return other
 
     def _image(self, image: Image | Picture | npt.ArrayLike | str | Path) -> Image:
         data = self.plan.data
@@ -148,26 +173,6 @@ def _net(plan: Plan, weights: dict[str, torch.Tensor]) -> UNet:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     moved: UNet = network.to(device, memory_format=network.memory_format).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
     return moved
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a model found in an image, on its own grid.
-
-    Attributes:
-        mask: The labels.
-        probabilities: `(n, …)` of the labels in [0, 1]; of a volume only where they were asked for.
-    """
-
-    mask: Mask
-    probabilities: npt.NDArray[np.floating] | None
-
-
-def label_probabilities(found: torch.Tensor) -> npt.NDArray[np.float32]:
-    """The labels' part `(n, H, W)` of the probabilities `(K, H, W)`: all but the background's."""
-    part = found if found.shape[0] == 1 else found[1:]
-    values: npt.NDArray[np.float32] = part.numpy()
-    return values
 
 
 def load(path: str | Path) -> Model:
@@ -248,4 +253,4 @@ def _volume_from_array(array: npt.NDArray[np.generic], *, own_units: bool) -> Im
     return Image(np.ascontiguousarray(channels_first), shares=not own_units)
 
 
-__all__ = ["MODEL_NAME", "ImageError", "Model", "as_image", "label_probabilities", "load", "model_path"]
+__all__ = ["MODEL_NAME", "ImageError", "Model", "as_image", "load", "model_path"]

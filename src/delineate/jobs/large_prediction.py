@@ -6,13 +6,16 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import TypeAdapter, ValidationError
 
+from delineate.dataset.inputs import GivenImage
 from delineate.errors import DataError
 from delineate.formats.pyramid_writing import reduced_levels, write_mask_pyramid, write_probability_tiles
 from delineate.formats.regions import Regions
@@ -24,69 +27,86 @@ from delineate.inference.model import Model
 from delineate.inference.predict import decide
 from delineate.inference.preprocess import Intensities, notes_on
 from delineate.jobs.large_overlay import large_overlay
+from delineate.jobs.large_route import Large
+from delineate.jobs.manifest import Predicted, values_in
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.unfinished import Saved, UnfinishedImage, digest_of
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, Wanted
+from delineate.plan import Plan
+
+if TYPE_CHECKING:
+    from delineate.jobs.flow import Work
 
 Labels = npt.NDArray[np.uint8]
 SAMPLE_ROWS = 64
 OWN_INTENSITIES = "its intensities were measured on all of its pixels before"
 
 
-@dataclass(frozen=True)
-class Made:
-    """What was made of a large image.
-
-    Attributes:
-        mask: Its file.
-        counts: Pixels of each value 0…n.
-        notes: What is to be said of it.
-    """
-
-    mask: Path
-    counts: tuple[int, ...]
-    notes: tuple[str, ...]
-
-
-def predict_large(  # noqa: PLR0917  an image and all that is wanted of it
-    model: Model,
-    regions: Regions,
-    name: str,
-    folder: Path,
-    wanted: Wanted,
-    kept: UnfinishedImage,
-    reporter: Reporter,
-) -> Made:
-    """Predict an image window by window from the disk, from where a killed command left off.
+def predict_large(
+    large: Large, given: GivenImage, name: str, digests: tuple[str, ...], work: Work
+) -> Predicted:
+    """All that is wanted of a picture that is not held, from where a killed command left off.
 
     Args:
-        model: Of pictures.
-        regions: The image.
+        large: The picture.
+        given: Its file.
         name: Of the files to be, without suffix.
-        folder: Where the mask goes.
-        wanted: What is written.
-        kept: Of this image; removed when all is done, or nothing can be.
-        reporter: Told how it goes.
+        digests: Of the file.
+        work: What is done, by which model.
+
+    Returns:
+        What became of it, with names as they are.
 
     Raises:
-        DataError: The image does not fit the model, its file is damaged, or it cannot be written as wanted.
+        DataError: It does not fit the model, its file is damaged, or its mask cannot be written as wanted.
         OutputError: A place cannot be written.
     """
+    if (before := _done_before(given, digests, work)) is not None:
+        return before
+    kept = work.unfinished.image(given.name, {"sha256": digests, "size": large.regions.size})
+    work.reporter.say(f"{name} is predicted window by window from the disk, {large.why}.")
     if kept.saved is not None and kept.saved.rows:
-        reporter.say(f"{name} is taken up again at row {kept.saved.rows * TILE_PX:,} of {regions.size[0]:,}.")
-    image = LargeImage(model.engine, model.plan, regions)
+        row = kept.saved.rows * TILE_PX
+        work.reporter.say(f"It is taken up again at row {row:,} of {large.regions.size[0]:,}.")
+    plan = work.model.plan
+    image = LargeImage(work.model.engine, plan, large.regions)
     try:
-        mask, counts = _LargePrediction(image, name, folder, wanted, kept, reporter).write()
+        mask, counts = _LargePrediction(image, name, work.folder, work.wanted, kept, work.reporter).write()
     except DataError:
         kept.remove()
         raise
+    share = [round(count / sum(counts), 6) for count in counts[1:]]
+    done = Predicted(
+        tuple(path.name for path in given.files),
+        digests,
+        mask=mask.name,
+        label_values=values_in(mask, plan.data.label_set),
+        size=large.regions.size,
+        label_share=dict(zip(plan.data.labels, share, strict=True)),
+        notes=(f"predicted window by window from the disk, {large.why}", *_notes(large.regions, plan)),
+    )
+    work.unfinished.finish(given.name, asdict(done))
     kept.remove()
+    return done
+
+
+def _done_before(given: GivenImage, digests: tuple[str, ...], work: Work) -> Predicted | None:
+    """What became of an image that a killed command finished, if its mask is still there."""
+    told = work.unfinished.done.get(work.unfinished.key(given.name))
+    try:
+        done = TypeAdapter(Predicted).validate_python(told)
+    except ValidationError:
+        return None
+    whole = done.mask is not None and (work.folder / Path(done.mask).name).is_file()
+    return done if whole and done.sha256 == digests else None
+
+
+def _notes(regions: Regions, plan: Plan) -> tuple[str, ...]:
+    """What is to be said of the image."""
     height, width = regions.size
     sample = regions.read(height // 2, 0, min(SAMPLE_ROWS, height - height // 2), width)
-    notes = [*regions.notes, *notes_on(Image(sample), model.plan)]
-    if model.plan.preprocessing.normalization == "image":
-        notes.append(OWN_INTENSITIES)
-    return Made(mask, counts, tuple(notes))
+    own = (OWN_INTENSITIES,) if plan.preprocessing.normalization == "image" else ()
+    return (*regions.notes, *notes_on(Image(sample), plan), *own)
 
 
 def settings_of(model: Model, inputs: Sequence[Path], wanted: Wanted) -> dict[str, object]:

@@ -7,14 +7,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from delineate import formats
 from delineate.errors import ImageError
 from delineate.formats import Reading, TooLargeError
 from delineate.formats.regions import CONVERT, Regions, can_be_read, open_regions
 from delineate.formats.stored import MAXIMUM_MEGAPIXELS
 from delineate.inference.hardware import free_memory_bytes
-from delineate.inference.volumes import PROGRAM_BYTES
+from delineate.inference.memory import PROGRAM_BYTES
 from delineate.plan import Plan
 
 SHARE_OF_FREE = 0.5  # of the free memory, that a picture which is held may take
@@ -33,13 +33,30 @@ class Large:
     why: str
 
 
-def large_picture(  # noqa: PLR0911  a row of questions
-    files: Sequence[Path], plan: Plan, reading: Reading, memory_bytes: int | None
+class Sized(Protocol):
+    """What the header of a file says, see `jobs.reading.Sized`."""
+
+    @property
+    def size(self) -> tuple[int, ...] | None: ...  # noqa: D102
+
+    @property
+    def axes(self) -> int: ...  # noqa: D102
+
+    @property
+    def channels(self) -> int: ...  # noqa: D102
+
+    @property
+    def error(self) -> Exception | None: ...  # noqa: D102
+
+
+def large_picture(
+    files: Sequence[Path], sized: Sized, plan: Plan, reading: Reading, memory_bytes: int | None
 ) -> Large | None:
     """A picture that is not to be held in memory, open.
 
     Args:
         files: Of the picture.
+        sized: What its header says.
         plan: Of the model.
         reading: How files are read; larger pictures than it allows are not held.
         memory_bytes: That may be used in all; None for half of what is free.
@@ -50,24 +67,26 @@ def large_picture(  # noqa: PLR0911  a row of questions
     Raises:
         ImageError: It is too large to be held and can be read in no other way, or is damaged.
     """
-    if plan.data.axes != 2 or len(files) != 1:
+    if plan.data.axes != 2 or len(files) != 1 or sized.axes != 2:
         return None
     path = files[0]
-    try:
-        header = formats.header(path, reading)
-    except TooLargeError as error:
+    if isinstance(sized.error, TooLargeError):
         if not can_be_read(path):
-            raise ImageError(path, f"{_whole(error.reason)}. {CONVERT}") from error
+            raise ImageError(path, f"{_whole(sized.error.reason)}. {CONVERT}") from sized.error
         megapixels = reading.maximum_megapixels or MAXIMUM_MEGAPIXELS
         return Large(open_regions(path, reading), f"as it has more than {megapixels:g} million pixels")
-    except ImageError:
-        if can_be_read(path):
-            with contextlib.suppress(ImageError):  # the usual way says what is wrong
-                return _unlike_others(open_regions(path, reading))
+    if sized.size is None:
+        with contextlib.suppress(ImageError):  # the usual way says what is wrong
+            return _unlike_others(open_regions(path, reading)) if can_be_read(path) else None
         return None
-    if len(header.size) != 2:
-        return None
-    needed = held_bytes(plan, header.size, header.channels)
+    return _of_much_memory(path, sized, plan, reading, memory_bytes)
+
+
+def _of_much_memory(
+    path: Path, sized: Sized, plan: Plan, reading: Reading, memory_bytes: int | None
+) -> Large | None:
+    """A picture that would take more memory than it should."""
+    needed = held_bytes(plan, sized.size or (0, 0), sized.channels)
     free = free_memory_bytes()
     allowed = memory_bytes or (free and int(free * SHARE_OF_FREE))
     if allowed is None or needed <= allowed:

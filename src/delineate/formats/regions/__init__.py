@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from delineate.errors import ImageError
 from delineate.formats import tiff as pictures
+from delineate.formats.quiet import without_warnings
 from delineate.formats.regions.region import CONVERT, Regions
 from delineate.formats.regions.tiff import TiffRegions
 from delineate.formats.stored import HEAD_BYTES, USUAL, Reading
@@ -37,8 +37,7 @@ def open_regions(path: Path, reading: Reading = USUAL) -> Regions:
         ImageError: It cannot be read so, or is damaged.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             return TiffRegions(path, reading)
     except ImageError:
         raise
