@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from delineate.errors import DelineateError
     from delineate.inference.model import Model, load
     from delineate.jobs.demonstration import demonstrate
+    from delineate.jobs.import_keras import KerasWishes, import_keras
     from delineate.jobs.job import Run
     from delineate.jobs.prediction import Prediction, predict
     from delineate.jobs.reporter import Reporter
@@ -33,6 +34,7 @@ _HOME = {
     "CheckReport": "delineate.dataset.check_report",
     "DelineateError": "delineate.errors",
     "Evaluation": "delineate.jobs.scoring",
+    "KerasWishes": "delineate.jobs.import_keras",
     "Model": "delineate.inference.model",
     "Plan": "delineate.plan",
     "Prediction": "delineate.jobs.prediction",
@@ -41,6 +43,7 @@ _HOME = {
     "check": "delineate.dataset.check",
     "demonstrate": "delineate.jobs.demonstration",
     "evaluate": "delineate.jobs.scoring",
+    "import_keras": "delineate.jobs.import_keras",
     "load": "delineate.inference.model",
     "predict": "delineate.jobs.prediction",
     "read_plan": "delineate.plan",
@@ -52,6 +55,7 @@ __all__ = [
     "CheckReport",
     "DelineateError",
     "Evaluation",
+    "KerasWishes",
     "Model",
     "Plan",
     "Prediction",
@@ -61,6 +65,7 @@ __all__ = [
     "check",
     "demonstrate",
     "evaluate",
+    "import_keras",
     "load",
     "predict",
     "read_plan",

@@ -90,14 +90,14 @@ def record(  # noqa: PLR0917  an image and all that was made of it
         names,
         digests,
         mask=path.name,
-        label_values=_values_in(path, labels),
+        label_values=values_in(path, labels),
         size=image.size,
         label_share=share,
         notes=(*image.notes, *notes_on(image, plan), *results.notes, *notes),
     )
 
 
-def _values_in(mask: Path, labels: LabelSet) -> dict[str, int]:
+def values_in(mask: Path, labels: LabelSet) -> dict[str, int]:
     """What stands for each label in the file of a mask: in a PNG or TIFF of one label white."""
     white = mask.suffix in (".png", ".tif") and len(labels) == 1
     return {label.name: WHITE if white else label.value for label in labels}
