@@ -27,14 +27,14 @@ def predictor_of(engine: Engine, plan: Plan) -> Predictor:
         engine: Computes the net.
         plan: The one it was trained by; says which mirrorings are averaged in.
     """
-    mirrorings = _mirrorings(plan)
+    flips = mirrorings(plan)
 
     def mirrored(batch: Tensor) -> Tensor:
         total = engine(batch)
-        for dims, order in mirrorings:
+        for dims, order in flips:
             found = engine(batch.flip(dims)).flip(dims)
             total = total + (found if order is None else found[:, order])
-        return total / (1 + len(mirrorings))
+        return total / (1 + len(flips))
 
     return mirrored
 
@@ -98,7 +98,7 @@ def predict_mask(engine: Engine, plan: Plan, image: Image) -> Mask:
     return Mask(decide(found, plan), plan.data.label_set, image.geometry)
 
 
-def _mirrorings(plan: Plan) -> list[tuple[tuple[int, ...], list[int] | None]]:
+def mirrorings(plan: Plan) -> list[tuple[tuple[int, ...], list[int] | None]]:
     """The axes of a batch to flip, only those the net saw mirrored in training, and how labels then swap."""
     if not plan.prediction.mirror:
         return []

@@ -16,7 +16,7 @@ OPSET = 20
 IMAGES, PROBABILITIES = "images", "probabilities"
 
 
-class _Averaged(nn.Module):
+class Averaged(nn.Module):
     """The mean of the probabilities of one net or several."""
 
     def __init__(self, networks: list[nn.Module]) -> None:
@@ -51,7 +51,7 @@ def network_onnx(network: nn.Module, channels: int, size: tuple[int, ...]) -> Mo
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of torch about its own insides
             program = torch.onnx.export(
-                _Averaged(networks).eval(),
+                Averaged(networks).eval(),
                 (example,),
                 input_names=[IMAGES],
                 output_names=[PROBABILITIES],
