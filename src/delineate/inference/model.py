@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from delineate import formats
-from delineate.errors import DataError, ImageError
 from delineate.image import Image, LabelSet, Mask
 from delineate.inference.engines import Engine, TorchEngine
+from delineate.inference.found import Found, label_probabilities
+from delineate.inference.given import Given, image_for
 from delineate.inference.hardware import has_fast_bf16
 from delineate.inference.predict import decide, probabilities
 from delineate.inference.volumes import Progress, predict_volume
 from delineate.model_file import MODEL_NAME, ModelCard, apart, load_model, model_path
 from delineate.networks.unet import UNet
 from delineate.plan import Plan
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
 
 
 class Model:
@@ -56,7 +51,7 @@ class Model:
         """Its labels and their values in the masks it makes."""
         return self.card.plan.data.label_set
 
-    def predict(self, image: Image | Picture | npt.ArrayLike | str | Path) -> npt.NDArray[np.uint8]:
+    def predict(self, image: Given) -> npt.NDArray[np.uint8]:
         """Segment one image.
 
         Args:
@@ -72,7 +67,7 @@ class Model:
             ImageError: The file cannot be read.
             DataError: Its channels or values do not fit the model.
         """
-        return self.predict_mask(self._image(image)).values
+        return self.predict_mask(image_for(self.plan, image)).values
 
     def predict_mask(self, image: Image) -> Mask:
         """Segment one image.
@@ -82,7 +77,7 @@ class Model:
         """
         return self.found_in(image).mask
 
-    def probabilities(self, image: Image | Picture | npt.ArrayLike | str | Path) -> npt.NDArray[np.floating]:
+    def probabilities(self, image: Given) -> npt.NDArray[np.floating]:
         """The probability of each label at each pixel.
 
         Args:
@@ -95,7 +90,7 @@ class Model:
             ImageError: The file cannot be read.
             DataError: Its channels or values do not fit the model.
         """
-        found = self.found_in(self._image(image), keep_probabilities=True).probabilities
+        found = self.found_in(image_for(self.plan, image), keep_probabilities=True).probabilities
         if found is None:
             raise ValueError("probabilities were asked for, and none kept")
         return found
@@ -122,7 +117,7 @@ class Model:
         if len(image.size) == 2:
             found = probabilities(self.engine, self.plan, image)
             mask = Mask(decide(found, self.plan), self.labels, image.geometry)
-            return Found(mask, label_probabilities(found))
+            return Found(mask, label_probabilities(found.numpy()))
         volume = predict_volume(
             self.engine,
             self.plan,
@@ -133,12 +128,6 @@ class Model:
         )
         return Found(Mask(volume.values, self.labels, image.geometry), volume.probabilities)
 
-    def _image(self, image: Image | Picture | npt.ArrayLike | str | Path) -> Image:
-        data = self.plan.data
-        if data.axes == 3 and isinstance(image, np.ndarray):
-            return _volume_from_array(image, own_units=data.pixels == "float")
-        return as_image(image, formats.Reading(fourth_axis=data.fourth_axis))
-
 
 def _net(plan: Plan, weights: dict[str, torch.Tensor]) -> UNet:
     """A net of these weights, in evaluation mode, where it computes fastest."""
@@ -148,26 +137,6 @@ def _net(plan: Plan, weights: dict[str, torch.Tensor]) -> UNet:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     moved: UNet = network.to(device, memory_format=network.memory_format).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
     return moved
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a model found in an image, on its own grid.
-
-    Attributes:
-        mask: The labels.
-        probabilities: `(n, …)` of the labels in [0, 1]; of a volume only where they were asked for.
-    """
-
-    mask: Mask
-    probabilities: npt.NDArray[np.floating] | None
-
-
-def label_probabilities(found: torch.Tensor) -> npt.NDArray[np.float32]:
-    """The labels' part `(n, H, W)` of the probabilities `(K, H, W)`: all but the background's."""
-    part = found if found.shape[0] == 1 else found[1:]
-    values: npt.NDArray[np.float32] = part.numpy()
-    return values
 
 
 def load(path: str | Path) -> Model:
@@ -185,67 +154,4 @@ def load(path: str | Path) -> Model:
     return Model(*load_model(model_path(Path(path))))
 
 
-def as_image(
-    image: Image | Picture | npt.ArrayLike | str | Path, reading: formats.Reading = formats.USUAL
-) -> Image:
-    """An `Image` of whatever people hold in their hands.
-
-    Raises:
-        ImageError: The file cannot be read.
-        DataError: An array's shape or type has no clear meaning.
-    """
-    if isinstance(image, Image):
-        return image
-    if isinstance(image, (str, Path)):
-        return formats.read(Path(image), reading)
-    from PIL.Image import Image as Picture  # noqa: PLC0415  kept out of the import of this module
-
-    if isinstance(image, Picture):
-        return formats.from_picture(image)
-    return _from_array(np.asarray(image))
-
-
-def _from_array(array: npt.NDArray[np.generic]) -> Image:
-    if array.ndim == 3 and array.shape[2] > 64 >= array.shape[0]:
-        raise DataError(
-            f"an array of shape {array.shape} has its channels first; give (H, W, C), for example "
-            "array.transpose(1, 2, 0)"
-        )
-    if array.ndim not in (2, 3) or 0 in array.shape:
-        raise DataError(f"an image is an array (H, W) or (H, W, C), not one of shape {array.shape}")
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    channels_first = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-    if array.dtype == np.bool_:
-        channels_first = channels_first.astype(np.uint8) * np.uint8(255)
-    elif np.issubdtype(array.dtype, np.floating):
-        with np.errstate(over="ignore"):
-            channels_first = channels_first.astype(np.float32)
-        if not np.isfinite(channels_first).all():
-            raise DataError("the image has pixels that are not numbers (NaN or infinite)")
-    elif array.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"pixels of type {array.dtype} have no known range; give uint8, uint16 or floats")
-    return Image(np.ascontiguousarray(channels_first))
-
-
-def _volume_from_array(array: npt.NDArray[np.generic], *, own_units: bool) -> Image:
-    """A volume of an array `(D, H, W)` or `(D, H, W, C)` that says nothing of its place."""
-    if array.ndim not in (3, 4) or 0 in array.shape:
-        raise DataError(f"a volume is an array (D, H, W) or (D, H, W, C), not one of shape {array.shape}")
-    if array.ndim == 4 and array.shape[3] > 64 >= array.shape[0]:
-        raise DataError(
-            f"an array of shape {array.shape} has its channels first; give (D, H, W, C), for example "
-            "array.transpose(1, 2, 3, 0)"
-        )
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    channels_first = array[None] if array.ndim == 3 else array.transpose(3, 0, 1, 2)
-    if array.dtype not in (np.uint8, np.uint16, np.int16):
-        if not (array.dtype == np.bool_ or np.issubdtype(array.dtype, np.number)) or array.dtype.kind == "c":
-            raise DataError(f"voxels of type {array.dtype} are no numbers")
-        with np.errstate(over="ignore"):
-            channels_first = channels_first.astype(np.float32)
-        if not np.isfinite(channels_first).all():
-            raise DataError("the volume has voxels that are not numbers (NaN or infinite)")
-    return Image(np.ascontiguousarray(channels_first), shares=not own_units)
-
-
-__all__ = ["MODEL_NAME", "ImageError", "Model", "as_image", "label_probabilities", "load", "model_path"]
+__all__ = ["MODEL_NAME", "Model", "load", "model_path"]

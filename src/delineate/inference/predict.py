@@ -13,7 +13,8 @@ from torch import Tensor
 from delineate.geometry import left_right_axis
 from delineate.image import Image, Mask
 from delineate.inference.engines import Engine
-from delineate.inference.preprocess import Intensities, pad_pixels_to, prepared, resize, to_working
+from delineate.inference.fitting import prepared
+from delineate.inference.preprocess import Intensities, pad_pixels_to, resize, to_working
 from delineate.inference.windows import predict_windows
 from delineate.plan import Plan
 

@@ -16,9 +16,10 @@ from delineate.errors import DataError
 from delineate.geometry import Array, Turn
 from delineate.image import Image, turn_of
 from delineate.inference.engines import Engine
+from delineate.inference.fitting import prepared, working_size
 from delineate.inference.hardware import free_memory_bytes
 from delineate.inference.predict import decide, predictor_of, probabilities
-from delineate.inference.preprocess import prepared, resize, slices, to_working, working_size
+from delineate.inference.preprocess import resize, slices, to_working
 from delineate.inference.windows import slabs_of_windows
 from delineate.networks.settings import most_parameters
 from delineate.plan import Plan

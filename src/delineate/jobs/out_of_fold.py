@@ -18,7 +18,8 @@ from delineate.evaluation.scores import CaseScore, score_case
 from delineate.evaluation.summary import Summary
 from delineate.files import sha256
 from delineate.image import LabelSet, Mask
-from delineate.inference.model import Found, Model, load
+from delineate.inference.found import Found
+from delineate.inference.model import Model, load
 from delineate.jobs.parts import LoadedCase, Part
 from delineate.jobs.prediction import MANIFEST, Predicted, record, write_manifest
 from delineate.jobs.reporter import Reporter

@@ -23,8 +23,8 @@ from delineate.files import new_folder, output_error, sha256, write_text
 from delineate.formats import Reading
 from delineate.formats.writable import WHITE
 from delineate.image import Image, LabelSet, Mask
+from delineate.inference.fitting import notes_on
 from delineate.inference.model import Model, load
-from delineate.inference.preprocess import notes_on
 from delineate.inference.volumes import refuse_by_size
 from delineate.jobs.parts import reading_for
 from delineate.jobs.reporter import Reporter

@@ -16,7 +16,7 @@ from delineate.errors import DataError, ImageError
 from delineate.files import write_with
 from delineate.formats import nifti_writing as nifti
 from delineate.image import Image, Mask
-from delineate.inference.model import Found
+from delineate.inference.found import Found
 from delineate.jobs.software import software_versions
 
 MaskFormat = Literal["auto", "nifti", "png"]

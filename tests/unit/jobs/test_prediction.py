@@ -18,7 +18,8 @@ from delineate import formats
 from delineate.errors import DataError, OutputError
 from delineate.evaluation import overlays
 from delineate.image import Image, Mask
-from delineate.inference.model import Found, Model
+from delineate.inference.found import Found
+from delineate.inference.model import Model
 from delineate.jobs import prediction, writing
 from delineate.jobs.reporter import Reporter
 
