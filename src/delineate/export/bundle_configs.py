@@ -1,4 +1,4 @@
-"""What a MONAI bundle says: how its images are read, predicted and written, and what the net takes and gives."""
+"""What a MONAI bundle says: how images are read, predicted and written, and what the net takes and gives."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from delineate.plan import Plan
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 SCHEMA = (
-    "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
-    "meta_schema_20240725.json"
+    "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 )
 MONAI_VERSION = "1.6.1"  # that bundles were tried with
 PICTURES, VOLUMES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"), (".nii.gz", ".nii", ".mha", ".nrrd")
@@ -39,7 +38,8 @@ def inference_config(plan: Plan) -> dict[str, Json]:
         "network": "$@network_def.eval()",
         "datalist": f"$[path for path in sorted(glob.glob(glob.escape(@dataset_dir) + '/*')) "
         f"if path.lower().endswith({suffixes!r})]",
-        "names": f"$[os.path.basename(path).lower().removesuffix('.gz').rsplit('.', 1)[0] for path in @datalist]",
+        "names": "$[os.path.basename(path).lower().removesuffix('.gz').rsplit('.', 1)[0] "
+        "for path in @datalist]",
         "preprocessing": {"_target_": "Compose", "transforms": _reading(plan)},
         "dataset": {
             "_target_": "Dataset",
@@ -89,8 +89,9 @@ def _reading(plan: Plan) -> list[Json]:
             {"_target_": "EnsureChannelFirstd", "keys": "image"},
         ]
         if plan.preprocessing.orientation is not None:
-            turned = {"keys": "image", "axcodes": plan.preprocessing.orientation}
-            steps.append({"_target_": "Orientationd", **turned})
+            ends: list[Json] = [["L", "R"], ["P", "A"], ["I", "S"]]
+            turned: dict[str, Json] = {"axcodes": plan.preprocessing.orientation, "labels": ends}
+            steps.append({"_target_": "Orientationd", "keys": "image", **turned})
         spacing = "$lambda case: {**case, 'spacing_mm': case['image'].pixdim}"
         return [*steps, {"_target_": "Lambda", "func": spacing}]
     wanted = "RGB" if plan.data.colour == "rgb" else "L"
@@ -157,8 +158,13 @@ def metadata(card: ModelCard, agreement: str) -> dict[str, Json]:
     inputs = ("red", "green", "blue") if data.colour == "rgb" else ("image",) * data.channels
     shape: dict[str, Json] = {"type": "image", "spatial_shape": axes, "dtype": "float32"}
     kind, reader = ("volume", "nibabel") if data.axes == 3 else ("picture", "pillow")
-    image = {"format": "magnitude", "modality": "n/a", "num_channels": data.channels, "is_patch_data": False}
-    pred = {
+    image: dict[str, Json] = {
+        "format": "magnitude",
+        "modality": "n/a",
+        "num_channels": data.channels,
+        "is_patch_data": False,
+    }
+    pred: dict[str, Json] = {
         "format": "labels" if several else "classes",
         "modality": "n/a",
         "num_channels": len(outputs),
@@ -174,9 +180,8 @@ def metadata(card: ModelCard, agreement: str) -> dict[str, Json]:
         "required_packages_version": {
             "fire": "0.7.1",
             "pytorch-ignite": "0.5.5",
-            "pillow": version("pillow"),
-        }
-        | ({"nibabel": version("nibabel")} if data.axes == 3 else {}),
+            reader: version(reader),
+        },
         "name": f"Segmentation of {labels}",
         "task": f"Segments {labels} in a {kind}",
         "description": "A U-Net trained with Delineate. The network takes an image of any size and gives the "

@@ -15,6 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 
+def size_of(pixels: Tensor) -> list[int]:
+    """The spatial size of `(C, …)`."""
+    return list(pixels.shape[1:])
+
+
 def channels_as(image: Tensor, colour: str) -> Tensor:
     """`(C, …)` with the channels a net expects: see `image.as_colour`."""
     if colour == "rgb" and image.shape[0] == 1:

@@ -16,6 +16,7 @@ from delineate.export.scripted import (
     part,
     resize,
     resize_back,
+    size_of,
     window_corners,
 )
 from delineate.inference.engines.network_onnx import Averaged
@@ -33,8 +34,8 @@ class ScriptedModel(nn.Module):
     Args:
         plan: The model's.
         network: Normalized `(N, C, *size)` to probabilities, already compiled.
-        reversed_axes: Whether the spatial axes of its images come in the reverse order of ours, as the programs
-            of the clinic hand them over: `(W, H)` or `(W, H, D)`.
+        reversed_axes: Whether the spatial axes of its images come in the reverse order of ours, as
+            programs of the clinic hand them over: `(W, H)` or `(W, H, D)`.
     """
 
     axes: Final[int]
@@ -52,6 +53,11 @@ class ScriptedModel(nn.Module):
     spacing_mm: list[float]
     flips: list[list[int]]
     orders: list[list[int]]
+    gain: Tensor
+    offset: Tensor
+    lowest: Tensor
+    highest: Tensor
+    weight: Tensor
 
     def __init__(self, plan: Plan, network: torch.jit.ScriptModule, *, reversed_axes: bool) -> None:
         super().__init__()
@@ -92,8 +98,8 @@ class ScriptedModel(nn.Module):
             spacing_mm: `(N, 3)` of volumes, of the axes as they come; None where it is as the model works.
 
         Returns:
-            `(N, K, …)` float32 of the same size: the foreground's, K = 1, for one label; else the background's
-            and each label's.
+            `(N, K, …)` float32 of the same size: the foreground's, K = 1, for one label; else the
+            background's and each label's.
         """
         found: list[Tensor] = []
         for at in range(image.shape[0]):
@@ -117,7 +123,7 @@ class ScriptedModel(nn.Module):
         image = torch.minimum(torch.maximum(image, self.lowest.view(shape)), self.highest.view(shape))
         if self.axes == 3 and self.network_axes == 2:
             return self.of_slices(image)
-        own = image.shape[1:]
+        own = size_of(image)
         working = resize(image, self.working_size(own, spacing))
         gain, offset = self.intensities(working)
         return resize_back(self.of_working(working, gain, offset), own)
@@ -127,7 +133,7 @@ class ScriptedModel(nn.Module):
         voxels = float(volume.shape[1] * volume.shape[2] * volume.shape[3])
         step = max(1, int(math.ceil((voxels / self.sampled) ** (1.0 / 3.0))))
         gain, offset = self.intensities(volume[:, ::step, ::step, ::step])
-        size: list[int] = volume.shape[2:]
+        size = size_of(volume)[1:]
         rows: list[Tensor] = []
         for at in range(volume.shape[1]):
             working = resize(volume[:, at], self.working_size(size, [0.0 for _ in range(0)]))
@@ -158,18 +164,18 @@ class ScriptedModel(nn.Module):
     def of_working(self, pixels: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
         """`(K, …)` of an image at its working size, not yet normalized."""
         shape = [-1] + [1] * (pixels.dim() - 1)
-        size = pixels.shape[1:]
+        size = size_of(pixels)
         filled = padded(torch.addcmul(offset.view(shape), pixels, gain.view(shape)), self.window)
         if self.whole:
             return part(self.seen(filled.unsqueeze(0))[0], [0] * len(size), size)
-        corners = window_corners(filled.shape[1:], self.window, self.steps)
-        weights = torch.zeros([1] + filled.shape[1:], device=pixels.device)
+        corners = window_corners(size_of(filled), self.window, self.steps)
+        weights = torch.zeros([1] + size_of(filled), device=pixels.device)
         total = torch.zeros([0])
         for first in range(0, len(corners), self.at_once):
             some = corners[first : first + self.at_once]
             found = self.seen(torch.stack([part(filled, corner, self.window) for corner in some]))
             if first == 0:
-                total = torch.zeros([found.shape[1]] + filled.shape[1:], device=pixels.device)
+                total = torch.zeros([found.shape[1]] + size_of(filled), device=pixels.device)
             for at in range(len(some)):
                 part(total, some[at], self.window).add_(found[at] * self.weight)
                 part(weights, some[at], self.window).add_(self.weight)
@@ -200,8 +206,8 @@ def scripted_model(network: nn.Module, plan: Plan, *, reversed_axes: bool) -> by
     example = torch.zeros(2, plan.data.channels, *plan.preprocessing.size)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # of torch: what the trace holds fast is meant, and that it is old
-        traced = torch.jit.trace(Averaged(networks).eval(), example, check_trace=False)
+        traced = torch.jit.trace(Averaged(networks).eval(), example, check_trace=False)  # type: ignore[no-untyped-call]  # torch's
         compiled = torch.jit.script(ScriptedModel(plan, traced, reversed_axes=reversed_axes).eval())
-    stream = io.BytesIO()
-    torch.jit.save(compiled, stream)
+        stream = io.BytesIO()
+        torch.jit.save(compiled, stream)
     return stream.getvalue()

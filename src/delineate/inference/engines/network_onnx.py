@@ -24,6 +24,7 @@ class Averaged(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Probabilities `(N, K, …)` of normalized images."""
         found = [network(images) for network in self.networks]
         shares = [each.sigmoid() if each.shape[1] == 1 else each.softmax(1) for each in found]
         return torch.stack(shares).mean(0) if len(shares) > 1 else shares[0]
