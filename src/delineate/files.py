@@ -8,12 +8,14 @@ import hashlib
 import itertools
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
 from delineate.errors import DelineateError, ImageError, OutputError, UsageError
 
+_reading_umask = threading.Lock()
 PROBE = ".delineate-probe."  # how a file begins that is written to see whether a folder can be written
 
 
@@ -161,7 +163,8 @@ def output_error(path: Path, error: OSError) -> DelineateError:
 
 
 def _umask() -> int:
-    """The process's umask (reading it means setting it for an instant)."""
-    mask = os.umask(0)
-    os.umask(mask)
+    """The process's umask (reading it means setting it for an instant, one thread at a time)."""
+    with _reading_umask:
+        mask = os.umask(0)
+        os.umask(mask)
     return mask

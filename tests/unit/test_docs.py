@@ -21,7 +21,7 @@ from delineate.cli.app import app
 from delineate.evaluation.scores import CaseScore
 from delineate.evaluation.summary import LabelSummary, Statistics, Summary
 from delineate.jobs.environment import Environment, StoredSource
-from delineate.jobs.prediction import Predicted
+from delineate.jobs.manifest import Predicted
 from delineate.model_file import LabelScores, ModelCard, Scores, TrainingFacts
 from delineate.plan import Plan
 from delineate.training.history import HistoryRow

@@ -38,6 +38,22 @@ def predict(
     max_megapixels: MegapixelsOption = None,
     anonymous: AnonymousOption = False,
     threads: ThreadsOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads that read ahead, and as many that write behind; 0 does all in one thread.",
+            show_default="1",
+            metavar="N",
+        ),
+    ] = None,
+    tta: Annotated[
+        bool | None,
+        typer.Option(
+            "--tta/--no-tta",
+            help="Average over mirrored images, as far as the training mirrored them, or do not.",
+            show_default="as the model's plan says",
+        ),
+    ] = None,
 ) -> None:
     """Write a mask for every image, each on its image's own grid.
 
@@ -47,6 +63,7 @@ def predict(
     """
     from delineate.cli.console import ConsoleReporter, errors, results  # noqa: PLC0415  quick --help
     from delineate.jobs import prediction  # noqa: PLC0415  likewise
+    from delineate.jobs.manifest import MANIFEST  # noqa: PLC0415  likewise
 
     with ConsoleReporter() as reporter:
         made = prediction.predict(
@@ -60,6 +77,8 @@ def predict(
             memory_bytes=parse_memory(memory) if memory is not None else None,
             anonymous=anonymous,
             threads=threads,
+            workers=workers,
+            tta=tta,
             reporter=reporter,
         )
     for message in made.messages:
@@ -67,11 +86,7 @@ def predict(
     done, failed = len(made.done), len(made.failed)
     results().print(
         f"{done} mask{'s' * (done != 1)} in {made.folder}"
-        + (
-            f", {failed} input{'s' * (failed != 1)} failed: see {made.folder / prediction.MANIFEST}"
-            if failed
-            else ""
-        ),
+        + (f", {failed} input{'s' * (failed != 1)} failed: see {made.folder / MANIFEST}" if failed else ""),
         markup=False,
         soft_wrap=True,
     )

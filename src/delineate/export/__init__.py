@@ -1,1 +1,1 @@
-"""Models written for other programs."""
+"""A trained model as files that other programs run."""

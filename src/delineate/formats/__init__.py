@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import stat
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -29,6 +28,7 @@ from delineate.formats.dicom_folder import (
     read_members,
 )
 from delineate.formats.dicom_series import read_series, read_series_mask
+from delineate.formats.quiet import without_warnings
 from delineate.formats.raster import from_picture
 from delineate.formats.stored import HEAD_BYTES, USUAL, Family, Header, Reading, Source, StoredMask
 from delineate.formats.writing import write_mask, write_probabilities
@@ -176,8 +176,7 @@ def _with_family(
         stream = path.open("rb")
     except (OSError, ValueError) as error:
         raise ImageError(path, _reason_not_opened(error)) from error
-    with stream, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with stream, without_warnings():
         head = stream.read(HEAD_BYTES)
         stream.seek(0)
         # DICOM first, for what comes before its signature may be the beginning of a TIFF

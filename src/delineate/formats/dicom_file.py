@@ -11,7 +11,6 @@ import contextlib
 import io
 import logging
 import math
-import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from pydicom.uid import (
 
 from delineate.errors import ImageError
 from delineate.formats.measured import Measured
+from delineate.formats.quiet import without_warnings
 from delineate.formats.stored import Source
 
 # What these log may hold a patient's data: it must not reach the terminal.
@@ -118,8 +118,7 @@ _FIRST_ELEMENTS = {bytes([number, 0]) for number in (0x00, 0x01, 0x05, 0x08, 0x1
 @contextlib.contextmanager
 def guarded(source: Source) -> Iterator[None]:
     """Let nothing out of pydicom but an `ImageError` without values: no warning, no other exception."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_warnings():
         try:
             yield
         except (ImageError, MemoryError):

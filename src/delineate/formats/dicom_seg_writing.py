@@ -7,7 +7,6 @@ import hashlib
 import io
 import logging
 import uuid
-import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from delineate.formats.dicom_file import items, number, text
 from delineate.formats.dicom_seg import plain
 from delineate.formats.dicom_seg_codes import PRIVATE_SCHEME, terms_of
 from delineate.formats.dicom_seg_sources import Frames, in_frame_order, read_frames
+from delineate.formats.quiet import without_warnings
 from delineate.formats.writable import check_labels
 from delineate.image import Label, LabelSet, Mask
 
@@ -103,8 +103,7 @@ def write_segmentation(path: Path, mask: Mask, sources: Sequence[Path], algorith
     values = in_frame_order(mask, frames, sources)
     content = io.BytesIO()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             segmentation = _segmentation(frames, values, mask.labels, algorithm)
             segmentation.save_as(content, enforce_file_format=True)
     except Exception as error:  # what a library makes of foreign headers; its text may hold their values

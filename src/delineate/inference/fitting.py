@@ -14,6 +14,7 @@ from delineate.plan import Plan, PreprocessingPlan
 
 LEAST_LEFT = 4  # voxels along the longest axis, of a volume that had four times as many
 MOST_UNLIKE = 30.0  # volume of voxels over that of those a net learned from
+SAMPLED_VOXELS = 1 << 20  # of a volume, for the intensities of its slices
 STRETCHED = "its values were stretched to the range of pictures, which the model was trained on"
 
 
@@ -80,6 +81,12 @@ def working_size(
             min(side, max(1, round(own * scale))) for side, own in zip(preprocessing.size, size, strict=True)
         )
     return tuple(max(1, round(own * preprocessing.scale)) for own in size)
+
+
+def sampled(image: Image) -> Image:
+    """Voxels of a volume `(C, D, H, W)` on an even grid, enough for the intensities of its slices."""
+    step = max(1, math.ceil((math.prod(image.size) / SAMPLED_VOXELS) ** (1 / 3)))
+    return replace(image, pixels=image.pixels[:, ::step, ::step, ::step])
 
 
 def refuse_by_axes(image: Image, plan: Plan) -> None:

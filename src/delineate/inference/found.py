@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from delineate.image import Mask
+from delineate.errors import DataError
+from delineate.image import Image, Mask
+
+Progress = Callable[[int, int], object]
+"""Told the steps done and their number."""
+FAILURES = (DataError, MemoryError, RuntimeError, ValueError)
+"""What one image may end with that is no reason to leave the others; a full disk is not among them."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,21 @@ class Found:
 
     mask: Mask
     probabilities: npt.NDArray[np.floating] | None
+
+
+def one_by_one(find: Callable[[Image], Found], pictures: Iterable[Image]) -> Iterator[Found | Exception]:
+    """What is found in each picture, or why nothing can be.
+
+    Args:
+        find: Finds it, or raises one of `FAILURES`.
+        pictures: Taken only as they are needed.
+    """
+    for picture in pictures:
+        try:
+            found: Found | Exception = find(picture)
+        except FAILURES as error:
+            found = error
+        yield found
 
 
 def label_probabilities(found: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -7,8 +7,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 MEMINFO = Path("/proc/meminfo")
 STATUS = Path("/proc/self/status")
 CONTAINER = Path("/sys/fs/cgroup")
@@ -17,6 +15,8 @@ CONTAINER = Path("/sys/fs/cgroup")
 @functools.cache
 def has_fast_bf16() -> bool:
     """Whether bfloat16 matrix products run in hardware here (avx512_bf16 or AMX; any GPU since Ampere)."""
+    import torch  # noqa: PLC0415  heavy
+
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

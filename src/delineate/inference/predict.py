@@ -14,6 +14,7 @@ from delineate.geometry import left_right_axis
 from delineate.image import Image, Mask
 from delineate.inference.engines import Engine
 from delineate.inference.fitting import prepared
+from delineate.inference.mirroring import mirrored_axes
 from delineate.inference.preprocess import Intensities, pad_pixels_to, resize, to_working
 from delineate.inference.windows import predict_windows
 from delineate.plan import Plan
@@ -101,13 +102,7 @@ def predict_mask(engine: Engine, plan: Plan, image: Image) -> Mask:
 
 def mirrorings(plan: Plan) -> list[tuple[tuple[int, ...], list[int] | None]]:
     """The axes of a batch to flip, only those the net saw mirrored in training, and how labels then swap."""
-    if not plan.prediction.mirror:
-        return []
-    augmentation = plan.augmentation
-    trained = {-1: augmentation.flip_horizontal, -2: augmentation.flip_vertical}
-    if plan.network.axes == 3:
-        trained[-3] = augmentation.flip_depth
-    axes = [axis for axis, wanted in trained.items() if wanted]
+    axes = mirrored_axes(plan)
     sideways = left_right_axis(plan.preprocessing.orientation) - 3  # from the last axis backwards
     swapped = list(range(plan.network.output_channels))
     for left, right in plan.data.swapped_values:

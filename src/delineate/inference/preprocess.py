@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,12 +14,11 @@ from delineate.inference.fitting import (
     brought_to_shares,
     refuse_by_axes,
     refuse_by_spacing,
+    sampled,
     units_of,
     working_size,
 )
 from delineate.plan import Plan, PreprocessingPlan
-
-SAMPLED_VOXELS = 1 << 20  # of a volume, for the intensities of its slices
 
 
 @dataclass(frozen=True)
@@ -87,9 +85,7 @@ def slices(image: Image, plan: Plan) -> tuple[list[Image], Intensities]:
         DataError: As `to_working`.
     """
     image = brought_to_shares(image, plan)  # by the range of the whole, not of each slice
-    step = max(1, math.ceil((math.prod(image.size) / SAMPLED_VOXELS) ** (1 / 3)))
-    sample = replace(image, pixels=image.pixels[:, ::step, ::step, ::step])
-    intensities = _normalization(torch.from_numpy(units_of(sample, plan)), plan.preprocessing)
+    intensities = _normalization(torch.from_numpy(units_of(sampled(image), plan)), plan.preprocessing)
     in_plane = _in_plane(image.geometry)
     cut = [
         replace(image, pixels=image.pixels[:, at], geometry=in_plane, notes=()) for at in range(image.size[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,22 +11,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from delineate.dataset.placing import size_in_words
 from delineate.errors import DataError
 from delineate.geometry import Array, Turn
 from delineate.image import Image, turn_of
 from delineate.inference.engines import Engine
 from delineate.inference.fitting import prepared, working_size
-from delineate.inference.hardware import free_memory_bytes
+from delineate.inference.found import Progress
+from delineate.inference.memory import PROGRAM_BYTES, lacking
 from delineate.inference.predict import decide, predictor_of, probabilities
 from delineate.inference.preprocess import resize, slices, to_working
 from delineate.inference.windows import slabs_of_windows
 from delineate.networks.settings import most_parameters
 from delineate.plan import Plan
 
-Progress = Callable[[int, int], object]
 WINDOWS_AT_ONCE = 2
-PROGRAM_BYTES = 600 << 20  # Python, torch and its libraries
 ACTIVATION_COPIES = 8  # of the finest level's features that a forward pass holds at once, at most
 
 
@@ -69,9 +67,9 @@ def predict_volume(
         DataError: The image does not fit the plan, or more memory would be needed than there is.
     """
     needed = needed_bytes(plan, image, keep_probabilities=keep_probabilities, members=engine.members)
-    if lacking := _lacking(needed, memory_bytes):
+    if shortage := lacking(needed, memory_bytes):
         raise DataError(
-            f"it would take about {lacking}. Give more, or train with a coarser preprocessing.spacing_mm"
+            f"it would take about {shortage}. Give more, or train with a coarser preprocessing.spacing_mm"
         )
     turned = prepared(image, plan)
     if plan.network.axes == 3:
@@ -118,30 +116,6 @@ def needed_bytes(plan: Plan, image: Image, *, keep_probabilities: bool = False, 
     slab = 4 * (2 * classes + 1) * window[0] * math.prod(size[1:])
     row = 4 * 3 * classes * math.prod(turned.size[1:])
     return PROGRAM_BYTES + image_bytes + working + slab + row + features
-
-
-def refuse_by_size(size: tuple[int, ...], memory_bytes: int | None) -> None:
-    """Refuse a volume that is too large for the memory whatever the plan, before its voxels are read.
-
-    Args:
-        size: `(D, H, W)`, known from its header.
-        memory_bytes: As for `predict_volume`.
-
-    Raises:
-        DataError: It is.
-    """
-    least = PROGRAM_BYTES + 3 * math.prod(size)  # 16 bits a voxel, and its label
-    if lacking := _lacking(least, memory_bytes):
-        raise DataError(f"its {size_in_words(size)} take at least {lacking}")
-
-
-def _lacking(needed: int, memory_bytes: int | None) -> str | None:
-    """In words how much memory is needed and how much there is; None where it is enough."""
-    allowed = memory_bytes or free_memory_bytes()
-    if allowed is None or needed <= allowed:
-        return None
-    why = "allowed by --memory" if memory_bytes else "free"
-    return f"{needed / 1e9:.1f} GB of memory, and {allowed / 1e9:.1f} GB are {why}"
 
 
 def _rows_of_slices(engine: Engine, plan: Plan, image: Image, *, progress: Progress) -> Iterator[Tensor]:

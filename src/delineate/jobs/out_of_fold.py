@@ -20,8 +20,8 @@ from delineate.files import sha256
 from delineate.image import LabelSet, Mask
 from delineate.inference.found import Found
 from delineate.inference.model import Model, load
+from delineate.jobs.manifest import MANIFEST, Predicted, record, write_manifest
 from delineate.jobs.parts import LoadedCase, Part
-from delineate.jobs.prediction import MANIFEST, Predicted, record, write_manifest
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import predicted
 from delineate.jobs.writing import Results, Wanted
@@ -100,16 +100,15 @@ class Masks:
             if case.name in self.known:
                 origin += ", but started from a model that did"
             self.files[path.name] = record(
-                tuple(hide(each.name) for each in told),
+                tuple(each.name for each in told),
                 tuple(sha256(each) for each in files.image if not each.is_dir()),
                 case.image,
                 results,
                 mask,
                 path,
-                model,
-                hide,
+                model.plan,
                 (origin,),
-            )
+            ).hidden(hide)
         self.weights.append(model.card.weights_sha256)
         self.seconds += time.monotonic() - start
         return tuple(scores)

@@ -18,8 +18,9 @@ from delineate.image import Mask, oriented, oriented_mask
 from delineate.inference.engines import Engine, TorchEngine
 from delineate.inference.fitting import prepared, working_size
 from delineate.inference.hardware import has_fast_bf16
+from delineate.inference.memory import PROGRAM_BYTES
 from delineate.inference.predict import predict_mask
-from delineate.inference.volumes import PROGRAM_BYTES, needed_bytes, predict_volume
+from delineate.inference.volumes import needed_bytes, predict_volume
 from delineate.inference.windows import window_starts
 from delineate.jobs.parts import LoadedCase, Part
 from delineate.jobs.scoring import OVERLAY_PX

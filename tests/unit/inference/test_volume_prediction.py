@@ -22,7 +22,7 @@ from volume_cases import ORIENTATIONS, PLACED, Brightness, Kind, net, noise, vol
 from delineate.errors import DataError
 from delineate.geometry import Geometry, turn_to
 from delineate.image import Image, oriented
-from delineate.inference import volumes
+from delineate.inference import memory, volumes
 from delineate.inference.engines import TorchEngine
 from delineate.inference.predict import predictor_of, probabilities
 from delineate.inference.preprocess import resize, slices, to_working
@@ -302,9 +302,9 @@ def test_what_does_not_fit_into_the_memory_is_refused_with_the_numbers(
         9,
         9,
     )
-    monkeypatch.setattr(volumes, "free_memory_bytes", lambda: 100_000_000)
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda: 100_000_000)
     assert "and 0.1 GB are free. Give" in refused(plan, image)
-    monkeypatch.setattr(volumes, "free_memory_bytes", lambda: None)  # where nobody knows, it is tried
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda: None)  # where nobody knows, it is tried
     assert predict_volume(TorchEngine(Brightness()), plan, image).values.shape == (3, 9, 9)
 
 
@@ -336,7 +336,8 @@ import torch
 from volume_cases import PLACED, net, noise, volume, volume_plan
 from delineate.image import Image, oriented
 from delineate.inference.engines import TorchEngine
-from delineate.inference.volumes import PROGRAM_BYTES, needed_bytes, predict_volume
+from delineate.inference.memory import PROGRAM_BYTES
+from delineate.inference.volumes import needed_bytes, predict_volume
 
 def peak_bytes():
     status = Path("/proc/self/status").read_text()  # getrusage would tell the parent's as well

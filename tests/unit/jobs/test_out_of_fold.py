@@ -14,8 +14,8 @@ from delineate.evaluation.scores import CaseScore, score_case
 from delineate.evaluation.summary import summarise
 from delineate.evaluation.tables import read_cases_csv, write_cases_csv
 from delineate.image import LabelSet, Mask
+from delineate.jobs.manifest import MANIFEST, Predicted
 from delineate.jobs.out_of_fold import Masks, how_scored, mean_curves, nothing_chosen, table_by_fold
-from delineate.jobs.prediction import MANIFEST, Predicted
 from delineate.jobs.source import Source
 from delineate.training.history import HistoryRow
 

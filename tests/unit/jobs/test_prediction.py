@@ -20,7 +20,7 @@ from delineate.evaluation import overlays
 from delineate.image import Image, Mask
 from delineate.inference.found import Found
 from delineate.inference.model import Model
-from delineate.jobs import prediction, writing
+from delineate.jobs import prediction, reading, writing
 from delineate.jobs.reporter import Reporter
 
 PATIENT = "Meier_Hans_1961"
@@ -98,7 +98,7 @@ def test_a_fault_of_one_file_is_that_files_alone(
     reason: str,
 ) -> None:
     owner, name = {
-        "read": (prediction, "load_image"),
+        "read": (reading, "load_image"),
         "predicted": (model, "found_in"),
         "drawn": (overlays, "draw_overlay"),
         "mask": (formats, "write_mask"),

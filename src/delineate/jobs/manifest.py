@@ -1,0 +1,137 @@
+"""What is told of a batch of predictions: which mask was made from which files by which model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from delineate.files import write_text
+from delineate.formats.writable import WHITE
+from delineate.image import Image, LabelSet, Mask
+from delineate.inference.fitting import notes_on
+from delineate.jobs.software import software_versions
+from delineate.jobs.writing import Results
+from delineate.plan import Plan
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What became of one input.
+
+    Attributes:
+        input: The file's name, or its channel files' names; no folder's name.
+        sha256: Of those files; empty where one could not be read.
+        status: "done" or "failed".
+        reason: Why it failed; no folder's name.
+        mask: The mask's file in the output folder.
+        label_values: What stands for each label in that file.
+        size: `(H, W)` or `(D, H, W)` of the image and its mask.
+        label_share: Share of the pixels of each label.
+        notes: What was done to the image that the user should know.
+    """
+
+    input: tuple[str, ...]
+    sha256: tuple[str, ...] = ()
+    status: Literal["done", "failed"] = "done"
+    reason: str | None = None
+    mask: str | None = None
+    label_values: dict[str, int] | None = None
+    size: tuple[int, ...] | None = None
+    label_share: dict[str, float] | None = None
+    notes: tuple[str, ...] = ()
+
+    def hidden(self, hide: Callable[[str], str]) -> Predicted:
+        """The same with codes in place of names, by a function that puts them there."""
+        return replace(
+            self,
+            input=tuple(map(hide, self.input)),
+            reason=None if self.reason is None else hide(self.reason),
+            notes=tuple(map(hide, self.notes)),
+        )
+
+
+def record(  # noqa: PLR0917  an image and all that was made of it
+    names: tuple[str, ...],
+    digests: tuple[str, ...],
+    image: Image,
+    results: Results,
+    mask: Mask,
+    path: Path,
+    plan: Plan,
+    notes: Sequence[str] = (),
+) -> Predicted:
+    """What a manifest says of an image with a mask.
+
+    Args:
+        names: Of its files, as they are told.
+        digests: Of its files.
+        image: The image.
+        results: What was written.
+        mask: What was found.
+        path: The mask's file.
+        plan: Of the model that found it.
+        notes: What else is to be said.
+
+    Returns:
+        With names as they are, see `Predicted.hidden`.
+    """
+    values, labels = mask.values, plan.data.label_set
+    counts = np.bincount(values.ravel(), minlength=len(labels) + 1)
+    share = {label.name: round(float(counts[label.value] / values.size), 6) for label in labels}
+    return Predicted(
+        names,
+        digests,
+        mask=path.name,
+        label_values=_values_in(path, labels),
+        size=image.size,
+        label_share=share,
+        notes=(*image.notes, *notes_on(image, plan), *results.notes, *notes),
+    )
+
+
+def _values_in(mask: Path, labels: LabelSet) -> dict[str, int]:
+    """What stands for each label in the file of a mask: in a PNG or TIFF of one label white."""
+    white = mask.suffix in (".png", ".tif") and len(labels) == 1
+    return {label.name: WHITE if white else label.value for label in labels}
+
+
+def write_manifest(
+    folder: Path,
+    weights_sha256: str | Sequence[str],
+    labels: LabelSet,
+    files: Sequence[Predicted],
+    *,
+    complete: bool,
+    seconds: float,
+    mirrored: Sequence[str] | None = None,
+) -> None:
+    """What was made by which model from which files; file names stand here, folders do not.
+
+    Args:
+        folder: Of the masks.
+        weights_sha256: Of the model; of a cross-validation one a fold.
+        labels: Of the model.
+        files: What became of each input.
+        complete: Whether these are all.
+        seconds: That it took.
+        mirrored: Along which axes mirrored images were averaged in; None leaves it untold.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    content = {
+        "model": {"weights_sha256": weights_sha256, "labels": list(labels.names)},
+        "software": software_versions(),
+        "seconds": round(seconds, 2),
+        **({} if mirrored is None else {"mirrored": list(mirrored)}),
+        "complete": complete,
+        "files": [asdict(file) for file in files],
+    }
+    write_text(folder / MANIFEST, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
