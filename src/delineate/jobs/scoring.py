@@ -23,8 +23,10 @@ from delineate.evaluation.tables import write_cases_csv, write_summary_json
 from delineate.files import new_folder, output_error, write_text, write_with
 from delineate.formats import Reading
 from delineate.image import Mask
-from delineate.inference.model import Model, load
+from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
+from delineate.inference.model import Model
 from delineate.jobs.duration import in_words
+from delineate.jobs.engines import with_engine
 from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, reading_for, seen
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
@@ -96,6 +98,8 @@ def evaluate(
     reading: Reading | None = None,
     anonymous: bool = False,
     threads: int | None = None,  # noqa: ARG001  the decorator reads it
+    engine: EngineChoice | None = None,
+    precision: PrecisionChoice | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Score a model on a data set.
@@ -113,6 +117,8 @@ def evaluate(
         anonymous: Whether to write codes in place of all cases' names; else of those that look as if they
             told who a patient is. `private/names.csv` in `out` says which is which.
         threads: To compute with; None for PyTorch's number. The caller's own holds again afterwards.
+        engine: What computes the net, see `load`; None for that of a loaded model, else torch.
+        precision: In which numbers, likewise.
         reporter: Told how it goes.
 
     Returns:
@@ -124,7 +130,7 @@ def evaluate(
         ModelFileError: The model cannot be used.
     """
     reporter = reporter or Reporter()
-    loaded = model if isinstance(model, Model) else load(model)
+    loaded = with_engine(model, engine, precision)
     was_there = out is not None and Path(out).exists()
     folder = new_folder(Path(out), "the evaluation") if out is not None else None
     try:
