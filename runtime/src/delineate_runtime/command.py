@@ -113,7 +113,7 @@ def _threads(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="delineate-runtime",
-        description="Masks from a model that Delineate exported to ONNX. Research only; not a medical device.",
+        description="Masks from a model that Delineate exported to ONNX. For research; not a medical device.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     predict = commands.add_parser(
@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         help="write a mask for every picture, of its own size",
         description="Write a mask for every picture, of its own size.",
     )
-    predict.add_argument("model", type=Path, metavar="MODEL.onnx", help="what delineate export --to onnx wrote")
+    predict.add_argument("model", type=Path, metavar="MODEL.onnx", help="from delineate export --to onnx")
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="pictures, or folders of them")
     predict.add_argument("--out", type=Path, required=True, help="new folder for the masks")
     predict.add_argument("--threads", type=_threads, help="to compute with")

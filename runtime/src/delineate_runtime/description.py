@@ -76,7 +76,7 @@ def described(name: str, metadata: Mapping[str, str]) -> Description:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{name} does not say what images it takes. Export it anew.") from error
     if axes != 2:
-        raise UsageError(f"{name} is a model of volumes, which Delineate itself predicts: pip install delineate")
+        raise UsageError(f"{name} segments volumes, which Delineate itself does: pip install delineate")
     return described
 
 

@@ -110,7 +110,9 @@ def of_picture(picture: Pillow.Image) -> Array:
     if picture.mode not in (*_MODES, "I;16L", "I;16B", "I;16N", "F"):
         raise ImageError(f"{picture.mode} colours are not read. Convert it to RGB")
     if "transparency" in picture.info and picture.mode in ("1", "L", "P", "RGB"):
-        without_alpha(_channels(np.asarray(picture.convert("RGBA"))))  # one declared entry is the same as alpha
+        without_alpha(
+            _channels(np.asarray(picture.convert("RGBA")))
+        )  # one declared entry is the same as alpha
     if picture.mode == "P":
         return _through_palette(picture)
     channels = _channels(np.asarray(picture))
