@@ -96,4 +96,4 @@ def _one_of(known: tuple[Word, ...], value: object) -> Word:
     Raises:
         ValueError: It is none of them.
     """
-    return known[known.index(value)]  # type: ignore[arg-type]  # what is not among them raises
+    return known[known.index(value)]
