@@ -18,10 +18,9 @@ from delineate.errors import DataError
 from delineate.geometry import Geometry
 from delineate.image import Image
 from delineate.inference.engines import TorchEngine
-from delineate.inference.fitting import STRETCHED, notes_on, working_size
+from delineate.inference.fitting import SAMPLED_VOXELS, STRETCHED, notes_on, working_size
 from delineate.inference.predict import probabilities
 from delineate.inference.preprocess import (
-    SAMPLED_VOXELS,
     resize,
     resize_mask,
     slices,
