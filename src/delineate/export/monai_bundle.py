@@ -17,13 +17,16 @@ import numpy.typing as npt
 import torch
 
 from delineate.errors import UsageError
+from delineate.export.agreement import Agreement, compare, refuse_disagreement
 from delineate.export.bundle_configs import PICTURES, VOLUMES, Json, inference_config, metadata
+from delineate.export.order import Order
 from delineate.export.scripted_model import scripted_model
 from delineate.files import new_folder, output_error, write_text, write_with
-from delineate.image import Image, turn_of
+from delineate.image import Image, Mask, turn_of
 from delineate.inference.fitting import prepared, units_of
-from delineate.inference.found import label_probabilities
+from delineate.inference.found import Found, label_probabilities
 from delineate.inference.model import Model
+from delineate.inference.predict import decide
 from delineate.model_file import BUNDLED_MODEL, save_model, together
 from delineate.plan import Plan
 
@@ -42,18 +45,21 @@ class BundledModel:
             warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is what bundles hold
             self.network = torch.jit.load(io.BytesIO(script))  # type: ignore[no-untyped-call]  # torch's
 
-    def probabilities(self, image: Image) -> npt.NDArray[np.float32]:
-        """The probability of each label at each pixel.
+    def found_in(self, image: Image, *, keep_probabilities: bool = False) -> Found:  # noqa: ARG002  the same pass
+        """The mask of an image, and the probabilities of its labels.
 
         Args:
             image: A picture, or a volume for a model of volumes.
-
-        Returns:
-            `(n, …)` float32 of the same size.
+            keep_probabilities: Without effect: they are always kept.
 
         Raises:
             DataError: Its channels or values do not fit the model.
         """
+        found = self._all_probabilities(image)
+        mask = Mask(decide(torch.from_numpy(found), self.plan), self.plan.data.label_set, image.geometry)
+        return Found(mask, label_probabilities(found))
+
+    def _all_probabilities(self, image: Image) -> npt.NDArray[np.float32]:
         turned = prepared(image, self.plan)
         pixels, spacing_mm = units_of(turned, self.plan), turned.geometry.spacing_mm
         backwards = takes_reversed(self.plan)
@@ -67,7 +73,31 @@ class BundledModel:
         turn = turn_of(image.geometry, len(image.size), self.plan.preprocessing.orientation)
         if turn is not None:
             found = np.asarray(turn.undo(found), dtype=np.float32)
-        return label_probabilities(found)
+        return np.ascontiguousarray(found)
+
+
+def export_bundle(order: Order, place: Path) -> Agreement:
+    """Write a model as a MONAI bundle, and compare its net with the model.
+
+    Args:
+        order: What is asked for.
+        place: A new folder.
+
+    Returns:
+        How near the two are.
+
+    Raises:
+        UsageError: MONAI could not read the model's images as Delineate does.
+        ExportError: They do not agree.
+        DataError: An image does not fit the model.
+    """
+    script = bundle_script(order.model)
+    found = compare(order.model, BundledModel(order.model.plan, script), order.images)
+    agreement = refuse_disagreement(found, "The bundle's net")
+    count = f"{agreement.images} image{'s' * (agreement.images != 1)}"
+    sentence = f"Compared with the model on {count}: {agreement.in_words()}."
+    write_bundle(place, order.model, script, sentence)
+    return agreement
 
 
 def takes_reversed(plan: Plan) -> bool:

@@ -20,8 +20,8 @@ from delineate.export.scripted import (
     window_corners,
 )
 from delineate.inference.engines.network_onnx import Averaged
+from delineate.inference.fitting import SAMPLED_VOXELS
 from delineate.inference.predict import mirrorings
-from delineate.inference.preprocess import SAMPLED_VOXELS
 from delineate.inference.windows import window_weight
 from delineate.plan import Plan
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from delineate.inference.ir_file import ir_path
 from delineate.inference.onnx_file import SUFFIX
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def load_any(path: str | Path) -> Model | ExportedModel:
     """Load a model.
 
     Args:
-        path: The model file, the run folder that holds it, or an exported ONNX file.
+        path: The model file, the run folder that holds it, or what was exported: an ONNX file, or the folder
+            of an OpenVINO IR or a MONAI bundle.
 
     Returns:
         The model, ready to predict.
@@ -35,6 +37,10 @@ def load_any(path: str | Path) -> Model | ExportedModel:
         from delineate.inference.onnx_file import read_onnx  # noqa: PLC0415  likewise
 
         return ExportedModel(read_onnx(Path(path)))
+    if (graph := ir_path(path)) is not None:
+        from delineate.inference.ir_model import load_ir  # noqa: PLC0415  imports torch
+
+        return load_ir(graph)
     from delineate.inference.model import load  # noqa: PLC0415  imports torch
 
     return load(path)
