@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from delineate.inference.model import Model
     from delineate.jobs.demonstration import demonstrate
     from delineate.jobs.export import export
+    from delineate.jobs.import_keras import KerasWishes, import_keras
     from delineate.jobs.job import Run
     from delineate.jobs.prediction import Prediction, predict
     from delineate.jobs.reporter import Reporter
@@ -35,6 +36,7 @@ _HOME = {
     "CheckReport": "delineate.dataset.check_report",
     "DelineateError": "delineate.errors",
     "Evaluation": "delineate.jobs.scoring",
+    "KerasWishes": "delineate.jobs.import_keras",
     "Model": "delineate.inference.model",
     "Plan": "delineate.plan",
     "Prediction": "delineate.jobs.prediction",
@@ -45,6 +47,7 @@ _HOME = {
     "evaluate": "delineate.jobs.scoring",
     "export": "delineate.jobs.export",
     "load": "delineate.inference.loading:load_any",
+    "import_keras": "delineate.jobs.import_keras",
     "predict": "delineate.jobs.prediction",
     "read_plan": "delineate.plan",
     "resume": "delineate.jobs.training",
@@ -55,6 +58,7 @@ __all__ = [
     "CheckReport",
     "DelineateError",
     "Evaluation",
+    "KerasWishes",
     "Model",
     "Plan",
     "Prediction",
@@ -65,6 +69,7 @@ __all__ = [
     "demonstrate",
     "evaluate",
     "export",
+    "import_keras",
     "load",
     "predict",
     "read_plan",

@@ -13,6 +13,7 @@ import numpy as np
 from delineate.files import write_text
 from delineate.formats.writable import WHITE
 from delineate.image import Image, LabelSet, Mask
+from delineate.inference.engines import Engine
 from delineate.inference.fitting import notes_on
 from delineate.jobs.software import software_versions
 from delineate.jobs.writing import Results
@@ -89,14 +90,14 @@ def record(  # noqa: PLR0917  an image and all that was made of it
         names,
         digests,
         mask=path.name,
-        label_values=_values_in(path, labels),
+        label_values=values_in(path, labels),
         size=image.size,
         label_share=share,
         notes=(*image.notes, *notes_on(image, plan), *results.notes, *notes),
     )
 
 
-def _values_in(mask: Path, labels: LabelSet) -> dict[str, int]:
+def values_in(mask: Path, labels: LabelSet) -> dict[str, int]:
     """What stands for each label in the file of a mask: in a PNG or TIFF of one label white."""
     white = mask.suffix in (".png", ".tif") and len(labels) == 1
     return {label.name: WHITE if white else label.value for label in labels}
@@ -111,6 +112,7 @@ def write_manifest(
     complete: bool,
     seconds: float,
     mirrored: Sequence[str] | None = None,
+    engine: Engine | None = None,
 ) -> None:
     """What was made by which model from which files; file names stand here, folders do not.
 
@@ -122,6 +124,7 @@ def write_manifest(
         complete: Whether these are all.
         seconds: That it took.
         mirrored: Along which axes mirrored images were averaged in; None leaves it untold.
+        engine: That computed the nets; None leaves it untold.
 
     Raises:
         OutputError: The place cannot be written.
@@ -130,6 +133,7 @@ def write_manifest(
         "model": {"weights_sha256": weights_sha256, "labels": list(labels.names)},
         "software": software_versions(),
         "seconds": round(seconds, 2),
+        **({} if engine is None else {"engine": engine.name, "precision": engine.precision}),
         **({} if mirrored is None else {"mirrored": list(mirrored)}),
         "complete": complete,
         "files": [asdict(file) for file in files],

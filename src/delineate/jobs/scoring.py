@@ -23,11 +23,15 @@ from delineate.evaluation.tables import write_cases_csv, write_summary_json
 from delineate.files import new_folder, output_error, write_text, write_with
 from delineate.formats import Reading
 from delineate.image import Mask
-from delineate.inference.model import Model, load
+from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
+from delineate.inference.model import Model
 from delineate.jobs.duration import in_words
+from delineate.jobs.engines import with_engine
+from delineate.jobs.imported import UNKNOWN_IMAGES, imported_in_words
 from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, reading_for, seen
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
+from delineate.model_file import ModelCard
 from delineate.plan import to_yaml
 from delineate.threads import limiting_threads
 
@@ -96,6 +100,8 @@ def evaluate(
     reading: Reading | None = None,
     anonymous: bool = False,
     threads: int | None = None,  # noqa: ARG001  the decorator reads it
+    engine: EngineChoice | None = None,
+    precision: PrecisionChoice | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Score a model on a data set.
@@ -113,6 +119,8 @@ def evaluate(
         anonymous: Whether to write codes in place of all cases' names; else of those that look as if they
             told who a patient is. `private/names.csv` in `out` says which is which.
         threads: To compute with; None for PyTorch's number. The caller's own holds again afterwards.
+        engine: What computes the net, see `load`; None for that of a loaded model, else torch.
+        precision: In which numbers, likewise.
         reporter: Told how it goes.
 
     Returns:
@@ -124,7 +132,7 @@ def evaluate(
         ModelFileError: The model cannot be used.
     """
     reporter = reporter or Reporter()
-    loaded = model if isinstance(model, Model) else load(model)
+    loaded = with_engine(model, engine, precision)
     was_there = out is not None and Path(out).exists()
     folder = new_folder(Path(out), "the evaluation") if out is not None else None
     try:
@@ -141,6 +149,8 @@ def evaluate(
         learned = learned_from(loaded, part)
         if learned:
             reporter.warn(seen(learned, part))
+        elif loaded.card.imported:
+            reporter.warn(UNKNOWN_IMAGES)
         scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
         name = part.report.pseudonyms.redacted(Path(data).absolute().name)
         story = Story(
@@ -148,6 +158,8 @@ def evaluate(
             scored_part=f"the data set {name}",
             used_to_choose=seen(learned, part)
             if learned
+            else UNKNOWN_IMAGES
+            if loaded.card.imported
             else "The model did not learn from any of these images (their pixels were compared), "
             "and nothing was chosen by them.",
             cautions=part.notes,
@@ -242,20 +254,28 @@ def write_evaluation(
         model={
             "labels": ", ".join(model.labels.names),
             **({"nets, their probabilities averaged": f"{card.members}"} if card.members > 1 else {}),
-            "trained on": counted(card.training.cases, "case"),
-            "trained for": f"{card.training.steps} steps{' each' if card.members > 1 else ''}, "
-            f"{in_words(card.training.seconds)}, in {card.training.precision}",
-            "started from": f"the weights (SHA-256) {card.training.started_from}"
-            if card.training.started_from
-            else f"an encoder's file of weights (SHA-256) {card.training.encoder_sha256}"
-            if card.training.encoder_sha256
-            else "random weights",
+            **(_training_in_words(card) if card.imported is None else imported_in_words(card.imported)),
             "parameters": f"{model.parameters:,}",
             "weights (SHA-256)": card.weights_sha256,
         },
     )
     write_text(folder / "report.html", render_report(report))
     return Evaluation(summary, scores, folder)
+
+
+def _training_in_words(card: ModelCard) -> dict[str, str]:
+    """How the weights came about."""
+    training = card.training
+    return {
+        "trained on": counted(training.cases or 0, "case"),
+        "trained for": f"{training.steps} steps{' each' if card.members > 1 else ''}, "
+        f"{in_words(training.seconds or 0)}, in {training.precision}",
+        "started from": f"the weights (SHA-256) {training.started_from}"
+        if training.started_from
+        else f"an encoder's file of weights (SHA-256) {training.encoder_sha256}"
+        if training.encoder_sha256
+        else "random weights",
+    }
 
 
 def findings(report: CheckReport) -> list[Finding]:
