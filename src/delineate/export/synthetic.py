@@ -25,14 +25,19 @@ def synthetic_images(card: ModelCard, pixels: Pixels) -> list[Image]:
         pixels: Their type.
 
     Returns:
-        Of the smallest, the median and the largest size, and one of odd sides; hills with noise on them.
+        Of the smallest, the median and the largest size, and one of odd sides; hills with noise on them. Of a
+        model that does not say what it learned from, of the sizes that its net sees.
     """
-    found = card.fingerprint
-    median = found.median
-    odd = tuple(max(1, (side * 3 // 4) | 1) for side in median)
-    sizes = dict.fromkeys(_limited(size) for size in (found.smallest, median, found.largest, odd))
+    found, seen = card.fingerprint, card.plan.preprocessing.size
+    if found is not None:
+        sizes = [found.smallest, found.median, found.largest]
+    else:
+        seen = seen if len(seen) == card.plan.data.axes else (COARSE, *seen)
+        sizes = [seen, tuple(2 * side for side in seen)]
+    odd = tuple(max(1, (side * 3 // 4) | 1) for side in sizes[1])
     generator = np.random.default_rng(0)
-    return [_image(card, pixels, size, generator) for size in sizes]
+    chosen = dict.fromkeys(_limited(size) for size in (*sizes, odd))
+    return [_image(card, pixels, size, generator) for size in chosen]
 
 
 def _limited(size: tuple[int, ...]) -> tuple[int, ...]:
@@ -43,11 +48,11 @@ def _limited(size: tuple[int, ...]) -> tuple[int, ...]:
 
 def _image(card: ModelCard, pixels: Pixels, size: tuple[int, ...], generator: np.random.Generator) -> Image:
     data, found = card.plan.data, card.fingerprint
-    mean = np.array(found.mean, np.float32).reshape(-1, *[1] * len(size))
-    deviation = np.array(found.standard_deviation, np.float32).reshape(mean.shape)
+    told = (found.mean, found.standard_deviation) if found is not None else ((0.5,), (0.25,))
+    mean, deviation = (np.array(each, np.float32).reshape(-1, *[1] * len(size)) for each in told)
     values = np.stack([_hills(size, generator) for _ in range(data.channels)]) * deviation + mean
     if data.pixels == "float":
-        own = card.plan.preprocessing.spacing_mm or found.spacing_mm
+        own = card.plan.preprocessing.spacing_mm
         spacing = tuple(step * 0.9 for step in own) if own is not None and data.axes == 3 else None
         return Image(values.astype(np.float32), Geometry(spacing), shares=data.axes == 2)
     shares = values.clip(0, 1)
