@@ -30,7 +30,16 @@ from delineate.formats.dicom_folder import (
 from delineate.formats.dicom_series import read_series, read_series_mask
 from delineate.formats.quiet import without_warnings
 from delineate.formats.raster import from_picture
-from delineate.formats.stored import HEAD_BYTES, USUAL, Family, Header, Reading, Source, StoredMask
+from delineate.formats.stored import (
+    HEAD_BYTES,
+    USUAL,
+    Family,
+    Header,
+    Reading,
+    Source,
+    StoredMask,
+    TooLargeError,
+)
 from delineate.formats.writing import write_mask, write_probabilities
 
 if TYPE_CHECKING:
@@ -231,6 +240,7 @@ __all__ = [
     "Reading",
     "Series",
     "StoredMask",
+    "TooLargeError",
     "family_of",
     "find_series",
     "from_picture",

@@ -7,24 +7,29 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from delineate import formats
 from delineate.dataset.case_files import Problem
 from delineate.dataset.inputs import prediction_inputs
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import UsageError
-from delineate.files import new_folder, output_error
+from delineate.files import output_error
 from delineate.formats import Reading
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.mirroring import CALLED, mirrored_axes
-from delineate.inference.model import Model
 from delineate.jobs.engines import with_engine
 from delineate.jobs.flow import Flow, Work
+from delineate.jobs.large_prediction import settings_of
 from delineate.jobs.manifest import Predicted, write_manifest
 from delineate.jobs.parts import reading_for
 from delineate.jobs.reporter import Reporter
+from delineate.jobs.unfinished import Unfinished
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Wanted
 from delineate.threads import limiting_threads
+
+if TYPE_CHECKING:
+    from delineate.inference.loading import AnyModel
 
 USUAL_WORKERS = 1
 MOST_WORKERS = 64
@@ -57,7 +62,7 @@ class Prediction:
 
 @limiting_threads
 def predict(
-    model: Model | str | Path,
+    model: AnyModel | str | Path,
     inputs: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
@@ -80,8 +85,10 @@ def predict(
         model: A loaded model, a model file or a run folder.
         inputs: Images, or folders of images; DICOM files that form a volume are one image for a model of
             volumes.
-        out: A new folder for the masks and `manifest.json`. A picture's mask is `NAME.png` (0 and 255 for one
-            label, else the labels' values), a volume's is of its own kind, of DICOM a segmentation object.
+        out: A new folder for the masks and `manifest.json`, or the one that the same call left when it was
+            stopped in a picture larger than memory, which is then gone on with. A picture's mask is
+            `NAME.png` (0 and 255 for one label, else the labels' values), of one larger than memory a tiled
+            `NAME.tif`; a volume's is of its own kind, of DICOM a segmentation object.
         overlay: Whether to draw the outlines over each image, in `overlays/`.
         probabilities: Whether to write each label's probability, in `probabilities/`.
         mask_format: "auto", or "nifti" or "png" for all.
@@ -120,12 +127,13 @@ def predict(
     found = prediction_inputs(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
     )
-    folder = new_folder(Path(out), "the masks")
+    wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
+    unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted))
+    folder = unfinished.results
     for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
         if asked:
             _make(folder / name)
-    wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
-    pseudonyms = Pseudonyms(all_names=anonymous)
+    pseudonyms = Pseudonyms(unfinished.salt, all_names=anonymous)
     work = Work(
         loaded,
         folder,
@@ -134,6 +142,7 @@ def predict(
         memory_bytes,
         threads_beside(workers),
         pseudonyms,
+        unfinished,
         reporter,
     )
     hide = pseudonyms.redacted
@@ -162,6 +171,7 @@ def predict(
             mirrored=[CALLED[axis] for axis in mirrored_axes(loaded.plan)],
         )
         pseudonyms.write_table(folder)
+    unfinished.remove()
     return Prediction(folder, (*files, *made), (*messages, *failures))
 
 
@@ -202,6 +212,6 @@ def _not_tried(problem: Problem, hide: Callable[[str], str]) -> Predicted:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
     except OSError as error:
         raise output_error(folder, error) from error
