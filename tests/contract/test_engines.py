@@ -164,7 +164,7 @@ def test_as_many_threads_as_now_hold(
     ("engine", "precision", "told"),
     [
         ("onnxruntime", "bf16", "ONNX Runtime computes in fp32 on a processor"),
-        ("onnxruntime", "int8", "delineate export MODEL --to openvino --int8"),
+        ("onnxruntime", "int8", "delineate export MODEL --to openvino --precision int8"),
         ("openvino", "int8", "images to calibrate with"),
         ("torch", "int8", "so it is an export"),
     ],

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from delineate import formats
 from delineate.dataset.case_files import Problem
@@ -17,8 +18,7 @@ from delineate.files import output_error
 from delineate.formats import Reading
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.mirroring import CALLED, mirrored_axes
-from delineate.inference.model import Model
-from delineate.jobs.engines import Wish, windows_of_images
+from delineate.jobs.engines import usual_wish
 from delineate.jobs.flow import Flow, Work
 from delineate.jobs.large_prediction import settings_of
 from delineate.jobs.manifest import Predicted, write_manifest
@@ -27,6 +27,9 @@ from delineate.jobs.reporter import Reporter
 from delineate.jobs.unfinished import Unfinished
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Wanted
 from delineate.threads import limiting_threads
+
+if TYPE_CHECKING:
+    from delineate.inference.loading import AnyModel
 
 USUAL_WORKERS = 1
 MOST_WORKERS = 64
@@ -59,7 +62,7 @@ class Prediction:
 
 @limiting_threads
 def predict(
-    model: Model | str | Path,
+    model: AnyModel | str | Path,
     inputs: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
@@ -115,7 +118,7 @@ def predict(
     given = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(path) for path in inputs]
     if not given:
         raise UsageError("Nothing to predict: give images or folders of images.")
-    wish = Wish.of(model, engine, precision, usual="auto")
+    wish = usual_wish(model, engine, precision)
     loaded = wish.model(model)
     if tta is not None:
         loaded = loaded.with_mirroring(tta)
@@ -126,7 +129,7 @@ def predict(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
     )
     reading = reading_for(loaded.plan, reading)
-    wish.settle(loaded, windows_of_images(loaded, found.images, reading), reporter)
+    wish.settle_for_images(loaded, found.images, reading, reporter)
     wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
     unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted))
     folder = unfinished.results

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from delineate.dataset.check_report import CheckReport, without_root
 from delineate.dataset.naming import counted
@@ -24,9 +24,8 @@ from delineate.files import new_folder, output_error, write_text, write_with
 from delineate.formats import Reading
 from delineate.image import Mask
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
-from delineate.inference.model import Model
 from delineate.jobs.duration import in_words
-from delineate.jobs.engines import Wish, windows_of_part
+from delineate.jobs.engines import Wish
 from delineate.jobs.imported import UNKNOWN_IMAGES, imported_in_words
 from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, reading_for, seen
 from delineate.jobs.reporter import Reporter
@@ -34,6 +33,9 @@ from delineate.jobs.software import software_versions
 from delineate.model_file import ModelCard
 from delineate.plan import to_yaml
 from delineate.threads import limiting_threads
+
+if TYPE_CHECKING:
+    from delineate.inference.loading import AnyModel
 
 OVERLAY_PX = 720
 
@@ -90,7 +92,7 @@ class Story:
 
 @limiting_threads
 def evaluate(
-    model: Model | str | Path,
+    model: AnyModel | str | Path,
     data: str | Path,
     *,
     out: str | Path | None = None,
@@ -132,7 +134,7 @@ def evaluate(
         ModelFileError: The model cannot be used.
     """
     reporter = reporter or Reporter()
-    wish = Wish.of(model, engine, precision, usual="torch")
+    wish = Wish(engine, precision)
     loaded = wish.model(model)
     was_there = out is not None and Path(out).exists()
     folder = new_folder(Path(out), "the evaluation") if out is not None else None
@@ -152,7 +154,7 @@ def evaluate(
             reporter.warn(seen(learned, part))
         elif loaded.card.imported:
             reporter.warn(UNKNOWN_IMAGES)
-        wish.settle(loaded, windows_of_part(loaded, part), reporter)
+        wish.settle_for_part(loaded, part, reporter)
         scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
         name = part.report.pseudonyms.redacted(Path(data).absolute().name)
         story = Story(
@@ -178,7 +180,7 @@ def evaluate(
 
 
 def score_part(
-    model: Model, part: Part, reporter: Reporter, *, tolerance_mm: float | None = None
+    model: AnyModel, part: Part, reporter: Reporter, *, tolerance_mm: float | None = None
 ) -> tuple[CaseScore, ...]:
     """Predict and score every case.
 
@@ -211,7 +213,7 @@ def checked_tolerance(tolerance_mm: float | None) -> float | None:
 
 def write_evaluation(
     folder: Path,
-    model: Model,
+    model: AnyModel,
     part: Part,
     scores: tuple[CaseScore, ...],
     story: Story,
@@ -334,7 +336,7 @@ def tables(report: CheckReport) -> list[Table]:
     return found
 
 
-def learned_from(model: Model, part: Part) -> list[str]:
+def learned_from(model: AnyModel, part: Part) -> list[str]:
     """The cases whose pixels are those of an image that the model was trained on."""
     known = set(model.card.training.case_digests)
     if not known:
@@ -342,7 +344,7 @@ def learned_from(model: Model, part: Part) -> list[str]:
     return [case.name for case in part if pixel_digest(case.image) in known]
 
 
-def predicted(model: Model, case: LoadedCase) -> Mask:
+def predicted(model: AnyModel, case: LoadedCase) -> Mask:
     """The model's mask of a case.
 
     Raises:

@@ -238,7 +238,7 @@ def test_a_loaded_model_warns_of_what_is_passed_over(measuring: Callable[..., Tr
 
 
 def test_int8_is_refused_by_auto_too() -> None:
-    with pytest.raises(UsageError, match="delineate export MODEL --to openvino --int8"):
+    with pytest.raises(UsageError, match="delineate export MODEL --to openvino --precision int8"):
         choose(net(), "int8")
 
 

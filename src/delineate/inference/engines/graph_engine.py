@@ -20,7 +20,7 @@ class GraphEngine:
         precision: Of its arithmetic.
         members: Nets whose probabilities the graph averages.
         classes: K of the probabilities.
-        ready: Makes the session with so many threads.
+        open_session: Makes the session with so many threads.
     """
 
     def __init__(
@@ -30,14 +30,14 @@ class GraphEngine:
         *,
         members: int,
         classes: int,
-        ready: Callable[[int], Session],
+        open_session: Callable[[int], Session],
     ) -> None:
         self.name = name
         self.precision = precision
         self.members = members
         self.device = torch.device("cpu")
         self._classes = classes
-        self._make_ready = ready
+        self._open_session = open_session
         self._session: Session | None = None
         self._threads = 0
         self._turn = threading.Lock()  # a session computes one batch at a time, with all threads
@@ -55,5 +55,5 @@ class GraphEngine:
         threads = torch.get_num_threads()
         if self._session is None or threads != self._threads:
             self._session = None  # before the next one takes memory
-            self._session, self._threads = self._make_ready(threads), threads
+            self._session, self._threads = self._open_session(threads), threads
         return self._session

@@ -85,7 +85,7 @@ def make_engine(net: Net, name: EngineName, precision: PrecisionChoice) -> Engin
     def ready(threads: int) -> Session:
         return open_session(name, graph, shape, precision=wanted, threads=threads)
 
-    return GraphEngine(name, wanted, members=net.members, classes=net.classes, ready=ready)
+    return GraphEngine(name, wanted, members=net.members, classes=net.classes, open_session=ready)
 
 
 def settled_precision(net: Net, name: EngineName, precision: PrecisionChoice) -> FloatPrecision:
@@ -97,7 +97,7 @@ def settled_precision(net: Net, name: EngineName, precision: PrecisionChoice) ->
     if precision == "int8":
         raise UsageError(
             "The weights of this model are floating-point numbers. int8 needs images to calibrate with and a "
-            "look at what it costs, so it is an export: delineate export MODEL --to openvino --int8"
+            "look at what it costs, so it is an export: delineate export MODEL --to openvino --precision int8"
         )
     if precision == "auto":
         return net.usual_precision if name != "onnxruntime" else "fp32"
