@@ -20,7 +20,7 @@ Json = dict[str, Any]
 @functools.cache
 def contents() -> dict[str, bytes]:
     """All files by their names."""
-    found = {}
+    found: dict[str, bytes] = {}
     for name in ("nets.zip", "nets_keras2.zip"):
         with zipfile.ZipFile(FIXTURES / name) as archive:
             found |= {each: archive.read(each) for each in archive.namelist() if each != "expected.npz"}
@@ -30,7 +30,7 @@ def contents() -> dict[str, bytes]:
 @functools.cache
 def computed() -> dict[str, npt.NDArray[Any]]:
     """`NAME.images` `(N, H, W, C)` uint8 and `NAME.probabilities` `(N, H, W, K)` of each net."""
-    found = {}
+    found: dict[str, npt.NDArray[Any]] = {}
     for name in ("nets.zip", "nets_keras2.zip"):
         with zipfile.ZipFile(FIXTURES / name) as archive:
             arrays = np.load(io.BytesIO(archive.read("expected.npz")), allow_pickle=False)
