@@ -12,6 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
+
+from delineate.errors import ModelFileError
+from delineate.pretrained.keras import read_keras
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "keras"
 Json = dict[str, Any]
@@ -74,3 +78,14 @@ def layer(config: Json, name: str) -> Json:
     assert len(found) == 1, name
     entry: Json = found[0]
     return entry
+
+
+def refusal(path: Path, content: bytes) -> str:
+    """What is told of a file, without its name."""
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError) as caught:
+        read_keras(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path} cannot be imported: ")
+    assert message.isprintable()
+    return message.removeprefix(f"{path} cannot be imported: ")
