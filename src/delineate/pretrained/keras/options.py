@@ -134,7 +134,7 @@ def _precision(value: object) -> object:
 
 
 def _in_words(value: object) -> str:
-    return " × ".join(map(str, value)) if isinstance(value, tuple) else shown(value)
+    return " × ".join(map(shown, value)) if isinstance(value, tuple) else shown(value)
 
 
 def option(layer: Layer, name: str) -> object:
