@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from keras_nets import Json, edited, layer, refusal
+from keras_nets import Json, edited, layer, refusal, written
 
 from delineate.errors import UsageError
 from delineate.pretrained.keras import read_keras
@@ -210,6 +210,28 @@ def test_dropout_that_is_left_on_is_no_dropout_of_training(path: Path) -> None:
         layer(config, "dropout")["inbound_nodes"][0]["kwargs"] = {"training": True}
 
     assert "Dropout dropout is called with training" in refusal(path, edited("dropout.keras", edit))
+
+
+def test_models_within_that_stay_in_training_are_told(path: Path) -> None:
+    def edit(config: Json) -> None:
+        layer(config, "functional")["inbound_nodes"][0]["kwargs"] = {"training": True}
+
+    message = refusal(path, edited("nested.keras", edit))
+    assert "its model functional is called with training, which changes what it computes" in message
+
+
+def test_layers_in_another_order_are_the_same_net(path: Path, tmp_path: Path) -> None:
+    """How they are joined counts, not where they stand; their weights are numbered as they stand."""
+
+    def edit(config: Json) -> None:
+        layers = config["config"]["layers"]
+        joins = [each for each in layers if each["class_name"] in ("Concatenate", "MaxPooling2D")]
+        others = [each for each in layers if each not in joins]
+        config["config"]["layers"] = [*reversed(joins), *others]
+
+    path.write_bytes(edited("plain.keras", edit))
+    found, whole = read_keras(path), read_keras(written(tmp_path, "plain.keras"))
+    assert all(bool((found.weights[name] == whole.weights[name]).all()) for name in whole.weights)
 
 
 def test_several_sigmoids_are_told(path: Path) -> None:
