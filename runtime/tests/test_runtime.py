@@ -17,8 +17,8 @@ from PIL import Image as Pillow
 from test_ensembles import model, net, plan_of
 
 from delineate import formats
-from delineate.export.graph_prediction import Form
 from delineate.export.onnx_model import onnx_model
+from delineate.export.order import Form
 from delineate.inference.exported import ExportedModel
 from delineate.inference.onnx_file import read_onnx
 from delineate.plan import Plan
