@@ -230,7 +230,7 @@ class ExportedModel:
         """Labels and probabilities."""
         feed: dict[str, Numbers] = {IMAGE: pixels}
         if (wanted := self.plan.preprocessing.spacing_mm) is not None:
-            feed[SPACING] = np.array(spacing_mm or wanted, np.float32)
+            feed[SPACING] = np.array(spacing_mm or wanted, np.float64)
         if given is not None:
             feed[GIVEN] = given
         try:
@@ -274,7 +274,7 @@ def _refuse_other_graphs(file: OnnxFile, session: InferenceSession) -> None:
     outputs = {each.name: (each.type, len(each.shape)) for each in session.get_outputs()}
     expected = {IMAGE: (ELEMENTS[file.pixels], axes + 1)}
     if plan.preprocessing.spacing_mm is not None:
-        expected[SPACING] = ("tensor(float)", 1)
+        expected[SPACING] = ("tensor(double)", 1)
     found = {LABELS: ("tensor(uint8)", axes), PROBABILITIES: ("tensor(float)", axes + 1)}
     if inputs != expected or outputs != found:
         raise ModelFileError(f"{file.path} is damaged: its graph does not fit what it says of itself.")
