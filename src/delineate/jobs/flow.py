@@ -27,7 +27,7 @@ from delineate.jobs.unfinished import Unfinished
 from delineate.jobs.writing import Results, Wanted
 
 if TYPE_CHECKING:
-    from delineate.inference.model import Model
+    from delineate.inference.loading import AnyModel
 
 R = TypeVar("R")
 MOST_IN_FLIGHT = 24  # images
@@ -51,7 +51,7 @@ class Work:
         reporter: Told how it goes.
     """
 
-    model: Model
+    model: AnyModel
     folder: Path
     wanted: Wanted
     reading: Reading

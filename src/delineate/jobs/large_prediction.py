@@ -22,9 +22,9 @@ from delineate.formats.regions import Regions
 from delineate.formats.tile_spool import TILE_PX, TileSpool
 from delineate.formats.writable import MASK_LEVEL, PROBABILITY_LEVEL, WHITE
 from delineate.image import Image
+from delineate.inference.exported import ExportedModel
 from delineate.inference.fitting import notes_on
 from delineate.inference.large.predict import LargeImage
-from delineate.inference.model import Model
 from delineate.inference.predict import decide
 from delineate.inference.preprocess import Intensities
 from delineate.jobs.large_overlay import large_overlay
@@ -36,6 +36,7 @@ from delineate.jobs.writing import OVERLAYS, PROBABILITIES, Wanted
 from delineate.plan import Plan
 
 if TYPE_CHECKING:
+    from delineate.inference.loading import AnyModel
     from delineate.jobs.flow import Work
 
 Labels = npt.NDArray[np.uint8]
@@ -64,6 +65,10 @@ def predict_large(
     """
     if (before := _done_before(given, digests, work)) is not None:
         return before
+    if isinstance(work.model, ExportedModel):
+        raise DataError(
+            "it is larger than memory, and an exported file sees whole images: give the model file"
+        )
     kept = work.unfinished.image(given.name, {"sha256": digests, "size": large.regions.size})
     work.reporter.say(f"{name} is predicted window by window from the disk, {large.why}.")
     if kept.saved is not None and kept.saved.rows:
@@ -110,7 +115,7 @@ def _notes(regions: Regions, plan: Plan) -> tuple[str, ...]:
     return (*regions.notes, *notes_on(Image(sample), plan), *own)
 
 
-def settings_of(model: Model, inputs: Sequence[Path], wanted: Wanted) -> dict[str, object]:
+def settings_of(model: AnyModel, inputs: Sequence[Path], wanted: Wanted) -> dict[str, object]:
     """What decides the results of a command, by the words in which another's is refused."""
     return {
         "model": digest_of(f"{wanted.weights_sha256} {model.plan.sha256()}"),

@@ -6,18 +6,21 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from delineate.files import write_text
 from delineate.formats.writable import WHITE
 from delineate.image import Image, LabelSet, Mask
-from delineate.inference.engines import Engine
 from delineate.inference.fitting import notes_on
 from delineate.jobs.software import software_versions
 from delineate.jobs.writing import Results
 from delineate.plan import Plan
+
+if TYPE_CHECKING:
+    from delineate.inference.engines import Engine
+    from delineate.inference.exported import Computation
 
 MANIFEST = "manifest.json"
 
@@ -112,7 +115,7 @@ def write_manifest(
     complete: bool,
     seconds: float,
     mirrored: Sequence[str] | None = None,
-    engine: Engine | None = None,
+    engine: Engine | Computation | None = None,
 ) -> None:
     """What was made by which model from which files; file names stand here, folders do not.
 

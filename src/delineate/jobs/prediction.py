@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from delineate import formats
 from delineate.dataset.case_files import Problem
@@ -17,7 +18,6 @@ from delineate.files import output_error
 from delineate.formats import Reading
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.mirroring import CALLED, mirrored_axes
-from delineate.inference.model import Model
 from delineate.jobs.engines import with_engine
 from delineate.jobs.flow import Flow, Work
 from delineate.jobs.large_prediction import settings_of
@@ -27,6 +27,9 @@ from delineate.jobs.reporter import Reporter
 from delineate.jobs.unfinished import Unfinished
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Wanted
 from delineate.threads import limiting_threads
+
+if TYPE_CHECKING:
+    from delineate.inference.loading import AnyModel
 
 USUAL_WORKERS = 1
 MOST_WORKERS = 64
@@ -59,7 +62,7 @@ class Prediction:
 
 @limiting_threads
 def predict(
-    model: Model | str | Path,
+    model: AnyModel | str | Path,
     inputs: str | Path | Sequence[str | Path],
     out: str | Path,
     *,

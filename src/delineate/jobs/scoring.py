@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from delineate.dataset.check_report import CheckReport, without_root
 from delineate.dataset.naming import counted
@@ -24,7 +24,6 @@ from delineate.files import new_folder, output_error, write_text, write_with
 from delineate.formats import Reading
 from delineate.image import Mask
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
-from delineate.inference.model import Model
 from delineate.jobs.duration import in_words
 from delineate.jobs.engines import with_engine
 from delineate.jobs.imported import UNKNOWN_IMAGES, imported_in_words
@@ -34,6 +33,9 @@ from delineate.jobs.software import software_versions
 from delineate.model_file import ModelCard
 from delineate.plan import to_yaml
 from delineate.threads import limiting_threads
+
+if TYPE_CHECKING:
+    from delineate.inference.loading import AnyModel
 
 OVERLAY_PX = 720
 
@@ -90,7 +92,7 @@ class Story:
 
 @limiting_threads
 def evaluate(
-    model: Model | str | Path,
+    model: AnyModel | str | Path,
     data: str | Path,
     *,
     out: str | Path | None = None,
@@ -176,7 +178,7 @@ def evaluate(
 
 
 def score_part(
-    model: Model, part: Part, reporter: Reporter, *, tolerance_mm: float | None = None
+    model: AnyModel, part: Part, reporter: Reporter, *, tolerance_mm: float | None = None
 ) -> tuple[CaseScore, ...]:
     """Predict and score every case.
 
@@ -209,7 +211,7 @@ def checked_tolerance(tolerance_mm: float | None) -> float | None:
 
 def write_evaluation(
     folder: Path,
-    model: Model,
+    model: AnyModel,
     part: Part,
     scores: tuple[CaseScore, ...],
     story: Story,
@@ -332,7 +334,7 @@ def tables(report: CheckReport) -> list[Table]:
     return found
 
 
-def learned_from(model: Model, part: Part) -> list[str]:
+def learned_from(model: AnyModel, part: Part) -> list[str]:
     """The cases whose pixels are those of an image that the model was trained on."""
     known = set(model.card.training.case_digests)
     if not known:
@@ -340,7 +342,7 @@ def learned_from(model: Model, part: Part) -> list[str]:
     return [case.name for case in part if pixel_digest(case.image) in known]
 
 
-def predicted(model: Model, case: LoadedCase) -> Mask:
+def predicted(model: AnyModel, case: LoadedCase) -> Mask:
     """The model's mask of a case.
 
     Raises:
