@@ -2,10 +2,10 @@
 
     python -m benchmarks.int8 --data DATA kvasir=runs/kvasir jsrt=runs/jsrt
 
-DATA holds the sets by their names; each model is one that did not learn from its set's held-out part. The net is
-calibrated on cases of the other part, written as an OpenVINO IR, and compared with the model: speed of the net
-alone, one image at a time, and Dice on the held-out cases, each on its own grid. Speeds are the best of many
-runs; keep other programs off the processor.
+DATA holds the sets by their names; each model is one that did not learn from its set's held-out part. The net
+is calibrated on cases of the other part, written as an OpenVINO IR, and compared with the model: speed of the
+net alone, one image at a time, and Dice on the held-out cases, each on its own grid. Speeds are the best of
+many runs; keep other programs off the processor.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _measured(model: Model, divided: Divided, calibration: int, folder: Path) ->
 
 
 def _seconds(engine: Engine, image: torch.Tensor) -> float:
-    """The shortest time of one image through the net: others on the machine make a run longer, never shorter."""
+    """The shortest time of one image: others on the machine make a run longer, never shorter."""
     taken: list[float] = []
     with torch.inference_mode():
         engine(image)
@@ -121,7 +121,7 @@ def _seconds(engine: Engine, image: torch.Tensor) -> float:
 
 
 def _dice(model: Finds, cases: Iterable[tuple[Image, Mask]], labels: LabelSet) -> float:
-    """The mean over the cases within each label, then over the labels; a case without a label is left out of it."""
+    """The mean over the cases within each label that have it in either mask, then over the labels."""
     found: list[list[float]] = [[] for _ in labels]
     for image, mask in cases:
         values = model.found_in(image).mask.values
