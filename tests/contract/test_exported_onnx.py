@@ -106,7 +106,9 @@ def test_a_model_of_pictures_takes_volumes_slice_by_slice(kind: str, tmp_path: P
 def test_one_slice_is_no_volume(tmp_path: Path) -> None:
     model = model_of("slices")
     with pytest.raises(DataError, match="give the whole volume"):
-        exported(model, tmp_path, "float32").predict_mask(Image(np.zeros((1, 8, 8), np.float32), shares=False))
+        exported(model, tmp_path, "float32").predict_mask(
+            Image(np.zeros((1, 8, 8), np.float32), shares=False)
+        )
 
 
 def test_a_volume_beyond_the_memory_is_refused(tmp_path: Path) -> None:

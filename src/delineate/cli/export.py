@@ -14,7 +14,7 @@ from delineate.errors import UsageError
 def export(
     model: Annotated[Path, typer.Argument(help="Model file or run folder.", show_default=False)],
     to: Annotated[
-        Literal["onnx", "openvino", "monai-bundle"],
+        Literal["onnx", "openvino", "torchscript", "monai-bundle"],
         typer.Option(help="What it is to become.", show_default=False),
     ],
     out: Annotated[Path, typer.Option(help="New file for it, or new folder.", show_default=False)],

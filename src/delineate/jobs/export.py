@@ -54,6 +54,7 @@ class Target:
 TARGETS: dict[str, Target] = {
     "onnx": Target("delineate.export.onnx_model", "export_onnx", "onnx", ".onnx", formed=True),
     "openvino": Target("delineate.export.openvino", "export_openvino", "openvino"),
+    "torchscript": Target("delineate.export.torchscript", "export_torchscript", "", ".pt", formed=True),
     "monai-bundle": Target("delineate.export.monai_bundle", "export_bundle"),
 }
 

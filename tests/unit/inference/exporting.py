@@ -79,7 +79,9 @@ PLACED = Geometry((1.3, 0.8, 1.7), (-10.0, 20.0, 30.0), ((1, 0, 0), (0, 0, -1), 
 
 def plan_of(kind: str) -> Plan:
     """The plan of that kind."""
-    values = {name: dict(section) if isinstance(section, dict) else section for name, section in PICTURE.items()}
+    values = {
+        name: dict(section) if isinstance(section, dict) else section for name, section in PICTURE.items()
+    }
     for name, changes in PLANS[kind].items():
         values[name] |= changes
     labels = len(values["data"]["labels"])
