@@ -14,7 +14,9 @@ import pytest
 import torch
 from PIL import Image as Pillow
 from test_ensembles import KINDS, model, net, picture, plan_of
+from typer.testing import CliRunner
 
+from delineate.cli.app import app
 from delineate.errors import ExportError, ModelFileError, OutputError, UsageError
 from delineate.export import openvino as to_openvino
 from delineate.export.openvino import exported, write_ir
@@ -86,6 +88,14 @@ def test_predict_and_evaluate_take_it_for_the_model(folder: Path, tmp_path: Path
     assert score is not None
     assert own is not None
     assert score.mean == pytest.approx(own.mean, abs=1e-3)
+
+
+def test_info_tells_what_it_is(folder: Path) -> None:
+    told = CliRunner().invoke(app, ["info", str(folder)])
+
+    assert told.exit_code == 0, told.output
+    assert "model.xml" in told.output
+    assert "1 a, 2 b, 3 c" in told.output
 
 
 def test_an_engine_that_crashes_is_told_and_nothing_written(
