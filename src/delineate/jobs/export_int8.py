@@ -53,7 +53,8 @@ class Int8Export:
         """What was found."""
         if self.labelled:
             way = "lower" if self.dice_loss >= 0 else "higher"
-            return f"Dice {self.dice_fp32:.4f} in fp32, {self.dice_int8:.4f} in int8: {abs(self.dice_loss):.4f} {way}"
+            difference = f"{abs(self.dice_loss):.4f} {way}"
+            return f"Dice {self.dice_fp32:.4f} in fp32, {self.dice_int8:.4f} in int8: {difference}"
         return (
             f"Dice {self.dice_int8:.4f} against the masks in fp32 on the same images: {self.dice_loss:.4f} "
             "counted as lost, for want of labelled data"
