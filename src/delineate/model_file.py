@@ -272,8 +272,22 @@ def _read_header(path: Path) -> tuple[ModelCard, dict[str, Any]]:
     try:
         header = json.loads(text)
         description = header.pop("__metadata__")[ENTRY]
-        described = json.loads(description)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelFileError(f"{path} is not a Delineate model file.") from error
+    card = card_of(path, description)
+    _check_length(path, header, size - 8 - length)
+    return card, header
+
+
+def card_of(path: Path, description: str) -> ModelCard:
+    """What the text that a file carries says of its model.
+
+    Raises:
+        ModelFileError: It is no description of a model, or its parts contradict each other.
+    """
+    try:
+        described = json.loads(description)
+    except (ValueError, TypeError, RecursionError) as error:
         raise ModelFileError(f"{path} is not a Delineate model file.") from error
     version = described.get("format_version") if isinstance(described, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
@@ -282,15 +296,13 @@ def _read_header(path: Path) -> tuple[ModelCard, dict[str, Any]]:
             "Update with: pip install --upgrade delineate"
         )
     try:
-        card = ModelCard.model_validate_json(description)
+        return ModelCard.model_validate_json(description)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))[:100] or "all of it"
         raise ModelFileError(
             f"{path} has a description that cannot be used: {place}: {first['msg']}."
         ) from error
-    _check_length(path, header, size - 8 - length)
-    return card, header
 
 
 def _check_length(path: Path, entries: dict[str, Any], found: int) -> None:

@@ -6,29 +6,24 @@ import copy
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from delineate import formats
-from delineate.errors import DataError, ImageError
 from delineate.image import Image, LabelSet, Mask
 from delineate.inference.engines import Engine, TorchEngine
-from delineate.inference.found import Found, label_probabilities, one_by_one
+from delineate.inference.found import Found, Progress, label_probabilities, one_by_one
+from delineate.inference.given import Given, image_for
 from delineate.inference.hardware import has_fast_bf16
 from delineate.inference.mirroring import with_mirroring
 from delineate.inference.predict import decide, probabilities
 from delineate.inference.together import Together, windows_at_once
-from delineate.inference.volumes import Progress, predict_volume
+from delineate.inference.volumes import predict_volume
 from delineate.model_file import MODEL_NAME, ModelCard, apart, load_model, model_path
 from delineate.networks.unet import UNet
 from delineate.plan import Plan
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
 
 
 class Model:
@@ -61,7 +56,12 @@ class Model:
         """Its labels and their values in the masks it makes."""
         return self.card.plan.data.label_set
 
-    def predict(self, image: Image | Picture | npt.ArrayLike | str | Path) -> npt.NDArray[np.uint8]:
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of its nets."""
+        return sum(each.numel() for each in self.network.parameters())
+
+    def predict(self, image: Given) -> npt.NDArray[np.uint8]:
         """Segment one image.
 
         Args:
@@ -77,7 +77,7 @@ class Model:
             ImageError: The file cannot be read.
             DataError: Its channels or values do not fit the model.
         """
-        return self.predict_mask(self._image(image)).values
+        return self.predict_mask(image_for(self.plan, image)).values
 
     def predict_mask(self, image: Image) -> Mask:
         """Segment one image.
@@ -87,7 +87,7 @@ class Model:
         """
         return self.found_in(image).mask
 
-    def probabilities(self, image: Image | Picture | npt.ArrayLike | str | Path) -> npt.NDArray[np.floating]:
+    def probabilities(self, image: Given) -> npt.NDArray[np.floating]:
         """The probability of each label at each pixel.
 
         Args:
@@ -100,7 +100,7 @@ class Model:
             ImageError: The file cannot be read.
             DataError: Its channels or values do not fit the model.
         """
-        found = self.found_in(self._image(image), keep_probabilities=True).probabilities
+        found = self.found_in(image_for(self.plan, image), keep_probabilities=True).probabilities
         if found is None:
             raise ValueError("probabilities were asked for, and none kept")
         return found
@@ -176,12 +176,6 @@ class Model:
         other.card = self.card.model_copy(update={"plan": with_mirroring(self.plan, mirror)})
         return other
 
-    def _image(self, image: Image | Picture | npt.ArrayLike | str | Path) -> Image:
-        data = self.plan.data
-        if data.axes == 3 and isinstance(image, np.ndarray):
-            return _volume_from_array(image, own_units=data.pixels == "float")
-        return as_image(image, formats.Reading(fourth_axis=data.fourth_axis))
-
 
 def _net(plan: Plan, weights: dict[str, torch.Tensor]) -> UNet:
     """A net of these weights, in evaluation mode, where it computes fastest."""
@@ -208,67 +202,4 @@ def load(path: str | Path) -> Model:
     return Model(*load_model(model_path(Path(path))))
 
 
-def as_image(
-    image: Image | Picture | npt.ArrayLike | str | Path, reading: formats.Reading = formats.USUAL
-) -> Image:
-    """An `Image` of whatever people hold in their hands.
-
-    Raises:
-        ImageError: The file cannot be read.
-        DataError: An array's shape or type has no clear meaning.
-    """
-    if isinstance(image, Image):
-        return image
-    if isinstance(image, (str, Path)):
-        return formats.read(Path(image), reading)
-    from PIL.Image import Image as Picture  # noqa: PLC0415  kept out of the import of this module
-
-    if isinstance(image, Picture):
-        return formats.from_picture(image)
-    return _from_array(np.asarray(image))
-
-
-def _from_array(array: npt.NDArray[np.generic]) -> Image:
-    if array.ndim == 3 and array.shape[2] > 64 >= array.shape[0]:
-        raise DataError(
-            f"an array of shape {array.shape} has its channels first; give (H, W, C), for example "
-            "array.transpose(1, 2, 0)"
-        )
-    if array.ndim not in (2, 3) or 0 in array.shape:
-        raise DataError(f"an image is an array (H, W) or (H, W, C), not one of shape {array.shape}")
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    channels_first = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-    if array.dtype == np.bool_:
-        channels_first = channels_first.astype(np.uint8) * np.uint8(255)
-    elif np.issubdtype(array.dtype, np.floating):
-        with np.errstate(over="ignore"):
-            channels_first = channels_first.astype(np.float32)
-        if not np.isfinite(channels_first).all():
-            raise DataError("the image has pixels that are not numbers (NaN or infinite)")
-    elif array.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"pixels of type {array.dtype} have no known range; give uint8, uint16 or floats")
-    return Image(np.ascontiguousarray(channels_first))
-
-
-def _volume_from_array(array: npt.NDArray[np.generic], *, own_units: bool) -> Image:
-    """A volume of an array `(D, H, W)` or `(D, H, W, C)` that says nothing of its place."""
-    if array.ndim not in (3, 4) or 0 in array.shape:
-        raise DataError(f"a volume is an array (D, H, W) or (D, H, W, C), not one of shape {array.shape}")
-    if array.ndim == 4 and array.shape[3] > 64 >= array.shape[0]:
-        raise DataError(
-            f"an array of shape {array.shape} has its channels first; give (D, H, W, C), for example "
-            "array.transpose(1, 2, 3, 0)"
-        )
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    channels_first = array[None] if array.ndim == 3 else array.transpose(3, 0, 1, 2)
-    if array.dtype not in (np.uint8, np.uint16, np.int16):
-        if not (array.dtype == np.bool_ or np.issubdtype(array.dtype, np.number)) or array.dtype.kind == "c":
-            raise DataError(f"voxels of type {array.dtype} are no numbers")
-        with np.errstate(over="ignore"):
-            channels_first = channels_first.astype(np.float32)
-        if not np.isfinite(channels_first).all():
-            raise DataError("the volume has voxels that are not numbers (NaN or infinite)")
-    return Image(np.ascontiguousarray(channels_first), shares=not own_units)
-
-
-__all__ = ["MODEL_NAME", "ImageError", "Model", "as_image", "load", "model_path"]
+__all__ = ["MODEL_NAME", "Model", "load", "model_path"]

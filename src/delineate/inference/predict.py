@@ -13,8 +13,9 @@ from torch import Tensor
 from delineate.geometry import left_right_axis
 from delineate.image import Image, Mask
 from delineate.inference.engines import Engine
+from delineate.inference.fitting import prepared
 from delineate.inference.mirroring import mirrored_axes
-from delineate.inference.preprocess import Intensities, pad_pixels_to, prepared, resize, to_working
+from delineate.inference.preprocess import Intensities, pad_pixels_to, resize, to_working
 from delineate.inference.windows import Blended, Whole, fill
 from delineate.plan import Plan
 
@@ -29,14 +30,14 @@ def predictor_of(engine: Engine, plan: Plan) -> Predictor:
         engine: Computes the net.
         plan: The one it was trained by; says which mirrorings are averaged in.
     """
-    mirrorings = _mirrorings(plan)
+    flips = mirrorings(plan)
 
     def mirrored(batch: Tensor) -> Tensor:
         total = engine(batch)
-        for dims, order in mirrorings:
+        for dims, order in flips:
             found = engine(batch.flip(dims)).flip(dims)
             total = total + (found if order is None else found[:, order])
-        return total / (1 + len(mirrorings))
+        return total / (1 + len(flips))
 
     return mirrored
 
@@ -117,7 +118,7 @@ def predict_mask(engine: Engine, plan: Plan, image: Image) -> Mask:
     return Mask(decide(found, plan), plan.data.label_set, image.geometry)
 
 
-def _mirrorings(plan: Plan) -> list[tuple[tuple[int, ...], list[int] | None]]:
+def mirrorings(plan: Plan) -> list[tuple[tuple[int, ...], list[int] | None]]:
     """The axes of a batch to flip, only those the net saw mirrored in training, and how labels then swap."""
     axes = mirrored_axes(plan)
     sideways = left_right_axis(plan.preprocessing.orientation) - 3  # from the last axis backwards

@@ -24,7 +24,7 @@ from delineate.jobs.reporter import Reporter
 from delineate.jobs.writing import Results, Wanted
 
 if TYPE_CHECKING:
-    from delineate.inference.model import Model
+    from delineate.inference.loading import AnyModel
 
 R = TypeVar("R")
 MOST_IN_FLIGHT = 24  # images
@@ -47,7 +47,7 @@ class Work:
         reporter: Told how it goes.
     """
 
-    model: Model
+    model: AnyModel
     folder: Path
     wanted: Wanted
     reading: Reading

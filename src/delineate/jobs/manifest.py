@@ -13,7 +13,7 @@ import numpy as np
 from delineate.files import write_text
 from delineate.formats.writable import WHITE
 from delineate.image import Image, LabelSet, Mask
-from delineate.inference.preprocess import notes_on
+from delineate.inference.fitting import notes_on
 from delineate.jobs.software import software_versions
 from delineate.jobs.writing import Results
 from delineate.plan import Plan

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from delineate import formats
 from delineate.dataset.case_files import Problem
@@ -15,14 +16,17 @@ from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import UsageError
 from delineate.files import new_folder, output_error
 from delineate.formats import Reading
+from delineate.inference.loading import load_any
 from delineate.inference.mirroring import CALLED, mirrored_axes
-from delineate.inference.model import Model, load
 from delineate.jobs.flow import Flow, Work
 from delineate.jobs.manifest import Predicted, write_manifest
 from delineate.jobs.parts import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Wanted
 from delineate.threads import limiting_threads
+
+if TYPE_CHECKING:
+    from delineate.inference.loading import AnyModel
 
 USUAL_WORKERS = 1
 MOST_WORKERS = 64
@@ -55,7 +59,7 @@ class Prediction:
 
 @limiting_threads
 def predict(
-    model: Model | str | Path,
+    model: AnyModel | str | Path,
     inputs: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
@@ -73,7 +77,7 @@ def predict(
     """Write a mask for every image.
 
     Args:
-        model: A loaded model, a model file or a run folder.
+        model: A loaded model, a model file, a run folder or an exported ONNX file.
         inputs: Images, or folders of images; DICOM files that form a volume are one image for a model of
             volumes.
         out: A new folder for the masks and `manifest.json`. A picture's mask is `NAME.png` (0 and 255 for one
@@ -105,7 +109,7 @@ def predict(
     given = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(path) for path in inputs]
     if not given:
         raise UsageError("Nothing to predict: give images or folders of images.")
-    loaded = model if isinstance(model, Model) else load(model)
+    loaded = load_any(model) if isinstance(model, (str, Path)) else model
     if tta is not None:
         loaded = loaded.with_mirroring(tta)
         if tta and not mirrored_axes(loaded.plan):

@@ -250,7 +250,7 @@ def write_evaluation(
             else f"an encoder's file of weights (SHA-256) {card.training.encoder_sha256}"
             if card.training.encoder_sha256
             else "random weights",
-            "parameters": f"{sum(p.numel() for p in model.network.parameters()):,}",
+            "parameters": f"{model.parameters:,}",
             "weights (SHA-256)": card.weights_sha256,
         },
     )
