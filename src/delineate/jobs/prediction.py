@@ -20,7 +20,7 @@ from delineate.inference.loading import load_any
 from delineate.inference.mirroring import CALLED, mirrored_axes
 from delineate.jobs.flow import Flow, Work
 from delineate.jobs.manifest import Predicted, write_manifest
-from delineate.jobs.parts import reading_for
+from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Wanted
 from delineate.threads import limiting_threads

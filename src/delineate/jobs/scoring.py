@@ -25,7 +25,8 @@ from delineate.formats import Reading
 from delineate.image import Mask
 from delineate.inference.model import Model, load
 from delineate.jobs.duration import in_words
-from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, reading_for, seen
+from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, seen
+from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
 from delineate.plan import to_yaml
