@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from delineate.training.history import HistoryRow
     from delineate.training.loop import Progress as TrainingProgress
 
+LINE_S = 60.0  # between the lines of a long stage, where no bar can be drawn
 STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
@@ -96,6 +97,33 @@ class ConsoleReporter(Reporter):
             self._stage = name
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+        if done >= total:
+            self._clear()
+
+    def megapixels(self, name: str, done: float, total: float, per_second: float) -> None:
+        """So many millions of pixels of an image are done."""
+        now = time.monotonic()
+        left = in_words((total - done) / per_second) if per_second > 0 else "?"
+        numbers = f"{done:,.0f} of {total:,.0f} megapixels, {per_second:.2f} a second, {left} left"
+        if not self._errors.is_terminal:
+            if now - self._last_line >= LINE_S:
+                self._last_line = now
+                self._errors.print(f"{name}: {numbers}", markup=False, soft_wrap=True)
+            return
+        if self._stage != name:
+            self._clear()
+            self._bar = Progress(
+                TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+                BarColumn(),
+                TextColumn("{task.fields[numbers]}", table_column=Column(no_wrap=True)),
+                console=self._errors,
+                transient=True,
+            )
+            self._bar.add_task(name, total=total, numbers=numbers)
+            self._bar.start()
+            self._stage = name
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=done, numbers=numbers)
         if done >= total:
             self._clear()
 

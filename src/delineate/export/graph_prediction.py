@@ -15,21 +15,8 @@ from delineate.export.graph_resizing import (
 )
 from delineate.export.graph_sizes import size_of, write_working_size
 from delineate.export.graph_windows import Windows
+from delineate.export.order import Form
 from delineate.inference.engines.onnx_graph import GraphWriter
-from delineate.inference.onnx_file import Channels, Pixels
-
-
-@dataclass(frozen=True)
-class Form:
-    """The form in which a graph takes its images.
-
-    Attributes:
-        pixels: Their type; integers are shares of their range.
-        channels: Whether the axis of channels comes last or first.
-    """
-
-    pixels: Pixels
-    channels: Channels
 
 
 @dataclass(frozen=True)

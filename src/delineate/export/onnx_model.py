@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import TensorProto, helper
 
-from delineate import __version__
+from delineate.export.agreement import Agreement, compare, refuse_disagreement
 from delineate.export.graph_network import Net
-from delineate.export.graph_prediction import Form, Inputs, write_prediction
+from delineate.export.graph_prediction import Inputs, write_prediction
+from delineate.export.order import Form, Order
+from delineate.files import write_with
 from delineate.inference.engines.onnx_graph import IR_VERSION, OPSET, TYPES, GraphWriter
+from delineate.inference.exported import ExportedModel
 from delineate.inference.onnx_file import (
     CHANNELS,
     EXPORT_VERSION,
@@ -26,11 +29,13 @@ from delineate.inference.onnx_file import (
     PROBABILITIES,
     SPACING,
     graph_sha256,
+    read_onnx,
 )
 from delineate.model_file import ENTRY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from delineate.inference.model import Model
     from delineate.networks.unet import UNet
@@ -55,7 +60,6 @@ def onnx_model(model: Model, form: Form) -> bytes:
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="delineate",
-        producer_version=__version__,
     )
     helper.set_model_props(
         proto,
@@ -73,6 +77,23 @@ def onnx_model(model: Model, form: Form) -> bytes:
     entry.key, entry.value = GRAPH_SHA256, graph_sha256(proto.SerializeToString(deterministic=True))
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
+
+
+def export_onnx(order: Order, path: Path) -> Agreement:
+    """Write a model as an ONNX file, and compare what it says with what the model says.
+
+    Args:
+        order: What is asked for.
+        path: Of the file.
+
+    Raises:
+        ExportError: They do not agree.
+        OutputError: The place cannot be written.
+    """
+    content = onnx_model(order.model, order.form)
+    write_with(path, lambda stream: stream.write(content))
+    written = ExportedModel(read_onnx(path))
+    return refuse_disagreement(compare(order.model, written, order.images), "The ONNX file")
 
 
 def networks_of(model: Model) -> Sequence[UNet]:

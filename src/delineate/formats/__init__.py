@@ -19,7 +19,16 @@ from delineate.formats import arrays, dicom_head, metaimage, nifti, nrrd, raster
 from delineate.formats.dicom_head import is_unnamed_dicom
 from delineate.formats.quiet import without_warnings
 from delineate.formats.raster import from_picture
-from delineate.formats.stored import HEAD_BYTES, USUAL, Family, Header, Reading, Source, StoredMask
+from delineate.formats.stored import (
+    HEAD_BYTES,
+    USUAL,
+    Family,
+    Header,
+    Reading,
+    Source,
+    StoredMask,
+    TooLargeError,
+)
 from delineate.formats.writing import write_mask, write_probabilities
 
 if TYPE_CHECKING:
@@ -250,6 +259,7 @@ __all__ = [
     "Reading",
     "Series",
     "StoredMask",
+    "TooLargeError",
     "family_of",
     "find_series",
     "from_picture",

@@ -96,6 +96,10 @@ class StoredMask:
         return self.values.shape[:-1] if self.coloured else self.values.shape
 
 
+class TooLargeError(ImageError):
+    """An image has more pixels than are read at once."""
+
+
 @dataclass(frozen=True)
 class Source:
     """An open file.
@@ -121,7 +125,8 @@ class Source:
             size: `H, W` or `D, H, W`.
 
         Raises:
-            ImageError: It is.
+            ImageError: It is empty.
+            TooLargeError: It is too large.
         """
         what, pixels = ("picture", "pixels") if len(size) == 2 else ("volume", "voxels")
         shape = "×".join(map(str, size))
@@ -131,9 +136,10 @@ class Source:
             MAXIMUM_MEGAPIXELS if len(size) == 2 else MAXIMUM_VOLUME_MEGAPIXELS
         )
         if math.prod(size) > most * 1e6:
-            raise self.refuse(
+            raise TooLargeError(
+                self.path,
                 f"the {what} is too large: {shape} are {math.prod(size) / 1e6:.0f} million {pixels}, "
-                f"and at most {most:g} million are read. If that is meant, raise --max-megapixels"
+                f"and at most {most:g} million are read. If that is meant, raise --max-megapixels",
             )
 
 

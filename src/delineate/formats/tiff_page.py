@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Collection
 from typing import Protocol
 
 import numpy as np
@@ -66,8 +67,13 @@ class Page(Protocol):
         """The decoded pixels."""
 
 
-def check_kind(page: Page, source: Source) -> None:
+def check_kind(page: Page, source: Source, more: Collection[int] = ()) -> None:
     """Refuse kinds of pages that have no clear meaning here.
+
+    Args:
+        page: Of it.
+        source: The file.
+        more: Compressions that are read beside the usual ones.
 
     Raises:
         ImageError: It is one.
@@ -78,7 +84,7 @@ def check_kind(page: Page, source: Source) -> None:
     if page.photometric not in PHOTOMETRIC or (page.photometric == YCBCR and page.compression != JPEG):
         name = _REFUSED_PHOTOMETRIC.get(page.photometric, f"(photometric {int(page.photometric)})")
         raise source.refuse(f"{name} colours are not read. Convert it to RGB")
-    if page.compression not in _COMPRESSIONS:
+    if page.compression not in _COMPRESSIONS and page.compression not in more:
         raise source.refuse(
             f"its compression ({int(page.compression)}) is not read. "
             "Save it with another, for example deflate"

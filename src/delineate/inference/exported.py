@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,22 @@ ELEMENTS = {"uint8": "tensor(uint8)", "uint16": "tensor(uint16)", "float32": "te
 ONE_MORE_BYTE = 257  # 65535 / 255: the same share of the range of 16 bit
 
 
+@dataclass(frozen=True)
+class Device:
+    """Where a graph is computed."""
+
+    type: Literal["cpu"] = "cpu"
+
+
+@dataclass(frozen=True)
+class Computation:
+    """What computes a graph, in the words of `Engine`."""
+
+    name: Literal["onnxruntime"] = "onnxruntime"
+    precision: Literal["fp32"] = "fp32"
+    device: Device = Device()
+
+
 class ExportedModel:
     """A trained segmentation model, as `delineate export` wrote it.
 
@@ -46,6 +63,7 @@ class ExportedModel:
 
     Attributes:
         card: What the model is, was trained on, and scored.
+        engine: What computes it.
 
     Raises:
         UsageError: ONNX Runtime is not installed.
@@ -54,6 +72,7 @@ class ExportedModel:
 
     def __init__(self, file: OnnxFile) -> None:
         self.card: ModelCard = file.card
+        self.engine = Computation()
         self._file = file
         self._session = _session(file)
         _refuse_other_graphs(file, self._session)

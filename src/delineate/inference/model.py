@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from delineate.image import Image, LabelSet, Mask
-from delineate.inference.engines import Engine, TorchEngine
+from delineate.inference.engines import Engine
+from delineate.inference.engines.making import Net, make_engine
+from delineate.inference.engines.wish import EngineChoice, PrecisionChoice, checked_choice
 from delineate.inference.found import Found, Progress, label_probabilities, one_by_one
 from delineate.inference.given import Given, image_for
-from delineate.inference.hardware import has_fast_bf16
 from delineate.inference.mirroring import with_mirroring
 from delineate.inference.predict import decide, probabilities
 from delineate.inference.together import Together, windows_at_once
@@ -32,6 +33,8 @@ class Model:
     Args:
         card: What it says about itself.
         weights: As the plan's network names them, of several nets as the model file does.
+        engine: What computes it, see `load`.
+        precision: In which numbers, see `load`.
 
     Attributes:
         card: What the model is, was trained on, and scored.
@@ -39,12 +42,20 @@ class Model:
         engine: What computes it.
     """
 
-    def __init__(self, card: ModelCard, weights: dict[str, torch.Tensor]) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        weights: dict[str, torch.Tensor],
+        *,
+        engine: EngineChoice = "torch",
+        precision: PrecisionChoice = "auto",
+    ) -> None:
         self.card = card
         nets = [_net(card.plan, member) for member in apart(weights, card.members)]
         self.network: nn.Module = nets[0] if len(nets) == 1 else nn.ModuleList(nets).eval()
-        bf16 = card.training.precision == "bf16" and has_fast_bf16()
-        self.engine: Engine = TorchEngine(self.network, bf16=bf16)
+        self.net = Net(self.network, card.plan, card.members, card.training.precision, card.weights_sha256)
+        name, precision = checked_choice(engine, precision)
+        self.engine: Engine = make_engine(self.net, "torch" if name == "auto" else name, precision)
 
     @property
     def plan(self) -> Plan:
@@ -187,19 +198,23 @@ def _net(plan: Plan, weights: dict[str, torch.Tensor]) -> UNet:
     return moved
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path, *, engine: EngineChoice = "torch", precision: PrecisionChoice = "auto") -> Model:
     """Load a model.
 
     Args:
         path: The model file, or the run folder that holds it.
+        engine: What computes it: "torch", "onnxruntime" or "openvino".
+        precision: In which numbers: "fp32", "bf16", or "auto" for those of its training.
 
     Returns:
         The model, ready to predict.
 
     Raises:
+        UsageError: There is no such engine or precision, or its package is not installed.
         ModelFileError: There is none, it is damaged, or is no model file of ours.
     """
-    return Model(*load_model(model_path(Path(path))))
+    engine, precision = checked_choice(engine, precision)  # before the weights are read
+    return Model(*load_model(model_path(Path(path))), engine=engine, precision=precision)
 
 
 __all__ = ["MODEL_NAME", "Model", "load", "model_path"]

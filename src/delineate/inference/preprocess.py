@@ -71,7 +71,7 @@ def to_working(image: Image, plan: Plan, intensities: Intensities | None = None)
     pixels = torch.from_numpy(units_of(image, plan))
     refuse_by_spacing(image, plan)
     pixels = resize(pixels, working_size(image.size, plan.preprocessing, image.geometry.spacing_mm))
-    return WorkingImage(pixels, intensities or _normalization(pixels, plan.preprocessing))
+    return WorkingImage(pixels, intensities or intensities_of(pixels, plan.preprocessing))
 
 
 def slices(image: Image, plan: Plan) -> tuple[list[Image], Intensities]:
@@ -85,7 +85,7 @@ def slices(image: Image, plan: Plan) -> tuple[list[Image], Intensities]:
         DataError: As `to_working`.
     """
     image = brought_to_shares(image, plan)  # by the range of the whole, not of each slice
-    intensities = _normalization(torch.from_numpy(units_of(sampled(image), plan)), plan.preprocessing)
+    intensities = intensities_of(torch.from_numpy(units_of(sampled(image), plan)), plan.preprocessing)
     in_plane = _in_plane(image.geometry)
     cut = [
         replace(image, pixels=image.pixels[:, at], geometry=in_plane, notes=()) for at in range(image.size[0])
@@ -187,7 +187,14 @@ def pad_pixels_to(pixels: Tensor, size: tuple[int, ...]) -> Tensor:
     return functional.pad(pixels[None].float(), (0, right, 0, below), mode="replicate")[0].to(pixels.dtype)
 
 
-def _normalization(pixels: Tensor, preprocessing: PreprocessingPlan) -> Intensities:
+def intensities_of(pixels: Tensor, preprocessing: PreprocessingPlan) -> Intensities:
+    """By which an image is normalized.
+
+    Args:
+        pixels: `(C, …)` float32 at the working size; of which only C counts where the plan has one
+            normalization for all images.
+        preprocessing: Says how.
+    """
     channels = pixels.shape[0]
     if preprocessing.normalization == "unit":
         return Intensities(torch.ones(channels), torch.zeros(channels))

@@ -17,10 +17,12 @@ from delineate.errors import ImageError
 from delineate.formats import Reading
 from delineate.image import Image
 from delineate.inference.found import FAILURES, Found
+from delineate.jobs.large_route import Large
 from delineate.jobs.manifest import Predicted, record
 from delineate.jobs.overlapping import Threads
 from delineate.jobs.reading import Loaded, Sized, read, size_of
 from delineate.jobs.reporter import Reporter
+from delineate.jobs.unfinished import Unfinished
 from delineate.jobs.writing import Results, Wanted
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class Work:
         memory_bytes: That a volume may take in all; None for what is free.
         workers: Threads that read, and as many that write; 0 to do all in the calling thread.
         pseudonyms: Codes for names.
+        unfinished: What is kept of pictures larger than memory until they are done.
         reporter: Told how it goes.
     """
 
@@ -54,6 +57,7 @@ class Work:
     memory_bytes: int | None
     workers: int
     pseudonyms: Pseudonyms
+    unfinished: Unfinished
     reporter: Reporter
 
 
@@ -85,7 +89,7 @@ class Flow:
     _reading: deque[_Item] = field(default_factory=deque)
     _finding: deque[_Item] = field(default_factory=deque)
     _writing: deque[tuple[_Item, Future[Predicted | Exception]]] = field(default_factory=deque)
-    _volume: tuple[_Item, Image] | None = None
+    _alone: tuple[_Item, Image | Large] | None = None
     _begun: int = 0
     _held_bytes: int = 0
 
@@ -102,7 +106,7 @@ class Flow:
         try:
             while len(self.made) < len(self.images):
                 self._find_in_pictures()
-                self._find_in_volume()
+                self._find_in_one()
                 if self._writing:
                     self._finish_oldest()
             self._readers.finish()
@@ -139,28 +143,33 @@ class Flow:
         ]
 
     def _find_in_pictures(self) -> None:
-        """Of all images up to the next volume, several at a time where that is faster."""
+        """Of all images up to the next that is found by itself, several at a time where that is faster."""
         keep = self.work.wanted.probabilities
         for found in self.work.model.found_in_each(self._pictures(), keep_probabilities=keep):
             self._write(self._finding.popleft(), found)
 
     def _pictures(self) -> Iterator[Image]:
-        while self._volume is None and (item := self._next()) is not None:
+        while self._alone is None and (item := self._next()) is not None:
             image = self._image_of(item)
             if image is None:
                 continue
-            if len(image.size) == 2:
+            if isinstance(image, Image) and len(image.size) == 2:
                 self._finding.append(item)
                 yield image
             else:
-                self._volume = item, image
+                self._alone = item, image
 
-    def _find_in_volume(self) -> None:
-        if self._volume is None:
+    def _find_in_one(self) -> None:
+        """Of a volume, or of a picture that is not held and that writes itself."""
+        if self._alone is None:
             return
-        (item, image), self._volume = self._volume, None
+        (item, image), self._alone = self._alone, None
         work = self.work
         found: Found | Exception
+        if isinstance(image, Large):
+            with image.regions:
+                self._made(item, self._large(item, image))
+            return
         try:
             found = work.model.found_in(
                 image,
@@ -172,6 +181,15 @@ class Flow:
             found = error
         self._write(item, found)
 
+    def _large(self, item: _Item, large: Large) -> Predicted | Exception:
+        """All that is wanted of a picture that is not held."""
+        try:
+            from delineate.jobs.large_prediction import predict_large  # noqa: PLC0415  imports torch
+
+            return predict_large(large, item.given, item.name, item.reading.result().digests, self.work)
+        except FAILURES as error:
+            return error
+
     def _next(self) -> _Item | None:
         """The next image; None where none is left, or none has room before those that wait to be found."""
         self._read_ahead()
@@ -180,13 +198,13 @@ class Flow:
             self._read_ahead()
         return self._reading.popleft() if self._reading else None
 
-    def _image_of(self, item: _Item) -> Image | None:
+    def _image_of(self, item: _Item) -> Image | Large | None:
         """The image, when it is read and has its name; None where it cannot be read."""
         loaded = _result(item.reading, self._readers)
         if isinstance(loaded.image, Exception):
             self._made(item, loaded.image)
             return None
-        words = loaded.image.identifying
+        words = frozenset() if isinstance(loaded.image, Large) else loaded.image.identifying
         item.name = self.work.pseudonyms.name(item.given.name, _told(item.given), words)
         return loaded.image
 
@@ -213,7 +231,7 @@ class Flow:
             given, place = self.images[self._begun], self._begun
             reading = self._readers.submit(
                 lambda given=given, sized=sized: read(  # type: ignore[misc]  # bound now
-                    given, sized, self.work.reading, self.work.memory_bytes
+                    given, sized, self.work.model.plan, self.work.reading, self.work.memory_bytes
                 )
             )
             self._reading.append(_Item(place, given, held, reading))
@@ -236,6 +254,7 @@ class Flow:
         loaded, paths = item.reading.result(), item.given.files
         if isinstance(loaded.image, Exception):
             return loaded.image
+        assert isinstance(loaded.image, Image)  # noqa: S101  those that are not held write themselves
         results = Results(item.name, self.work.folder, loaded.image, paths)
         try:
             path = results.write(found, self.work.wanted)

@@ -14,14 +14,16 @@ from delineate.dataset.case_files import Problem
 from delineate.dataset.inputs import prediction_inputs
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import UsageError
-from delineate.files import new_folder, output_error
+from delineate.files import output_error
 from delineate.formats import Reading
-from delineate.inference.loading import load_any
+from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.mirroring import CALLED, mirrored_axes
+from delineate.jobs.engines import with_engine
 from delineate.jobs.flow import Flow, Work
 from delineate.jobs.manifest import Predicted, write_manifest
 from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
+from delineate.jobs.unfinished import Unfinished, settings_of
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Wanted
 from delineate.threads import limiting_threads
 
@@ -70,6 +72,8 @@ def predict(
     memory_bytes: int | None = None,
     anonymous: bool = False,
     threads: int | None = None,  # noqa: ARG001  the decorator reads it
+    engine: EngineChoice | None = None,
+    precision: PrecisionChoice | None = None,
     workers: int | None = None,
     tta: bool | None = None,
     reporter: Reporter | None = None,
@@ -77,11 +81,13 @@ def predict(
     """Write a mask for every image.
 
     Args:
-        model: A loaded model, a model file, a run folder or an exported ONNX file.
+        model: A loaded model, a model file or a run folder.
         inputs: Images, or folders of images; DICOM files that form a volume are one image for a model of
             volumes.
-        out: A new folder for the masks and `manifest.json`. A picture's mask is `NAME.png` (0 and 255 for one
-            label, else the labels' values), a volume's is of its own kind, of DICOM a segmentation object.
+        out: A new folder for the masks and `manifest.json`, or the one that the same call left when it was
+            stopped in a picture larger than memory, which is then gone on with. A picture's mask is
+            `NAME.png` (0 and 255 for one label, else the labels' values), of one larger than memory a tiled
+            `NAME.tif`; a volume's is of its own kind, of DICOM a segmentation object.
         overlay: Whether to draw the outlines over each image, in `overlays/`.
         probabilities: Whether to write each label's probability, in `probabilities/`.
         mask_format: "auto", or "nifti" or "png" for all.
@@ -91,6 +97,8 @@ def predict(
         anonymous: Whether to write codes in place of all names; else of those that look as if they told who a
             patient is. `private/names.csv` in `out` says which is which.
         threads: To compute with; None for PyTorch's number. The caller's own holds again afterwards.
+        engine: What computes the net, see `load`; None for that of a loaded model, else torch.
+        precision: In which numbers, likewise.
         workers: Threads that read ahead, and as many that write behind; 0 to do all in the calling thread,
             None for one.
         tta: Whether to average over mirrored images ("test-time augmentation"), along the axes along which
@@ -109,7 +117,7 @@ def predict(
     given = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(path) for path in inputs]
     if not given:
         raise UsageError("Nothing to predict: give images or folders of images.")
-    loaded = load_any(model) if isinstance(model, (str, Path)) else model
+    loaded = with_engine(model, engine, precision)
     if tta is not None:
         loaded = loaded.with_mirroring(tta)
         if tta and not mirrored_axes(loaded.plan):
@@ -118,12 +126,13 @@ def predict(
     found = prediction_inputs(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
     )
-    folder = new_folder(Path(out), "the masks")
+    wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
+    unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted))
+    folder = unfinished.results
     for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
         if asked:
             _make(folder / name)
-    wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
-    pseudonyms = Pseudonyms(all_names=anonymous)
+    pseudonyms = Pseudonyms(unfinished.salt, all_names=anonymous)
     work = Work(
         loaded,
         folder,
@@ -132,6 +141,7 @@ def predict(
         memory_bytes,
         threads_beside(workers),
         pseudonyms,
+        unfinished,
         reporter,
     )
     hide = pseudonyms.redacted
@@ -156,9 +166,11 @@ def predict(
             [*files, *made],
             complete=complete,
             seconds=time.monotonic() - start,
+            engine=loaded.engine,
             mirrored=[CALLED[axis] for axis in mirrored_axes(loaded.plan)],
         )
         pseudonyms.write_table(folder)
+    unfinished.remove()
     return Prediction(folder, (*files, *made), (*messages, *failures))
 
 
@@ -199,6 +211,6 @@ def _not_tried(problem: Problem, hide: Callable[[str], str]) -> Predicted:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
     except OSError as error:
         raise output_error(folder, error) from error

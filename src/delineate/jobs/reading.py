@@ -13,6 +13,7 @@ from delineate.formats import USUAL, Reading
 from delineate.image import Image
 from delineate.inference.found import FAILURES
 from delineate.inference.memory import refuse_by_size
+from delineate.jobs.large_route import Large, large_picture
 from delineate.plan import Plan
 
 SAMPLE_BYTES = 4  # of one as a float, or of its copies while a picture is decoded
@@ -27,12 +28,14 @@ class Sized:
         held_bytes: About how much memory it takes, with its mask and what else is made of it.
         size: `(H, W)` or `(D, H, W)`, where a header says it.
         axes: 2 or 3.
+        channels: Of a pixel.
         error: Why its header cannot be read.
     """
 
     held_bytes: int
     size: tuple[int, ...] | None = None
     axes: int = 2
+    channels: int = 1
     error: Exception | None = None
 
 
@@ -42,11 +45,11 @@ class Loaded:
 
     Attributes:
         digests: SHA-256 of its files; empty where one could not be read.
-        image: The image, or why there is none.
+        image: The image; one too large to be held, open; or why there is none.
     """
 
     digests: tuple[str, ...]
-    image: Image | Exception
+    image: Image | Large | Exception
 
 
 def reading_for(plan: Plan, asked: Reading | None) -> Reading:
@@ -70,21 +73,25 @@ def size_of(given: GivenImage, reading: Reading, labels: int) -> Sized:
     except (*FAILURES, OSError) as error:  # reading it will say more
         return Sized(0, error=error if isinstance(error, FAILURES) else None)
     a_pixel = SAMPLE_BYTES * (header.channels * len(given.files) + labels) + 1
-    return Sized(a_pixel * math.prod(header.size), header.size, len(header.size))
+    channels = header.channels * len(given.files)
+    return Sized(a_pixel * math.prod(header.size), header.size, len(header.size), channels)
 
 
-def read(given: GivenImage, sized: Sized, reading: Reading, memory_bytes: int | None) -> Loaded:
+def read(given: GivenImage, sized: Sized, plan: Plan, reading: Reading, memory_bytes: int | None) -> Loaded:
     """The image, or why there is none.
 
     Args:
         given: Its files.
         sized: As `size_of` found it.
+        plan: Of the model.
         reading: How they are read.
         memory_bytes: That a volume may take in all; None for what is free.
     """
     digests: tuple[str, ...] = ()
     try:
         digests = tuple(sha256(path) for path in given.files if not path.is_dir())
+        if not given.stack and (large := large_picture(given.files, sized, plan, reading, memory_bytes)):
+            return Loaded(digests, large)
         if sized.error is not None:
             raise sized.error
         if sized.size is not None and sized.axes == 3:

@@ -24,6 +24,9 @@ class Reporter:
     def stage(self, name: str, done: int, total: int) -> None:
         """So much of a stage is done; the last call has `done == total`."""
 
+    def megapixels(self, name: str, done: float, total: float, per_second: float) -> None:
+        """So many millions of pixels of an image are done, at that speed; the last call has all of them."""
+
     def checked(self, report: CheckReport, data: Path) -> None:
         """A data set was checked, well or not."""
 
