@@ -109,16 +109,19 @@ def _notes(regions: Regions, plan: Plan) -> tuple[str, ...]:
     return (*regions.notes, *notes_on(Image(sample), plan), *own)
 
 
-def settings_of(model: Model, inputs: Sequence[Path], wanted: Wanted) -> dict[str, object]:
+def settings_of(
+    model: Model, inputs: Sequence[Path], wanted: Wanted, *, anonymous: bool
+) -> dict[str, object]:
     """What decides the results of a command, by the words in which another's is refused."""
     return {
         "model": digest_of(f"{wanted.weights_sha256} {model.plan.sha256()}"),
         "engine": f"{model.engine.name} {model.engine.precision} {model.engine.device.type}",
         "list of inputs": digest_of("\0".join(map(str, inputs))),
-        "choice of --overlay, --probabilities and --format": [
+        "choice of --overlay, --probabilities, --format and --anonymous": [
             wanted.overlay,
             wanted.probabilities,
             wanted.mask_format,
+            anonymous,
         ],
     }
 

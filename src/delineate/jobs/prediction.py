@@ -119,7 +119,7 @@ def predict(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
     )
     wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
-    unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted))
+    unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted, anonymous=anonymous))
     folder = unfinished.results
     for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
         if asked:

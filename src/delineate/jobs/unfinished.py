@@ -162,8 +162,11 @@ class Unfinished:
         self._save()
 
     def remove(self) -> None:
-        """Let go of all of it."""
-        shutil.rmtree(self.results / UNFINISHED, ignore_errors=True)
+        """Let go of all of it, but of images that belong to other files."""
+        folder = self.results / UNFINISHED
+        if folder.is_dir() and any(path.is_dir() for path in folder.iterdir()):
+            return
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _save(self) -> None:
         folder = self.results / UNFINISHED
