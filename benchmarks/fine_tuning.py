@@ -21,6 +21,7 @@ from benchmarks.processes import run_process
 from benchmarks.reporting import (
     ROOT,
     Record,
+    add_runs_option,
     argument_parser,
     machine,
     print_table,
@@ -45,13 +46,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=240, metavar="N", help="of the second (%(default)s)")
     parser.add_argument("--target", type=float, default=0.93, metavar="DICE", help="%(default)s")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        default=ROOT / "runs" / "fine_tuning",
-        metavar="FOLDER",
-        help="kept (%(default)s)",
-    )
+    add_runs_option(parser, "fine_tuning")
     chosen = parser.parse_args()
     runs = chosen.runs / time.strftime("%Y%m%d-%H%M%S")
     runs.mkdir(parents=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.held_out import SETS, Divided, divide
 from benchmarks.processes import add_python_option, bind, require_python
 from benchmarks.quality_record import QUALITY, Key, add_entry, key_of, read_entries
-from benchmarks.reporting import ROOT, Record, machine
+from benchmarks.reporting import ROOT, Record, add_runs_option, machine
 from benchmarks.sides import PEERS, SIDES, Task, scores
 
 from delineate.jobs.duration import parse_budget
@@ -35,7 +35,7 @@ def main() -> None:
         require_python(peer, pythons[peer])
     budgets = [parse_budget(budget) for budget in chosen.budget]
     wanted: list[Key] = [
-        (name, side, budget, seed)
+        (name, side, budget, seed, threads)
         for name, budget, seed, side in itertools.product(chosen.sets, budgets, chosen.seeds, chosen.sides)
     ]
     held = {key_of(entry) for entry in read_entries(chosen.out)}
@@ -44,7 +44,7 @@ def main() -> None:
     print(f"{len(missing)} of {len(wanted)} trainings to run: {training} of training and more around it")
     failed, divided = [], dict[str, Divided]()
     for number, key in enumerate(missing, start=1):
-        name, side, budget_s, seed = key
+        name, side, budget_s, seed, _ = key
         progress = f"[{number}/{len(missing)}] {time.strftime('%H:%M')}"
         print(f"{progress} {name}, {side}, {budget_s:g} s, seed {seed}", flush=True)
         try:
@@ -53,7 +53,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory(dir=chosen.scratch) as folder:
                 runs, memory_gb = chosen.runs / name, chosen.nnunet_memory_gb
                 task = Task(divided[name], budget_s, seed, Path(folder), runs, pythons, memory_gb)
-                entry = _entry(key, task, threads, chosen.cores)
+                entry = _entry(key, task, chosen.cores)
         except SystemExit as error:
             print(f"  failed: {error}", flush=True)
             failed.append(key)
@@ -68,8 +68,8 @@ def main() -> None:
         raise SystemExit(f"{len(failed)} trainings failed; the same command tries them again.")
 
 
-def _entry(key: Key, task: Task, threads: int, cores: Sequence[int] | None) -> Record:
-    name, side, budget_s, seed = key
+def _entry(key: Key, task: Task, cores: Sequence[int] | None) -> Record:
+    name, side, budget_s, seed, threads = key
     facts, masks = SIDES[side](task)
     computer = machine()
     own = computer.pop("versions")  # a peer says its own
@@ -117,13 +117,7 @@ def _options() -> argparse.Namespace:
         metavar="GB",
         help="of the card that nnU-Net plans for (%(default)s; its own default is 8: fewer, larger steps)",
     )
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        default=ROOT / "runs" / "quality",
-        metavar="FOLDER",
-        help="kept runs (%(default)s)",
-    )
+    add_runs_option(parser, "quality")
     parser.add_argument(
         "--scratch", type=Path, metavar="FOLDER", help="for what is handed over (the system's)"
     )

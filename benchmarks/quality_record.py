@@ -10,8 +10,8 @@ from typing import TypeGuard
 from benchmarks.reporting import ROOT, Record
 
 QUALITY = ROOT / "docs" / "benchmarks" / "quality.json"
-KEY = ("set", "side", "budget_s", "seed")
-Key = tuple[str, str, float, int]
+KEY = ("set", "side", "budget_s", "seed", "threads")
+Key = tuple[str, str, float, int, int]
 
 
 def read_entries(path: Path) -> list[Record]:
@@ -36,7 +36,8 @@ def _are_entries(found: object) -> TypeGuard[list[Record]]:
 
 def key_of(entry: Record) -> Key:
     """What an entry is the only one of."""
-    return str(entry["set"]), str(entry["side"]), float(entry["budget_s"]), int(entry["seed"])
+    name, side, budget_s, seed, threads = (entry[part] for part in KEY)
+    return str(name), str(side), float(budget_s), int(seed), int(threads)
 
 
 def add_entry(path: Path, entry: Record) -> None:

@@ -27,6 +27,13 @@ def argument_parser(name: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_runs_option(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add `--runs`, by default `runs/NAME`."""
+    parser.add_argument(
+        "--runs", type=Path, default=ROOT / "runs" / name, metavar="FOLDER", help="kept runs (%(default)s)"
+    )
+
+
 def machine(packages: Sequence[str] = ("delineate", "torch", "numpy")) -> Record:
     """The processor, its cores and memory, and the versions of Python and of `packages`."""
     return {

@@ -83,7 +83,7 @@ def ours(task: Task) -> Found:
     facts = {
         "plan_sha256": model.plan.sha256(),
         "steps": training.steps,
-        "train_seconds": round(training.seconds, 2),
+        "train_seconds": round(training.seconds or 0.0, 2),
         "preprocessing_seconds": round((run / "plan.yaml").stat().st_mtime - start, 2),
         "prediction_seconds": round(seconds, 2),
         "precision": training.precision,

@@ -47,18 +47,18 @@ def main() -> None:
 
 
 def quality_tables(entries: Sequence[Record]) -> str:
-    """A table a budget: sets in lines, sides in columns."""
+    """A table a budget and number of threads: sets in lines, sides in columns."""
     if not entries:
         return "Nothing is recorded yet."
     parts = []
-    for budget_s in sorted({entry["budget_s"] for entry in entries}):
-        chosen = [entry for entry in entries if entry["budget_s"] == budget_s]
+    for budget_s, threads in sorted({(entry["budget_s"], entry["threads"]) for entry in entries}):
+        chosen = [entry for entry in entries if (entry["budget_s"], entry["threads"]) == (budget_s, threads)]
         sides = [side for side in SIDES if any(entry["side"] == side for entry in chosen)]
         rows = [_row(name, sides, [entry for entry in chosen if entry["set"] == name]) for name in SETS]
         head = ["set (trained on + held out)", *(CALLED[side] for side in sides)]
         lines = [head, ["---"] * len(head), *(row for row in rows if row)]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        parts.append(f"### {_duration(budget_s)}\n\n{table}")
+        parts.append(f"### {_duration(budget_s)}, {_cores(threads)}\n\n{table}")
     return "\n\n".join([*parts, _conditions(entries)])
 
 
@@ -87,13 +87,17 @@ def _cell(entries: Sequence[Record], best: float) -> str:
 
 def _conditions(entries: Sequence[Record]) -> str:
     """Which machines, how many seeds, and how much others disturbed."""
-    machines = sorted({f"{e['machine']['processor']}, {e['threads']} threads" for e in entries})
+    machines = sorted({e["machine"]["processor"] for e in entries})
     seeds = sorted({entry["seed"] for entry in entries})
     disturbed = sum(entry["cores_by_others"] > NOISY for entry in entries)
     return (
         f"{len(entries)} trainings, seeds {', '.join(map(str, seeds))}, on {'; '.join(machines)}. "
         f"During {disturbed} of them others took more than {NOISY:g} of a core on average."
     )
+
+
+def _cores(threads: int) -> str:
+    return "one core" if threads == 1 else f"{threads} cores"
 
 
 def _duration(seconds: float) -> str:

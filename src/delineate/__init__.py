@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from delineate.dataset.check import check
     from delineate.dataset.check_report import CheckReport
     from delineate.errors import DelineateError
-    from delineate.inference.model import Model, load
+    from delineate.inference.loading import load_any as load
+    from delineate.inference.model import Model
     from delineate.jobs.demonstration import demonstrate
+    from delineate.jobs.export import export
+    from delineate.jobs.import_keras import KerasWishes, import_keras
     from delineate.jobs.job import Run
     from delineate.jobs.prediction import Prediction, predict
     from delineate.jobs.reporter import Reporter
@@ -33,6 +36,7 @@ _HOME = {
     "CheckReport": "delineate.dataset.check_report",
     "DelineateError": "delineate.errors",
     "Evaluation": "delineate.jobs.scoring",
+    "KerasWishes": "delineate.jobs.import_keras",
     "Model": "delineate.inference.model",
     "Plan": "delineate.plan",
     "Prediction": "delineate.jobs.prediction",
@@ -41,7 +45,9 @@ _HOME = {
     "check": "delineate.dataset.check",
     "demonstrate": "delineate.jobs.demonstration",
     "evaluate": "delineate.jobs.scoring",
-    "load": "delineate.inference.model",
+    "export": "delineate.jobs.export",
+    "load": "delineate.inference.loading:load_any",
+    "import_keras": "delineate.jobs.import_keras",
     "predict": "delineate.jobs.prediction",
     "read_plan": "delineate.plan",
     "resume": "delineate.jobs.training",
@@ -52,6 +58,7 @@ __all__ = [
     "CheckReport",
     "DelineateError",
     "Evaluation",
+    "KerasWishes",
     "Model",
     "Plan",
     "Prediction",
@@ -61,6 +68,8 @@ __all__ = [
     "check",
     "demonstrate",
     "evaluate",
+    "export",
+    "import_keras",
     "load",
     "predict",
     "read_plan",
@@ -73,7 +82,8 @@ def __getattr__(name: str) -> object:
     """Import a public name when it is first used: `import delineate` itself stays quick."""
     if name not in _HOME:
         raise AttributeError(f"module 'delineate' has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(_HOME[name]), name)
+    module, _, attribute = _HOME[name].partition(":")
+    value: object = getattr(importlib.import_module(module), attribute or name)
     globals()[name] = value
     return value
 

@@ -9,6 +9,7 @@ DelineateError              what, where, what to do; exit code 1
 │   ├── ImageError          one file cannot be read: truncated, corrupt, not an image, too large
 │   └── MaskError           mask values whose meaning must be decided by the user
 ├── ModelFileError          a model file is damaged, foreign, or made by a newer version
+├── ExportError             an exported file's answers are not those of the model
 ├── TrainingError           training went wrong, for example the loss is not a number
 └── Interrupted             SIGINT or SIGTERM; the work so far is saved; exit code 130 or 143
 ```
@@ -63,6 +64,10 @@ class MaskError(DataError):
 
 class ModelFileError(DelineateError):
     """A model file is damaged, foreign, or made by a newer version."""
+
+
+class ExportError(DelineateError):
+    """An exported file's answers are not those of the model."""
 
 
 class TrainingError(DelineateError):

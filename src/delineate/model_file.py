@@ -32,12 +32,15 @@ from delineate.plan import MAXIMUM_MEMBERS, Plan, members_error
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT_VERSION = 2  # the newest that is read
+FORMAT_VERSION = 3  # the newest that is read
 OF_ONE_NET = 1  # what a file of one net has, so that programs which know no other can read it
+OF_SEVERAL = 2
+IMPORTED = 3  # of one net from another program, of whose training nothing is known
 ENTRY = "delineate"
 MODEL_NAME = "model.safetensors"
 MAXIMUM_HEADER_BYTES = 16 << 20
 Metric = Literal["dice", "iou", "precision", "recall", "accuracy", "hd95_px", "hd95_mm", "nsd"]
+_KNOWN_OF_OURS = ("cases", "steps", "seconds", "seed")  # of every net that was trained here
 
 
 class _Part(BaseModel):
@@ -87,7 +90,7 @@ class Scores(_Part):
 
 
 class TrainingFacts(_Part):
-    """How the weights came about.
+    """How the weights came about; None is what is not known of an imported net.
 
     Attributes:
         cases: Number of training cases.
@@ -101,26 +104,43 @@ class TrainingFacts(_Part):
         encoder_sha256: Of the file of weights that the net's encoder started from; None without one.
     """
 
-    cases: int
-    steps: int
-    seconds: float
+    cases: int | None
+    steps: int | None
+    seconds: float | None
     precision: Literal["bf16", "fp32"]
-    seed: int
+    seed: int | None
     case_digests: tuple[Annotated[str, Field(pattern="^[0-9a-f]{16}$")], ...] = ()
     started_from: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     encoder_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+
+
+class Imported(_Part):
+    """Where a net comes from that was not trained here.
+
+    Attributes:
+        program: That saved it.
+        version: Of the program, if the file says it.
+        file_sha256: Of the file.
+        assumed: What the file does not say, and was taken to be so.
+    """
+
+    program: Literal["keras"]
+    version: Annotated[str, Field(max_length=100)] | None
+    file_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    assumed: tuple[Annotated[str, Field(max_length=500)], ...] = ()
 
 
 class ModelCard(_Part):
     """All a model file says about itself; no path, no name of a case.
 
     Attributes:
-        format_version: Of the file: 1 of a single net, 2 of several.
+        format_version: Of the file: 1 of a single net, 2 of several, 3 of an imported one.
         members: Nets whose probabilities are averaged.
         weights_sha256: Of the weights' names, shapes and bytes.
         plan: What is needed to preprocess, build the net and decide.
-        fingerprint: What the training data were like.
+        fingerprint: What the training data were like; None of an imported net.
         training: How the weights came about.
+        imported: Where the net comes from; None where it was trained here.
         scores: What the evaluation found; None before it.
         software: Versions of what it was made with.
     """
@@ -129,28 +149,38 @@ class ModelCard(_Part):
     members: Annotated[int, Field(ge=1, le=MAXIMUM_MEMBERS)] = 1
     weights_sha256: str
     plan: Plan
-    fingerprint: Fingerprint
+    fingerprint: Fingerprint | None
     training: TrainingFacts
+    imported: Imported | None = None
     scores: Scores | None = None
     software: dict[str, str]
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if (self.members == 1) != (self.format_version == OF_ONE_NET):
+        of_ours = OF_ONE_NET if self.members == 1 else OF_SEVERAL
+        expected = of_ours if self.imported is None else IMPORTED
+        if self.format_version != expected or (self.imported is not None and self.members != 1):
             raise ValueError(
                 f"format_version is {self.format_version}, members {self.members}: a file of one net has the "
-                f"format {OF_ONE_NET}, of several {FORMAT_VERSION}"
+                f"format {OF_ONE_NET}, of several {OF_SEVERAL}, of an imported one {IMPORTED}"
             )
+        missing = [name for name in _KNOWN_OF_OURS if getattr(self.training, name) is None]
+        if self.fingerprint is None:
+            missing.append("fingerprint")
+        if missing and self.imported is None:
+            raise ValueError(f"only an imported net may leave open its {', '.join(missing)}")
         if fault := members_error(self.plan, self.members):
             raise ValueError(fault)
         return self
 
     @model_serializer(mode="wrap")
     def _as_older_programs_know_it(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """All fields; of a single net without `members`, which the format 1 does not know."""
+        """All fields but those that an older format does not know and a file of it does not need."""
         values: dict[str, Any] = serialized(self)
         if self.members == 1:
             values.pop("members", None)
+        if self.imported is None:
+            values.pop("imported", None)
         return values
 
 
@@ -272,8 +302,22 @@ def _read_header(path: Path) -> tuple[ModelCard, dict[str, Any]]:
     try:
         header = json.loads(text)
         description = header.pop("__metadata__")[ENTRY]
-        described = json.loads(description)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelFileError(f"{path} is not a Delineate model file.") from error
+    card = card_of(path, description)
+    _check_length(path, header, size - 8 - length)
+    return card, header
+
+
+def card_of(path: Path, description: str) -> ModelCard:
+    """What the text that a file carries says of its model.
+
+    Raises:
+        ModelFileError: It is no description of a model, or its parts contradict each other.
+    """
+    try:
+        described = json.loads(description)
+    except (ValueError, TypeError, RecursionError) as error:
         raise ModelFileError(f"{path} is not a Delineate model file.") from error
     version = described.get("format_version") if isinstance(described, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
@@ -282,15 +326,13 @@ def _read_header(path: Path) -> tuple[ModelCard, dict[str, Any]]:
             "Update with: pip install --upgrade delineate"
         )
     try:
-        card = ModelCard.model_validate_json(description)
+        return ModelCard.model_validate_json(description)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))[:100] or "all of it"
         raise ModelFileError(
             f"{path} has a description that cannot be used: {place}: {first['msg']}."
         ) from error
-    _check_length(path, header, size - 8 - length)
-    return card, header
 
 
 def _check_length(path: Path, entries: dict[str, Any], found: int) -> None:

@@ -171,6 +171,7 @@ def test_what_cannot_be_is_said_on_the_command_line(
         ("none.safetensors", UsageError, r"There is no model at none\.safetensors\."),
         ("{data}", ModelFileError, r"holds no model\.safetensors"),
         ("{data}/masks/mask_1.png", ModelFileError, "is not a Delineate model file"),
+        ("{weights}", ModelFileError, r"weights of an encoder alone are given with --encoder\.$"),
         ("{volumes}", UsageError, "Pictures cannot be seen as volumes"),
         ("{run}", PlanError, r"network\.widths is \[8, 8\] there and \[32, 64, 128, 192, 256\] in the model"),
     ],
@@ -179,6 +180,8 @@ def test_what_cannot_be_is_said(
     given: str, kind: type[Exception], said: str, finished_run: Path, small_data: Path, tmp_path: Path
 ) -> None:
     places = {"data": small_data, "run": finished_run, "volumes": tmp_path / "volumes.safetensors"}
+    places["weights"] = tmp_path / "resnet18.pth"
+    places["weights"].write_bytes(b"PK\x03\x04 and more")
     model_of_volumes(finished_run, places["volumes"])
     plan = tmp_path / "plan.yaml"
     text = (finished_run / "plan.yaml").read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ import pytest
 from commanding import ENVIRONMENT, Command
 
 import delineate
+from delineate.errors import UsageError
 
 
 def started(*arguments: str | Path) -> subprocess.Popen[str]:
@@ -127,3 +128,10 @@ def test_a_stop_while_checking_leaves_nothing(small_data: Path, tmp_path: Path) 
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert not run.exists() or (run / "plan.yaml").exists()
+
+
+def test_a_run_killed_before_its_plan_was_written_cannot_go_on(finished_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished_run, tmp_path / "run")
+    (tmp_path / "run" / "plan.yaml").unlink()
+    with pytest.raises(UsageError, match="was stopped before its training began"):
+        delineate.resume(tmp_path / "run")

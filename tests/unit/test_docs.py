@@ -94,7 +94,10 @@ def test_command_lines_parse(page: Path, line: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=identifier)
 def test_options_named_in_the_text_exist(page: Path) -> None:
     known = {
-        option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts
+        option
+        for command in COMMANDS.values()
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
     }
     known |= {"--help", "--version", "--constraint", "--check"}
     known |= {"--minutes", "--only", "--replay"}  # of the fuzzer

@@ -300,6 +300,12 @@ def test_damaged_files_are_refused(resnet18: Weights, tmp_path: Path) -> None:
     assert "before version 1.6" in refusal(tmp_path / "old.pth")
 
 
+def test_archives_of_others_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "slides.zip", "w") as archive:
+        archive.writestr("notes.txt", "nothing")
+    assert "none that torch.save wrote" in refusal(tmp_path / "slides.zip")
+
+
 def test_archives_that_grow_are_refused(tmp_path: Path) -> None:
     plain = saved({"conv1.weight": torch.ones(3)}, tmp_path / "plain.pth")
     path = tmp_path / "packed.pth"

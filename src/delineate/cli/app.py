@@ -10,6 +10,8 @@ from delineate import __version__
 from delineate.cli.check import check
 from delineate.cli.demo import demo
 from delineate.cli.evaluate import evaluate
+from delineate.cli.export import export
+from delineate.cli.import_keras import import_keras
 from delineate.cli.info import info
 from delineate.cli.phantom import phantom
 from delineate.cli.predict import predict
@@ -27,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, phantom, check, train, evaluate, predict, info, segments):
+for _command in (demo, phantom, check, train, evaluate, predict, export, info, segments, import_keras):
     app.command()(guarded(_command))
 
 

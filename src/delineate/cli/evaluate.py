@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from delineate.cli.engine import EngineOption, PrecisionOption
 from delineate.cli.train import (
     AnonymousOption,
     FourthAxisOption,
@@ -37,6 +38,8 @@ def evaluate(
     anonymous: AnonymousOption = False,
     tolerance: ToleranceOption = None,
     threads: ThreadsOption = None,
+    engine: EngineOption = "torch",
+    precision: PrecisionOption = "auto",
 ) -> None:
     """Score MODEL on DATA: per case and label, with intervals, as tables and a report.
 
@@ -61,6 +64,8 @@ def evaluate(
             tolerance_mm=tolerance,
             anonymous=anonymous,
             threads=threads,
+            engine=engine,
+            precision=precision,
             reporter=reporter,
         )
     console = results()

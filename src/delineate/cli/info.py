@@ -23,8 +23,13 @@ def info(
       delineate info runs/data
     """
     from delineate.cli.console import results  # noqa: PLC0415  quick --help
+    from delineate.inference.loading import is_exported  # noqa: PLC0415  likewise
+    from delineate.inference.onnx_file import read_onnx  # noqa: PLC0415  likewise
     from delineate.model_file import model_path, read_card  # noqa: PLC0415  likewise
 
+    if is_exported(model):
+        show_card(results(), read_onnx(model).card, model)
+        return
     path = model_path(model)
     show_card(results(), read_card(path), path)
 
@@ -36,14 +41,13 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
 
     from delineate.cli.console import estimate_text, mean_text  # noqa: PLC0415  likewise
     from delineate.dataset.naming import counted  # noqa: PLC0415  likewise
-    from delineate.jobs.duration import in_words  # noqa: PLC0415  likewise
+    from delineate.jobs.imported import imported_in_words  # noqa: PLC0415  likewise
 
-    plan, data, training, scores = card.plan, card.fingerprint, card.training, card.scores
+    plan, scores = card.plan, card.scores
     pre = plan.preprocessing
     size = f"{' × '.join(map(str, reversed(pre.size)))} {'px' if len(pre.size) == 2 else 'voxels'}"
     if pre.spacing_mm is not None:
         size += f" of {' × '.join(f'{each:.3g}' for each in reversed(pre.spacing_mm))} mm"
-    median = f"{' × '.join(map(str, reversed(data.median)))} {'px' if data.axes == 2 else 'voxels'}"
     encoder = "" if plan.network.encoder == "plain" else f" around a {plan.network.encoder}"
     facts = {
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
@@ -58,15 +62,7 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
             else f"{card.members} U-Nets{encoder}, their probabilities averaged"
         )
         + f", {' – '.join(map(str, plan.network.widths))} channels",
-        "trained on": f"{counted(training.cases, 'case')}, median {median}",
-        "trained for": f"{training.steps} steps{' each' if card.members > 1 else ''} in "
-        f"{in_words(training.seconds)}{' in all' if card.members > 1 else ''}, {training.precision}, "
-        f"seed {training.seed}, preset {plan.preset}",
-        "started from": f"a model with the weights SHA-256 {training.started_from}"
-        if training.started_from
-        else f"an encoder's file of weights with the SHA-256 {training.encoder_sha256}"
-        if training.encoder_sha256
-        else "random weights",
+        **(_training_in_words(card) if card.imported is None else imported_in_words(card.imported)),
         "made with": ", ".join(f"{name} {version}" for name, version in card.software.items()),
         "weights": f"SHA-256 {card.weights_sha256}",
     }
@@ -77,7 +73,8 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         table.add_row(name, Text(value))
     console.print(table)
     if scores is None:
-        console.print("\nIt was not scored: its run was stopped before the evaluation.")
+        why = "its run was stopped before the evaluation" if card.imported is None else "it was imported"
+        console.print(f"\nIt was not scored: {why}.")
         return
     many = f"{counted(scores.cases, 'case')}, {counted(scores.groups, 'group')}"
     where = "by cross-validation" if scores.part == "cross-validation" else f"on the {scores.part} part"
@@ -99,3 +96,26 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
     console.print(table)
     console.print(f"Mean Dice {estimate_text(scores.dice)}", markup=False)
     console.print(scores.used_to_choose, markup=False, soft_wrap=True)
+
+
+def _training_in_words(card: ModelCard) -> dict[str, str]:
+    """How the weights came about."""
+    from delineate.dataset.naming import counted  # noqa: PLC0415  quick --help
+    from delineate.jobs.duration import in_words  # noqa: PLC0415  likewise
+
+    training, data = card.training, card.fingerprint
+    median = ""
+    if data is not None:
+        unit = "px" if data.axes == 2 else "voxels"
+        median = f", median {' × '.join(map(str, reversed(data.median)))} {unit}"
+    return {
+        "trained on": f"{counted(training.cases or 0, 'case')}{median}",
+        "trained for": f"{training.steps} steps{' each' if card.members > 1 else ''} in "
+        f"{in_words(training.seconds or 0)}{' in all' if card.members > 1 else ''}, {training.precision}, "
+        f"seed {training.seed}, preset {card.plan.preset}",
+        "started from": f"a model with the weights SHA-256 {training.started_from}"
+        if training.started_from
+        else f"an encoder's file of weights with the SHA-256 {training.encoder_sha256}"
+        if training.encoder_sha256
+        else "random weights",
+    }

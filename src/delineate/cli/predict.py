@@ -8,7 +8,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from delineate.cli.train import AnonymousOption, FourthAxisOption, MegapixelsOption, ThreadsOption, reading
+from delineate.cli.engine import EngineOption, PrecisionOption
+from delineate.cli.train import (
+    AnonymousOption,
+    FourthAxisOption,
+    MegapixelsOption,
+    ThreadsOption,
+    reading,
+)
 from delineate.errors import UsageError
 
 
@@ -38,6 +45,8 @@ def predict(
     max_megapixels: MegapixelsOption = None,
     anonymous: AnonymousOption = False,
     threads: ThreadsOption = None,
+    engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
     workers: Annotated[
         int | None,
         typer.Option(
@@ -77,6 +86,8 @@ def predict(
             memory_bytes=parse_memory(memory) if memory is not None else None,
             anonymous=anonymous,
             threads=threads,
+            engine=engine,
+            precision=precision,
             workers=workers,
             tta=tta,
             reporter=reporter,

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from delineate.errors import DataError
 from delineate.image import Image, Mask
 
+Progress = Callable[[int, int], object]
+"""Told the steps done and their number."""
 FAILURES = (DataError, MemoryError, RuntimeError, ValueError)
 """What one image may end with that is no reason to leave the others; a full disk is not among them."""
 

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import copy
-import functools
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from delineate import formats
-from delineate.errors import DataError, ImageError
 from delineate.image import Image, LabelSet, Mask
-from delineate.inference.engines import Engine, TorchEngine
-from delineate.inference.found import Found, label_probabilities, one_by_one
-from delineate.inference.hardware import has_fast_bf16
+from delineate.inference.engines import Engine
+from delineate.inference.engines.making import Net, make_engine
+from delineate.inference.engines.wish import EngineChoice, PrecisionChoice, checked_choice
+from delineate.inference.found import Found, Progress, label_probabilities, one_by_one
+from delineate.inference.given import Given, image_for
 from delineate.inference.mirroring import with_mirroring
 from delineate.inference.predict import decide, probabilities
-from delineate.inference.volumes import Progress, predict_volume
+from delineate.inference.together import Together, windows_at_once
+from delineate.inference.volumes import predict_volume
 from delineate.model_file import MODEL_NAME, ModelCard, apart, load_model, model_path
 from delineate.networks.unet import UNet
 from delineate.plan import Plan
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
 
 
 class Model:
@@ -36,6 +33,8 @@ class Model:
     Args:
         card: What it says about itself.
         weights: As the plan's network names them, of several nets as the model file does.
+        engine: What computes it, see `load`.
+        precision: In which numbers, see `load`.
 
     Attributes:
         card: What the model is, was trained on, and scored.
@@ -43,12 +42,20 @@ class Model:
         engine: What computes it.
     """
 
-    def __init__(self, card: ModelCard, weights: dict[str, torch.Tensor]) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        weights: dict[str, torch.Tensor],
+        *,
+        engine: EngineChoice = "torch",
+        precision: PrecisionChoice = "auto",
+    ) -> None:
         self.card = card
         nets = [_net(card.plan, member) for member in apart(weights, card.members)]
         self.network: nn.Module = nets[0] if len(nets) == 1 else nn.ModuleList(nets).eval()
-        bf16 = card.training.precision == "bf16" and has_fast_bf16()
-        self.engine: Engine = TorchEngine(self.network, bf16=bf16)
+        self.net = Net(self.network, card.plan, card.members, card.training.precision, card.weights_sha256)
+        name, precision = checked_choice(engine, precision)
+        self.engine: Engine = make_engine(self.net, "torch" if name == "auto" else name, precision)
 
     @property
     def plan(self) -> Plan:
@@ -60,7 +67,12 @@ class Model:
         """Its labels and their values in the masks it makes."""
         return self.card.plan.data.label_set
 
-    def predict(self, image: Image | Picture | npt.ArrayLike | str | Path) -> npt.NDArray[np.uint8]:
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of its nets."""
+        return sum(each.numel() for each in self.network.parameters())
+
+    def predict(self, image: Given) -> npt.NDArray[np.uint8]:
         """Segment one image.
 
         Args:
@@ -76,7 +88,7 @@ class Model:
             ImageError: The file cannot be read.
             DataError: Its channels or values do not fit the model.
         """
-        return self.predict_mask(self._image(image)).values
+        return self.predict_mask(image_for(self.plan, image)).values
 
     def predict_mask(self, image: Image) -> Mask:
         """Segment one image.
@@ -86,7 +98,7 @@ class Model:
         """
         return self.found_in(image).mask
 
-    def probabilities(self, image: Image | Picture | npt.ArrayLike | str | Path) -> npt.NDArray[np.floating]:
+    def probabilities(self, image: Given) -> npt.NDArray[np.floating]:
         """The probability of each label at each pixel.
 
         Args:
@@ -99,7 +111,7 @@ class Model:
             ImageError: The file cannot be read.
             DataError: Its channels or values do not fit the model.
         """
-        found = self.found_in(self._image(image), keep_probabilities=True).probabilities
+        found = self.found_in(image_for(self.plan, image), keep_probabilities=True).probabilities
         if found is None:
             raise ValueError("probabilities were asked for, and none kept")
         return found
@@ -125,8 +137,7 @@ class Model:
         """
         if len(image.size) == 2:
             found = probabilities(self.engine, self.plan, image)
-            mask = Mask(decide(found, self.plan), self.labels, image.geometry)
-            return Found(mask, label_probabilities(found.numpy()))
+            return self._decided(found, image)
         volume = predict_volume(
             self.engine,
             self.plan,
@@ -146,23 +157,35 @@ class Model:
             pictures: Of two axes; taken only as they are needed.
             keep_probabilities: Whether they are wanted.
 
-        Returns:
+        Yields:
             For each, in order, the same as `found_in` gives for it alone, or the error that it raises.
         """
-        find = functools.partial(self.found_in, keep_probabilities=keep_probabilities)
-        return one_by_one(find, pictures)
+        at_once = windows_at_once(self.engine, self.plan)
+        if at_once == 1:
+            yield from one_by_one(
+                lambda picture: self.found_in(picture, keep_probabilities=keep_probabilities), pictures
+            )
+            return
+        waiting: deque[Image] = deque()
+
+        def noted() -> Iterator[Image]:
+            for picture in pictures:
+                waiting.append(picture)
+                yield picture
+
+        for found in Together(self.engine, self.plan, at_once).probabilities(noted()):
+            picture = waiting.popleft()
+            yield found if isinstance(found, Exception) else self._decided(found, picture)
+
+    def _decided(self, found: Tensor, image: Image) -> Found:
+        mask = Mask(decide(found, self.plan), self.labels, image.geometry)
+        return Found(mask, label_probabilities(found.numpy()))
 
     def with_mirroring(self, mirror: bool) -> Model:
         """The same model, which averages over mirrored images or does not."""
         other = copy.copy(self)
         other.card = self.card.model_copy(update={"plan": with_mirroring(self.plan, mirror)})
         return other
-
-    def _image(self, image: Image | Picture | npt.ArrayLike | str | Path) -> Image:
-        data = self.plan.data
-        if data.axes == 3 and isinstance(image, np.ndarray):
-            return _volume_from_array(image, own_units=data.pixels == "float")
-        return as_image(image, formats.Reading(fourth_axis=data.fourth_axis))
 
 
 def _net(plan: Plan, weights: dict[str, torch.Tensor]) -> UNet:
@@ -175,82 +198,23 @@ def _net(plan: Plan, weights: dict[str, torch.Tensor]) -> UNet:
     return moved
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path, *, engine: EngineChoice = "torch", precision: PrecisionChoice = "auto") -> Model:
     """Load a model.
 
     Args:
         path: The model file, or the run folder that holds it.
+        engine: What computes it: "torch", "onnxruntime" or "openvino".
+        precision: In which numbers: "fp32", "bf16", or "auto" for those of its training.
 
     Returns:
         The model, ready to predict.
 
     Raises:
+        UsageError: There is no such engine or precision, or its package is not installed.
         ModelFileError: There is none, it is damaged, or is no model file of ours.
     """
-    return Model(*load_model(model_path(Path(path))))
+    engine, precision = checked_choice(engine, precision)  # before the weights are read
+    return Model(*load_model(model_path(Path(path))), engine=engine, precision=precision)
 
 
-def as_image(
-    image: Image | Picture | npt.ArrayLike | str | Path, reading: formats.Reading = formats.USUAL
-) -> Image:
-    """An `Image` of whatever people hold in their hands.
-
-    Raises:
-        ImageError: The file cannot be read.
-        DataError: An array's shape or type has no clear meaning.
-    """
-    if isinstance(image, Image):
-        return image
-    if isinstance(image, (str, Path)):
-        return formats.read(Path(image), reading)
-    from PIL.Image import Image as Picture  # noqa: PLC0415  kept out of the import of this module
-
-    if isinstance(image, Picture):
-        return formats.from_picture(image)
-    return _from_array(np.asarray(image))
-
-
-def _from_array(array: npt.NDArray[np.generic]) -> Image:
-    if array.ndim == 3 and array.shape[2] > 64 >= array.shape[0]:
-        raise DataError(
-            f"an array of shape {array.shape} has its channels first; give (H, W, C), for example "
-            "array.transpose(1, 2, 0)"
-        )
-    if array.ndim not in (2, 3) or 0 in array.shape:
-        raise DataError(f"an image is an array (H, W) or (H, W, C), not one of shape {array.shape}")
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    channels_first = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-    if array.dtype == np.bool_:
-        channels_first = channels_first.astype(np.uint8) * np.uint8(255)
-    elif np.issubdtype(array.dtype, np.floating):
-        with np.errstate(over="ignore"):
-            channels_first = channels_first.astype(np.float32)
-        if not np.isfinite(channels_first).all():
-            raise DataError("the image has pixels that are not numbers (NaN or infinite)")
-    elif array.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"pixels of type {array.dtype} have no known range; give uint8, uint16 or floats")
-    return Image(np.ascontiguousarray(channels_first))
-
-
-def _volume_from_array(array: npt.NDArray[np.generic], *, own_units: bool) -> Image:
-    """A volume of an array `(D, H, W)` or `(D, H, W, C)` that says nothing of its place."""
-    if array.ndim not in (3, 4) or 0 in array.shape:
-        raise DataError(f"a volume is an array (D, H, W) or (D, H, W, C), not one of shape {array.shape}")
-    if array.ndim == 4 and array.shape[3] > 64 >= array.shape[0]:
-        raise DataError(
-            f"an array of shape {array.shape} has its channels first; give (D, H, W, C), for example "
-            "array.transpose(1, 2, 3, 0)"
-        )
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    channels_first = array[None] if array.ndim == 3 else array.transpose(3, 0, 1, 2)
-    if array.dtype not in (np.uint8, np.uint16, np.int16):
-        if not (array.dtype == np.bool_ or np.issubdtype(array.dtype, np.number)) or array.dtype.kind == "c":
-            raise DataError(f"voxels of type {array.dtype} are no numbers")
-        with np.errstate(over="ignore"):
-            channels_first = channels_first.astype(np.float32)
-        if not np.isfinite(channels_first).all():
-            raise DataError("the volume has voxels that are not numbers (NaN or infinite)")
-    return Image(np.ascontiguousarray(channels_first), shares=not own_units)
-
-
-__all__ = ["MODEL_NAME", "ImageError", "Model", "as_image", "load", "model_path"]
+__all__ = ["MODEL_NAME", "Model", "load", "model_path"]

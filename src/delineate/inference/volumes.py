@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,14 +15,15 @@ from delineate.errors import DataError
 from delineate.geometry import Array, Turn
 from delineate.image import Image, turn_of
 from delineate.inference.engines import Engine
+from delineate.inference.fitting import prepared, working_size
+from delineate.inference.found import Progress
 from delineate.inference.memory import PROGRAM_BYTES, lacking
 from delineate.inference.predict import decide, predictor_of, probabilities
-from delineate.inference.preprocess import prepared, resize, slices, to_working, working_size
+from delineate.inference.preprocess import resize, slices, to_working
 from delineate.inference.windows import slabs_of_windows
 from delineate.networks.settings import most_parameters
 from delineate.plan import Plan
 
-Progress = Callable[[int, int], object]
 WINDOWS_AT_ONCE = 2
 ACTIVATION_COPIES = 8  # of the finest level's features that a forward pass holds at once, at most
 

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from delineate.dataset.naming import listed
+from delineate.errors import ModelFileError
 from delineate.inference.model import Model, load
 from delineate.jobs.fold_parts import FoldParts
+from delineate.jobs.imported import UNKNOWN_IMAGES
 from delineate.jobs.parts import Part, pixel_digest, seen
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts
@@ -19,6 +21,8 @@ from delineate.networks.transfer import Transferred, Weighted, transfer
 from delineate.networks.unet import UNet
 from delineate.plan import Plan
 from delineate.training.start import Start
+
+OF_OTHERS = (".pth", ".pt", ".bin")  # how files of weights that are no model of ours are called
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Ancestor:
             UsageError: There is nothing at the path.
             ModelFileError: The model cannot be used.
         """
-        loaded = model if isinstance(model, Model) else load(model)
+        loaded = model if isinstance(model, Model) else _loaded(Path(model))
         network = loaded.network[0] if isinstance(loaded.network, nn.ModuleList) else loaded.network
         return cls(loaded.card, {name: each.cpu() for name, each in network.state_dict().items()})
 
@@ -60,7 +64,18 @@ class Ancestor:
             Weighted(plan.network, plan.data.labels, fresh),
         )
         reporter.say(_told(found, theirs, plan, self.card.members))
+        if self.card.imported:
+            reporter.warn(UNKNOWN_IMAGES)
         return Start(found.weights, self.card.weights_sha256, self.card.training.case_digests)
+
+
+def _loaded(path: Path) -> Model:
+    try:
+        return load(path)
+    except ModelFileError as error:
+        if path.suffix.lower() not in OF_OTHERS:
+            raise
+        raise ModelFileError(f"{error} The weights of an encoder alone are given with --encoder.") from error
 
 
 def _told(found: Transferred, theirs: Plan, plan: Plan, members: int) -> str:

@@ -36,7 +36,7 @@ from delineate.jobs.out_of_fold import (
 )
 from delineate.jobs.scoring import Evaluation, Story, write_evaluation
 from delineate.model_file import (
-    FORMAT_VERSION,
+    OF_SEVERAL,
     ModelCard,
     Scores,
     load_model,
@@ -204,11 +204,11 @@ class CrossValidation:
         first, _ = loaded[0]
         facts = {
             "cases": len(self.parts.whole),
-            "seconds": round(sum(card.training.seconds for card, _ in loaded), 1),
+            "seconds": round(sum(card.training.seconds or 0 for card, _ in loaded), 1),
             "case_digests": self.job.digests,
         }
         changed = {
-            "format_version": FORMAT_VERSION,
+            "format_version": OF_SEVERAL,
             "members": len(loaded),
             "weights_sha256": weights_sha256(weights),
             "training": first.training.model_copy(update=facts),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,15 +22,16 @@ from delineate.formats.regions import Regions
 from delineate.formats.tile_spool import TILE_PX, TileSpool
 from delineate.formats.writable import MASK_LEVEL, PROBABILITY_LEVEL, WHITE
 from delineate.image import Image
+from delineate.inference.exported import ExportedModel
+from delineate.inference.fitting import notes_on
 from delineate.inference.large.predict import LargeImage
-from delineate.inference.model import Model
 from delineate.inference.predict import decide
-from delineate.inference.preprocess import Intensities, notes_on
+from delineate.inference.preprocess import Intensities
 from delineate.jobs.large_overlay import large_overlay
 from delineate.jobs.large_route import Large
 from delineate.jobs.manifest import Predicted, values_in
 from delineate.jobs.reporter import Reporter
-from delineate.jobs.unfinished import Saved, UnfinishedImage, digest_of
+from delineate.jobs.unfinished import Saved, UnfinishedImage
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, Wanted
 from delineate.plan import Plan
 
@@ -63,6 +64,11 @@ def predict_large(
     """
     if (before := _done_before(given, digests, work)) is not None:
         return before
+    if isinstance(work.model, ExportedModel):
+        raise DataError(
+            f"it is to be predicted window by window from the disk, {large.why}, and an exported file sees "
+            "whole images: give the model file that it was exported from"
+        )
     kept = work.unfinished.image(given.name, {"sha256": digests, "size": large.regions.size})
     work.reporter.say(f"{name} is predicted window by window from the disk, {large.why}.")
     if kept.saved is not None and kept.saved.rows:
@@ -107,23 +113,6 @@ def _notes(regions: Regions, plan: Plan) -> tuple[str, ...]:
     sample = regions.read(height // 2, 0, min(SAMPLE_ROWS, height - height // 2), width)
     own = (OWN_INTENSITIES,) if plan.preprocessing.normalization == "image" else ()
     return (*regions.notes, *notes_on(Image(sample), plan), *own)
-
-
-def settings_of(
-    model: Model, inputs: Sequence[Path], wanted: Wanted, *, anonymous: bool
-) -> dict[str, object]:
-    """What decides the results of a command, by the words in which another's is refused."""
-    return {
-        "model": digest_of(f"{wanted.weights_sha256} {model.plan.sha256()}"),
-        "engine": f"{model.engine.name} {model.engine.precision} {model.engine.device.type}",
-        "list of inputs": digest_of("\0".join(map(str, inputs))),
-        "choice of --overlay, --probabilities, --format and --anonymous": [
-            wanted.overlay,
-            wanted.probabilities,
-            wanted.mask_format,
-            anonymous,
-        ],
-    }
 
 
 @dataclass

@@ -6,17 +6,21 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from delineate.files import write_text
 from delineate.formats.writable import WHITE
 from delineate.image import Image, LabelSet, Mask
-from delineate.inference.preprocess import notes_on
+from delineate.inference.fitting import notes_on
 from delineate.jobs.software import software_versions
 from delineate.jobs.writing import Results
 from delineate.plan import Plan
+
+if TYPE_CHECKING:
+    from delineate.inference.engines import Engine
+    from delineate.inference.exported import Computation
 
 MANIFEST = "manifest.json"
 
@@ -111,6 +115,7 @@ def write_manifest(
     complete: bool,
     seconds: float,
     mirrored: Sequence[str] | None = None,
+    engine: Engine | Computation | None = None,
 ) -> None:
     """What was made by which model from which files; file names stand here, folders do not.
 
@@ -122,6 +127,7 @@ def write_manifest(
         complete: Whether these are all.
         seconds: That it took.
         mirrored: Along which axes mirrored images were averaged in; None leaves it untold.
+        engine: That computed the nets; None leaves it untold.
 
     Raises:
         OutputError: The place cannot be written.
@@ -130,6 +136,7 @@ def write_manifest(
         "model": {"weights_sha256": weights_sha256, "labels": list(labels.names)},
         "software": software_versions(),
         "seconds": round(seconds, 2),
+        **({} if engine is None else {"engine": engine.name, "precision": engine.precision}),
         **({} if mirrored is None else {"mirrored": list(mirrored)}),
         "complete": complete,
         "files": [asdict(file) for file in files],

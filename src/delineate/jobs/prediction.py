@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from delineate import formats
 from delineate.dataset.case_files import Problem
@@ -15,16 +16,19 @@ from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import UsageError
 from delineate.files import output_error
 from delineate.formats import Reading
+from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.mirroring import CALLED, mirrored_axes
-from delineate.inference.model import Model, load
+from delineate.jobs.engines import with_engine
 from delineate.jobs.flow import Flow, Work
-from delineate.jobs.large_prediction import settings_of
 from delineate.jobs.manifest import Predicted, write_manifest
-from delineate.jobs.parts import reading_for
+from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
-from delineate.jobs.unfinished import Unfinished
+from delineate.jobs.unfinished import Unfinished, settings_of
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Wanted
 from delineate.threads import limiting_threads
+
+if TYPE_CHECKING:
+    from delineate.inference.loading import AnyModel
 
 USUAL_WORKERS = 1
 MOST_WORKERS = 64
@@ -57,7 +61,7 @@ class Prediction:
 
 @limiting_threads
 def predict(
-    model: Model | str | Path,
+    model: AnyModel | str | Path,
     inputs: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
@@ -68,6 +72,8 @@ def predict(
     memory_bytes: int | None = None,
     anonymous: bool = False,
     threads: int | None = None,  # noqa: ARG001  the decorator reads it
+    engine: EngineChoice | None = None,
+    precision: PrecisionChoice | None = None,
     workers: int | None = None,
     tta: bool | None = None,
     reporter: Reporter | None = None,
@@ -91,6 +97,8 @@ def predict(
         anonymous: Whether to write codes in place of all names; else of those that look as if they told who a
             patient is. `private/names.csv` in `out` says which is which.
         threads: To compute with; None for PyTorch's number. The caller's own holds again afterwards.
+        engine: What computes the net, see `load`; None for that of a loaded model, else torch.
+        precision: In which numbers, likewise.
         workers: Threads that read ahead, and as many that write behind; 0 to do all in the calling thread,
             None for one.
         tta: Whether to average over mirrored images ("test-time augmentation"), along the axes along which
@@ -109,7 +117,7 @@ def predict(
     given = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(path) for path in inputs]
     if not given:
         raise UsageError("Nothing to predict: give images or folders of images.")
-    loaded = model if isinstance(model, Model) else load(model)
+    loaded = with_engine(model, engine, precision)
     if tta is not None:
         loaded = loaded.with_mirroring(tta)
         if tta and not mirrored_axes(loaded.plan):
@@ -158,6 +166,7 @@ def predict(
             [*files, *made],
             complete=complete,
             seconds=time.monotonic() - start,
+            engine=loaded.engine,
             mirrored=[CALLED[axis] for axis in mirrored_axes(loaded.plan)],
         )
         pseudonyms.write_table(folder)

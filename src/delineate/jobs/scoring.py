@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from delineate.dataset.check_report import CheckReport, without_root
 from delineate.dataset.naming import counted
@@ -23,13 +23,20 @@ from delineate.evaluation.tables import write_cases_csv, write_summary_json
 from delineate.files import new_folder, output_error, write_text, write_with
 from delineate.formats import Reading
 from delineate.image import Mask
-from delineate.inference.model import Model, load
+from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.jobs.duration import in_words
-from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, reading_for, seen
+from delineate.jobs.engines import with_engine
+from delineate.jobs.imported import UNKNOWN_IMAGES, imported_in_words
+from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, seen
+from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
+from delineate.model_file import ModelCard
 from delineate.plan import to_yaml
 from delineate.threads import limiting_threads
+
+if TYPE_CHECKING:
+    from delineate.inference.loading import AnyModel
 
 OVERLAY_PX = 720
 
@@ -86,7 +93,7 @@ class Story:
 
 @limiting_threads
 def evaluate(
-    model: Model | str | Path,
+    model: AnyModel | str | Path,
     data: str | Path,
     *,
     out: str | Path | None = None,
@@ -96,6 +103,8 @@ def evaluate(
     reading: Reading | None = None,
     anonymous: bool = False,
     threads: int | None = None,  # noqa: ARG001  the decorator reads it
+    engine: EngineChoice | None = None,
+    precision: PrecisionChoice | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Score a model on a data set.
@@ -113,6 +122,8 @@ def evaluate(
         anonymous: Whether to write codes in place of all cases' names; else of those that look as if they
             told who a patient is. `private/names.csv` in `out` says which is which.
         threads: To compute with; None for PyTorch's number. The caller's own holds again afterwards.
+        engine: What computes the net, see `load`; None for that of a loaded model, else torch.
+        precision: In which numbers, likewise.
         reporter: Told how it goes.
 
     Returns:
@@ -124,7 +135,7 @@ def evaluate(
         ModelFileError: The model cannot be used.
     """
     reporter = reporter or Reporter()
-    loaded = model if isinstance(model, Model) else load(model)
+    loaded = with_engine(model, engine, precision)
     was_there = out is not None and Path(out).exists()
     folder = new_folder(Path(out), "the evaluation") if out is not None else None
     try:
@@ -141,6 +152,8 @@ def evaluate(
         learned = learned_from(loaded, part)
         if learned:
             reporter.warn(seen(learned, part))
+        elif loaded.card.imported:
+            reporter.warn(UNKNOWN_IMAGES)
         scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
         name = part.report.pseudonyms.redacted(Path(data).absolute().name)
         story = Story(
@@ -148,6 +161,8 @@ def evaluate(
             scored_part=f"the data set {name}",
             used_to_choose=seen(learned, part)
             if learned
+            else UNKNOWN_IMAGES
+            if loaded.card.imported
             else "The model did not learn from any of these images (their pixels were compared), "
             "and nothing was chosen by them.",
             cautions=part.notes,
@@ -164,7 +179,7 @@ def evaluate(
 
 
 def score_part(
-    model: Model, part: Part, reporter: Reporter, *, tolerance_mm: float | None = None
+    model: AnyModel, part: Part, reporter: Reporter, *, tolerance_mm: float | None = None
 ) -> tuple[CaseScore, ...]:
     """Predict and score every case.
 
@@ -197,7 +212,7 @@ def checked_tolerance(tolerance_mm: float | None) -> float | None:
 
 def write_evaluation(
     folder: Path,
-    model: Model,
+    model: AnyModel,
     part: Part,
     scores: tuple[CaseScore, ...],
     story: Story,
@@ -242,20 +257,28 @@ def write_evaluation(
         model={
             "labels": ", ".join(model.labels.names),
             **({"nets, their probabilities averaged": f"{card.members}"} if card.members > 1 else {}),
-            "trained on": counted(card.training.cases, "case"),
-            "trained for": f"{card.training.steps} steps{' each' if card.members > 1 else ''}, "
-            f"{in_words(card.training.seconds)}, in {card.training.precision}",
-            "started from": f"the weights (SHA-256) {card.training.started_from}"
-            if card.training.started_from
-            else f"an encoder's file of weights (SHA-256) {card.training.encoder_sha256}"
-            if card.training.encoder_sha256
-            else "random weights",
-            "parameters": f"{sum(p.numel() for p in model.network.parameters()):,}",
+            **(_training_in_words(card) if card.imported is None else imported_in_words(card.imported)),
+            "parameters": f"{model.parameters:,}",
             "weights (SHA-256)": card.weights_sha256,
         },
     )
     write_text(folder / "report.html", render_report(report))
     return Evaluation(summary, scores, folder)
+
+
+def _training_in_words(card: ModelCard) -> dict[str, str]:
+    """How the weights came about."""
+    training = card.training
+    return {
+        "trained on": counted(training.cases or 0, "case"),
+        "trained for": f"{training.steps} steps{' each' if card.members > 1 else ''}, "
+        f"{in_words(training.seconds or 0)}, in {training.precision}",
+        "started from": f"the weights (SHA-256) {training.started_from}"
+        if training.started_from
+        else f"an encoder's file of weights (SHA-256) {training.encoder_sha256}"
+        if training.encoder_sha256
+        else "random weights",
+    }
 
 
 def findings(report: CheckReport) -> list[Finding]:
@@ -312,7 +335,7 @@ def tables(report: CheckReport) -> list[Table]:
     return found
 
 
-def learned_from(model: Model, part: Part) -> list[str]:
+def learned_from(model: AnyModel, part: Part) -> list[str]:
     """The cases whose pixels are those of an image that the model was trained on."""
     known = set(model.card.training.case_digests)
     if not known:
@@ -320,7 +343,7 @@ def learned_from(model: Model, part: Part) -> list[str]:
     return [case.name for case in part if pixel_digest(case.image) in known]
 
 
-def predicted(model: Model, case: LoadedCase) -> Mask:
+def predicted(model: AnyModel, case: LoadedCase) -> Mask:
     """The model's mask of a case.
 
     Raises:

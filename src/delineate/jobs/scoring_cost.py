@@ -16,10 +16,10 @@ from delineate.evaluation.overlays import draw_overlay, encode_png
 from delineate.evaluation.scores import score_case
 from delineate.image import Mask, oriented, oriented_mask
 from delineate.inference.engines import Engine, TorchEngine
+from delineate.inference.fitting import prepared, working_size
 from delineate.inference.hardware import has_fast_bf16
 from delineate.inference.memory import PROGRAM_BYTES
 from delineate.inference.predict import predict_mask
-from delineate.inference.preprocess import prepared, working_size
 from delineate.inference.volumes import needed_bytes, predict_volume
 from delineate.inference.windows import window_starts
 from delineate.jobs.parts import LoadedCase, Part

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from delineate.dataset.folds import checked_number
+from delineate.dataset.mask_encoding import MaskEncoding
 from delineate.dataset.naming import counted, listed
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.dataset.split import Splits, read_splits, split
@@ -153,15 +154,8 @@ def checked_whole(source: Source, reporter: Reporter) -> Part:
         UsageError: There is no such data set.
         DataError: It cannot be trained on.
     """
-    return checked_part(
-        source.data,
-        labels=source.labels,
-        group_regex=source.group_regex,
-        reporter=reporter,
-        reading=source.reading,
-        pseudonyms=source.pseudonyms,
-        forgiven=NO_SPLIT if source.test is not None or source.splits is not None else frozenset[str](),
-    )
+    divided_already = source.test is not None or source.splits is not None
+    return _checked(source, source.data, reporter, forgiven=NO_SPLIT if divided_already else frozenset())
 
 
 def separate_test(
@@ -176,19 +170,34 @@ def separate_test(
     if source.test is None:
         raise ValueError("there is no separate test set")
     reporter.say("The test set:")
-    scored = checked_part(
-        source.test,
-        labels=source.labels,
-        group_regex=source.group_regex,
-        reporter=reporter,
-        expected=whole.labels,
-        encoding=whole.encoding,
-        reading=source.reading,
-        pseudonyms=source.pseudonyms,
-        forgiven=TO_SCORE,
+    scored = _checked(
+        source, source.test, reporter, forgiven=TO_SCORE, expected=whole.labels, encoding=whole.encoding
     )
     name = f"the separate test set {source.pseudonyms.redacted(source.test.absolute().name)}"
     return scored, name, _shared(train, scored, reporter)
+
+
+def _checked(
+    source: Source,
+    data: Path,
+    reporter: Reporter,
+    *,
+    forgiven: frozenset[str],
+    expected: LabelSet | None = None,
+    encoding: MaskEncoding | None = None,
+) -> Part:
+    """A data set read as the source says; see `checked_part`."""
+    return checked_part(
+        data,
+        labels=source.labels,
+        group_regex=source.group_regex,
+        reporter=reporter,
+        expected=expected,
+        encoding=encoding,
+        reading=source.reading,
+        pseudonyms=source.pseudonyms,
+        forgiven=forgiven,
+    )
 
 
 def flattering(whole: Part) -> tuple[str, ...]:

@@ -35,13 +35,13 @@ from delineate.jobs.scoring import checked_tolerance
 from delineate.jobs.source import Log, Parts, Source, measured
 from delineate.jobs.watching import Watchers
 from delineate.jobs.wishes import Wishes, planned_for
-from delineate.plan import read_plan
+from delineate.plan import Plan, read_plan
 from delineate.planner import Dims, Length, Precision, Preset
 from delineate.planner.common import SIDED_LABELS
 from delineate.pretrained.resnet import read_encoder
 from delineate.threads import computing_threads, limiting_threads
 from delineate.training.checkpoint import FOLDER as CHECKPOINTS
-from delineate.training.start import read_start, remove_start, write_start
+from delineate.training.start import Start, read_start, remove_start, write_start
 from delineate.training.trainer import precision_for
 
 
@@ -164,8 +164,7 @@ def train(
         reporter.planned(planned, folder)
         start = ancestor.start_of(planned.plan, reporter) if ancestor else None
         if start is not None:
-            parts = with_leaks_of(start, parts, reporter)
-            folded = folds_with_leaks_of(start, folded, reporter) if folded else None
+            parts, folded = _with_leaks_of(start, parts, folded, reporter)
         if pretrained is not None:
             start = start_from_encoder(pretrained, planned.plan)
         if start is None and planned.plan.network.encoder != "plain":
@@ -195,9 +194,7 @@ def train(
             write_start(folder, start)
         write_text(folder / PLAN_NAME, text)
         job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm, start)
-        if folded:
-            return CrossValidation(job, folded, source.ensemble).go(planned.plan)
-        return job.go(planned.plan)
+        return _gone(job, folded, source, planned.plan)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
     finally:
@@ -228,6 +225,11 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
     if folder.absolute().parent.name == FOLDS and (whole / ENVIRONMENT_NAME).is_file():
         raise UsageError(f"{folder} is a fold of the run {whole}. Go on with that one.")
     environment = read_environment(folder)
+    if not (folder / PLAN_NAME).is_file():
+        raise UsageError(
+            f"{folder} was stopped before its training began, so that there is nothing to go on with. "
+            "Remove it and train anew."
+        )
     plan = read_plan(folder / PLAN_NAME)
     probe_writable(folder)
     source, stored = read_source(folder, environment), folder / SPLITS_NAME
@@ -245,15 +247,27 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
         given = environment.started_from is not None or environment.encoder_sha256 is not None
         start = read_start(folder, plan.network) if given else None
         if start is not None:
-            parts = with_leaks_of(start, parts, reporter)
-            folded = folds_with_leaks_of(start, folded, reporter) if folded else None
+            parts, folded = _with_leaks_of(start, parts, folded, reporter)
         job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm, start)
         with computing_threads(environment.threads):  # for the same bits
-            if folded:
-                return CrossValidation(job, folded, source.ensemble).go(plan, resumed=True)
-            return job.go(plan, resumed=True)
+            return _gone(job, folded, source, plan, resumed=True)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
+
+
+def _with_leaks_of(
+    start: Start, parts: Parts, folded: FoldParts | None, reporter: Reporter
+) -> tuple[Parts, FoldParts | None]:
+    """Both with a caution where the model started from has seen what they score."""
+    parts = with_leaks_of(start, parts, reporter)
+    return parts, folds_with_leaks_of(start, folded, reporter) if folded else None
+
+
+def _gone(job: Job, folded: FoldParts | None, source: Source, plan: Plan, *, resumed: bool = False) -> Run:
+    """The job done: a training, or all those of a cross-validation."""
+    if folded:
+        return CrossValidation(job, folded, source.ensemble).go(plan, resumed=resumed)
+    return job.go(plan, resumed=resumed)
 
 
 def _run_folder(out: Path | None, data: Path) -> Path:

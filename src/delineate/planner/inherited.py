@@ -11,7 +11,7 @@ from delineate.planner.common import Planned, up
 from delineate.planner.encoders import ENCODER_RATE
 
 KINDS = {2: "pictures or slices", 3: "volumes"}
-ADAM_SHARE = 2.0  # docs/decisions/0015
+ADAM_SHARE = 2.0  # docs/decisions/0016
 OF_NETWORK = ("network.stem", "network.strides")  # reasons of a net that is made for the data
 
 

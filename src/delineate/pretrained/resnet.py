@@ -42,19 +42,19 @@ class PretrainedEncoder:
     def start_weights(self, settings: UNetSettings) -> dict[str, Tensor]:
         """The weights as a U-Net names them, its first convolution brought to the image's channels.
 
-        Where these differ from the file's, each channel gets the same share of the sum over the file's: a
-        grey image then gives what it gave as a coloured one whose channels are alike.
+        See `networks.transfer.adapt_channels`.
 
         Args:
             settings: Of the U-Net; its encoder is of this architecture.
         """
+        from delineate.networks.transfer import adapt_channels  # noqa: PLC0415  imports torch
+
         if settings.encoder != self.architecture:
             raise ValueError(f"weights of a {self.architecture} are none of a {settings.encoder}")
         weights = {f"{PREFIX}{name}": tensor for name, tensor in self.weights.items()}
         first, channels = weights[f"{PREFIX}conv1.weight"], settings.input_channels
         if first.shape[1] != channels:
-            share = first.sum(1, keepdim=True) / channels
-            weights[f"{PREFIX}conv1.weight"] = share.expand(-1, channels, -1, -1).contiguous()
+            weights[f"{PREFIX}conv1.weight"] = adapt_channels(first, first.shape[1], channels)
         return weights
 
 

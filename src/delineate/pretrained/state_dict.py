@@ -108,6 +108,10 @@ def _refuse_inflated(path: Path) -> None:
     """Refuse archives that would grow when read: torch stores, and never compresses."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
+    if not any(entry.filename.endswith("/data.pkl") for entry in entries):
+        raise ModelFileError(
+            f"{path} is an archive, but none that torch.save wrote. Give the .pth file itself."
+        )
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise ModelFileError(
             f"{path} is a compressed archive, as torch writes none. Give the .pth file itself."

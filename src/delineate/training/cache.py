@@ -18,10 +18,10 @@ from delineate.errors import DataError
 from delineate.files import output_error
 from delineate.fingerprint import slices_to_learn
 from delineate.image import BACKGROUND, IGNORED, Image, Mask, oriented_mask
+from delineate.inference.fitting import prepared
 from delineate.inference.preprocess import (
     Intensities,
     pad_to,
-    prepared,
     resize_mask,
     slices,
     to_working,

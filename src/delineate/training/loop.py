@@ -78,7 +78,7 @@ class Trained:
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether a run has a state to go on from."""
-    return (folder / "checkpoints" / NAME).exists()
+    return (folder / FOLDER / NAME).exists()
 
 
 def fit(

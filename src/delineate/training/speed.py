@@ -15,6 +15,7 @@ from delineate.training.trainer import Trainer
 
 LEAST_STEPS = 10
 LOOK_SHARE = 0.1  # of the budget at most goes into looking at the validation part
+MOST_STEPS = 50  # that are timed
 MARGIN = 0.97  # a share of the budget is left for checkpoints and a busier machine
 
 
@@ -95,7 +96,8 @@ def measure_speed(
     if steps is None:
         raise ValueError("the plan's steps are not settled; see measure_steps")
     start = clock()
-    step, look = _timed(plan, cases, validation, allowed_s=1.0, warm_up=1, clock=clock)
+    most = min(MOST_STEPS, steps // 10)  # of a short training few, so that it is not made much longer
+    step, look = _timed(plan, cases, validation, allowed_s=1.0, warm_up=1, most=most, clock=clock)
     return Speed(steps, plan.training.evaluations, step, look, clock() - start)
 
 
@@ -106,14 +108,18 @@ def _timed(
     *,
     allowed_s: float,
     warm_up: int,
+    most: int = MOST_STEPS,
     clock: Callable[[], float],
 ) -> tuple[float, float]:
-    """Seconds of a step and of a look; all that a training keeps in memory is kept once, a checkpoint too."""
+    """Seconds of a step and of a look; all that a training keeps in memory is kept once, a checkpoint too.
+
+    At least `warm_up` + 1 steps are timed, and more while they took less than `allowed_s`, up to `most`.
+    """
     trainer = Trainer(plan.with_steps(1000), cases, 1000)
     for _ in range(warm_up):
         trainer.take_step()
     seconds: list[float] = []
-    while len(seconds) < warm_up + 1 or (sum(seconds) < allowed_s and len(seconds) < 50):
+    while len(seconds) < warm_up + 1 or (sum(seconds) < allowed_s and len(seconds) < most):
         before = clock()
         trainer.take_step()
         seconds.append(clock() - before)

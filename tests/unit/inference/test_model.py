@@ -17,7 +17,8 @@ from delineate.augment.settings import AugmentationSettings
 from delineate.errors import DataError, ImageError, ModelFileError, UsageError
 from delineate.fingerprint import measure
 from delineate.image import Geometry, Image, Mask
-from delineate.inference.model import MODEL_NAME, Model, as_image, load, model_path
+from delineate.inference.given import as_image
+from delineate.inference.model import MODEL_NAME, Model, load, model_path
 from delineate.inference.preprocess import resize
 from delineate.losses import LossSettings
 from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256

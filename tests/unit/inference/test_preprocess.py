@@ -15,14 +15,13 @@ from PIL import Image as Pillow
 from delineate.augment.settings import AugmentationSettings
 from delineate.errors import DataError
 from delineate.image import IGNORED, Colour, Image
+from delineate.inference.fitting import notes_on, working_size
 from delineate.inference.preprocess import (
-    notes_on,
     pad_pixels_to,
     pad_to,
     resize,
     resize_mask,
     to_working,
-    working_size,
 )
 from delineate.losses import LossSettings
 from delineate.networks.settings import UNetSettings

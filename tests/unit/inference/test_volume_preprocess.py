@@ -18,16 +18,13 @@ from delineate.errors import DataError
 from delineate.geometry import Geometry
 from delineate.image import Image
 from delineate.inference.engines import TorchEngine
+from delineate.inference.fitting import SAMPLED_VOXELS, STRETCHED, notes_on, working_size
 from delineate.inference.predict import probabilities
 from delineate.inference.preprocess import (
-    SAMPLED_VOXELS,
-    STRETCHED,
-    notes_on,
     resize,
     resize_mask,
     slices,
     to_working,
-    working_size,
 )
 
 sides = st.integers(1, 17)

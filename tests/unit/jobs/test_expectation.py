@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from clocks import ticking
 
 from delineate import phantoms
 from delineate.errors import DataError
@@ -113,17 +113,6 @@ def plan() -> Plan:
 def part(tmp_path: Path) -> Part:
     phantoms.write("ultrasound", tmp_path / "data", count=12, size=(32, 32))
     return checked_part(tmp_path / "data", labels=None, group_regex=None, reporter=Reporter())
-
-
-def ticking() -> Callable[[], float]:
-    """A clock that goes on by a second at each look."""
-    now = [-1.0]
-
-    def clock() -> float:
-        now[0] += 1
-        return now[0]
-
-    return clock
 
 
 @pytest.mark.parametrize(

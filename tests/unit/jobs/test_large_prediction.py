@@ -236,9 +236,9 @@ def test_unfinished_work_belongs_to_its_command(model: Model, tall: Path, tmp_pa
         ("choice of --overlay, --probabilities", {"anonymous": True}),
         ("list of inputs", {"inputs": [tall, tall]}),
     ):
+        asked: dict[str, Any] = {"model": model, "inputs": tall, "out": out, "reading": SMALL} | other
         with pytest.raises(OutputError, match=f"begun with another {why}"):
-            usual: dict[str, Any] = {"model": model, "inputs": tall, "out": out, "reading": SMALL}
-            prediction.predict(**(usual | other))
+            prediction.predict(**asked)
         assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == kept
     content = tall.read_bytes()
     save_tiled(tall, np.tile(blobs(100, 100, seed=8), (18, 1)))

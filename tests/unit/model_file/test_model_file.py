@@ -82,6 +82,7 @@ def test_numbers_keep_every_digit(path: Path) -> None:
     assert card.training.seconds == 1 / 7
     assert card.scores is not None
     assert card.scores.labels[0].metrics["dice"] == Estimate(mean=0.1 + 0.2)
+    assert card.fingerprint is not None
     assert list(card.fingerprint.scale_ceiling) == [1.0, 0.75, 0.5, 0.375, 0.25]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from clocks import ticking
 
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
@@ -15,17 +16,6 @@ from delineate.training.speed import Speed, measure_speed, measure_steps
 
 PlanMaker = Callable[..., Plan]
 CaseMaker = Callable[..., list[CachedCase]]
-
-
-def ticking() -> Callable[[], float]:
-    """A clock that goes on by a second at each look."""
-    now = [-1.0]
-
-    def clock() -> float:
-        now[0] += 1
-        return now[0]
-
-    return clock
 
 
 @pytest.mark.parametrize(
@@ -87,3 +77,17 @@ def test_settled_steps_are_timed_and_left_as_they_are(tiny_plan: PlanMaker, tiny
     unsettled = tiny_plan(training={"steps": None, "budget_s": 60})
     with pytest.raises(ValueError, match="not settled; see measure_steps"):
         measure_speed(unsettled, tiny_cases(), [])
+
+
+@pytest.mark.parametrize(("steps", "timed"), [(3, 2), (30, 3), (70, 7), (5000, 50)])
+def test_a_short_training_is_not_made_much_longer(
+    tiny_plan: PlanMaker, tiny_cases: CaseMaker, steps: int, timed: int
+) -> None:
+    looked = [0]
+
+    def standing() -> float:
+        looked[0] += 1
+        return 0.0
+
+    measure_speed(tiny_plan(training={"steps": steps}), tiny_cases(), [], clock=standing)
+    assert looked[0] == 2 * timed + 2  # about each timed step, and about all

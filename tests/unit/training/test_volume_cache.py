@@ -18,8 +18,9 @@ from delineate.errors import DataError
 from delineate.fingerprint import slices_to_learn
 from delineate.image import BACKGROUND, IGNORED, Image, LabelSet, Mask, oriented, oriented_mask
 from delineate.inference.engines import TorchEngine
+from delineate.inference.fitting import prepared
 from delineate.inference.predict import probabilities
-from delineate.inference.preprocess import prepared, resize_mask, slices, to_working
+from delineate.inference.preprocess import resize_mask, slices, to_working
 from delineate.inference.volumes import predict_volume
 from delineate.plan import Plan
 from delineate.training import cache

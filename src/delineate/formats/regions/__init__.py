@@ -7,22 +7,19 @@ from pathlib import Path
 from delineate.errors import ImageError
 from delineate.formats import tiff as pictures
 from delineate.formats.quiet import without_warnings
-from delineate.formats.regions import openslide
-from delineate.formats.regions.openslide import OpenSlideRegions
 from delineate.formats.regions.region import CONVERT, Regions
-from delineate.formats.regions.tiff import TiffRegions
-from delineate.formats.regions.zarr import ZarrRegions
 from delineate.formats.regions.zarr_layout import is_zarr
 from delineate.formats.stored import HEAD_BYTES, USUAL, Reading
 
 __all__ = ["CONVERT", "Regions", "can_be_read", "is_slide", "is_zarr", "open_regions"]
 
 _APERIO = ".svs"  # a TIFF, but for some of its compressions
+_OF_SCANNERS = frozenset({".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide"})
 
 
 def is_slide(path: Path) -> bool:
     """Whether an image can be read in parts only, by how its name ends or by what its folder holds."""
-    return path.suffix.lower() in openslide.SUFFIXES | {_APERIO} or is_zarr(path)
+    return path.suffix.lower() in _OF_SCANNERS | {_APERIO} or is_zarr(path)
 
 
 def can_be_read(path: Path) -> bool:
@@ -62,9 +59,14 @@ def open_regions(path: Path, reading: Reading = USUAL) -> Regions:
 
 
 def _reader(path: Path, reading: Reading) -> Regions:
+    # here, as they take time to import and few need them
+    from delineate.formats.regions.openslide import OpenSlideRegions  # noqa: PLC0415
+    from delineate.formats.regions.tiff import TiffRegions  # noqa: PLC0415
+    from delineate.formats.regions.zarr import ZarrRegions  # noqa: PLC0415
+
     if is_zarr(path):
         return ZarrRegions(path, reading)
-    if path.suffix.lower() in openslide.SUFFIXES:
+    if path.suffix.lower() in _OF_SCANNERS:
         return OpenSlideRegions(path, reading)
     try:
         return TiffRegions(path, reading)

@@ -18,7 +18,6 @@ from delineate.formats.stored import Reading, Source
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SUFFIXES = frozenset({".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide"})
 _USUAL_ROWS = 256
 _MOST_ROWS = 2048
 

@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import Protocol, Self, cast
 
 import numpy as np
-import tifffile
 
 from delineate.formats.lengths import in_mm
 from delineate.formats.pixels import ALPHA_NOTE, Array, check_indices, image_pixels, through_palette
@@ -87,6 +86,8 @@ class TiffRegions:
         source = self._source
         count_pages(source)
         self._stream.seek(0)
+        import tifffile  # noqa: PLC0415  heavy
+
         tiff = tifffile.TiffFile(self._stream, name=source.path.name, _multifile=False, **_AS_ANY_OTHER)
         first = cast(Page, tiff.pages[0])
         check_sides((first.imagelength, first.imagewidth), source)

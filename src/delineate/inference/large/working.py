@@ -12,8 +12,9 @@ from torch import Tensor
 from delineate.formats.pixels import Array
 from delineate.formats.regions import Regions
 from delineate.image import Image
+from delineate.inference.fitting import admitted, working_size
 from delineate.inference.large.resizing import first_needed, resized_rows
-from delineate.inference.preprocess import Intensities, as_planned, intensities_of, working_size
+from delineate.inference.preprocess import Intensities, intensities_of
 from delineate.plan import Plan
 
 BLOCK_BYTES = 64 << 20  # that a block of rows may take as float32 at most
@@ -118,7 +119,7 @@ class WorkingRows:
         """With the plan's channels, a piece at a time, as the conversion takes eight bytes a number."""
         step = max(1, PIECE_PIXELS // pixels.shape[2])
         pieces = [
-            as_planned(Image(pixels[:, at : at + step]), self.plan).pixels
+            admitted(Image(pixels[:, at : at + step]), self.plan).pixels
             for at in range(0, pixels.shape[1], step)
         ]
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, 1)

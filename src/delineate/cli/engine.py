@@ -1,0 +1,15 @@
+"""The options that say what computes a net."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
+
+EngineOption = Annotated[EngineChoice, typer.Option(help="What computes the net.")]
+PrecisionOption = Annotated[
+    PrecisionChoice,
+    typer.Option(help="In which numbers; 'auto' is as in the training where the engine can."),
+]

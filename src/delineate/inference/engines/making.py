@@ -1,0 +1,102 @@
+"""Engines by their names."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from delineate.errors import UsageError
+from delineate.inference.engines.engine import Engine, EngineName
+from delineate.inference.engines.graph_engine import GraphEngine
+from delineate.inference.engines.network_onnx import network_onnx
+from delineate.inference.engines.onnxruntime import OnnxRuntimeSession
+from delineate.inference.engines.openvino import OpenVinoSession
+from delineate.inference.engines.packages import optional_package
+from delineate.inference.engines.pytorch import TorchEngine
+from delineate.inference.engines.wish import PrecisionChoice
+from delineate.inference.hardware import has_fast_bf16
+from delineate.plan import Plan
+
+FloatPrecision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Net:
+    """A trained net, or an ensemble, as the engines are made from it.
+
+    Attributes:
+        network: In evaluation mode; a `ModuleList` of several, whose probabilities are averaged.
+        plan: The one it was trained by.
+        members: Nets whose probabilities are averaged.
+        trained_in: Precision of its training.
+        weights_sha256: Hash of its weights.
+    """
+
+    network: nn.Module
+    plan: Plan
+    members: int
+    trained_in: FloatPrecision
+    weights_sha256: str
+
+    @functools.cached_property
+    def graph(self) -> bytes:
+        """The ONNX model from normalized images to probabilities."""
+        optional_package("onnx", "Another engine than torch")
+        proto = network_onnx(self.network, self.plan.data.channels, self.plan.preprocessing.size)
+        content: bytes = proto.SerializeToString()
+        return content
+
+    @property
+    def usual_precision(self) -> FloatPrecision:
+        """That of its training, where this processor computes in it as fast."""
+        return "bf16" if self.trained_in == "bf16" and has_fast_bf16() else "fp32"
+
+
+def make_engine(net: Net, name: EngineName, precision: PrecisionChoice) -> Engine:
+    """An engine for a net.
+
+    Args:
+        net: The net.
+        name: Of the program that computes.
+        precision: Of its arithmetic; "auto" for that of the training where the engine has it.
+
+    Raises:
+        UsageError: The engine has no such precision, or its package is not installed.
+    """
+    wanted = settled_precision(net, name, precision)
+    if name == "torch":
+        return TorchEngine(net.network, bf16=wanted == "bf16")
+    graph, shape = net.graph, (net.plan.data.channels, *net.plan.preprocessing.size)
+
+    def open_session(threads: int) -> OnnxRuntimeSession | OpenVinoSession:
+        if name == "onnxruntime":
+            return OnnxRuntimeSession(graph, threads=threads)
+        return OpenVinoSession(graph, shape, precision=wanted, threads=threads)
+
+    return GraphEngine(
+        name, wanted, members=net.members, classes=net.plan.network.output_channels, open_session=open_session
+    )
+
+
+def settled_precision(net: Net, name: EngineName, precision: PrecisionChoice) -> FloatPrecision:
+    """The precision that is meant.
+
+    Raises:
+        UsageError: The engine has no such precision.
+    """
+    if precision == "int8":
+        raise UsageError(
+            "This model's weights are floating-point numbers. int8 needs images to calibrate with and a look "
+            "at what it costs, so it is an export: delineate export MODEL --to openvino --int8"
+        )
+    if precision == "auto":
+        return net.usual_precision if name != "onnxruntime" else "fp32"
+    if name == "onnxruntime" and precision == "bf16":
+        raise UsageError(
+            "ONNX Runtime computes in fp32 on a processor. Leave --precision away, or give --engine openvino "
+            "or torch."
+        )
+    return precision

@@ -1,0 +1,48 @@
+"""The packages of the other engines, which are extras; kept from reporting home."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+
+from delineate.errors import UsageError
+
+_EXTRA = {"onnx": "onnx", "onnxruntime": "onnx", "openvino": "openvino"}
+TELEMETRY = "openvino_telemetry"
+
+
+def optional_package(name: str, why: str) -> ModuleType:
+    """Import a package of an extra.
+
+    OpenVINO's wheel brings `openvino_telemetry`, which tells its makers of every import. Here it is as if it
+    were not installed, and OpenVINO does without. ONNX Runtime's events (on Windows) are off, too.
+
+    Args:
+        name: "onnx", "onnxruntime" or "openvino".
+        why: What needs it, to begin a sentence: "--engine openvino".
+
+    Raises:
+        UsageError: It is not installed, or cannot be loaded; with the command that installs it.
+    """
+    if name == "openvino":
+        refuse_telemetry()
+    try:
+        package = importlib.import_module(name)
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError) and error.name == name
+        fault = "is not installed" if missing else f"cannot be loaded ({error})"
+        raise UsageError(
+            f"{why} needs the package {name}, which {fault}. Install it with: "
+            f"pip install 'delineate[{_EXTRA[name]}]'"
+        ) from error
+    if name == "onnxruntime":
+        package.disable_telemetry_events()
+        package.set_default_logger_severity(3)  # errors alone
+    return package
+
+
+def refuse_telemetry() -> None:
+    """Let no package that is imported from now on find `openvino_telemetry`."""
+    if TELEMETRY not in sys.modules:
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # so the import system marks what is not there

@@ -1,0 +1,280 @@
+"""A model from an exported ONNX file: it predicts as the model itself does, and needs no torch."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from delineate.errors import DataError, ModelFileError, UsageError
+from delineate.image import Image, LabelSet, Mask, turn_of
+from delineate.inference.fitting import (
+    admitted,
+    brought_to_shares,
+    prepared,
+    refuse_by_spacing,
+    sampled,
+    units_of,
+)
+from delineate.inference.found import Found, Progress, one_by_one
+from delineate.inference.given import Given, image_for
+from delineate.inference.memory import lacking
+from delineate.inference.mirroring import mirrored_axes, trained_axes
+from delineate.inference.onnx_file import GIVEN, IMAGE, LABELS, PROBABILITIES, SPACING, OnnxFile
+from delineate.model_file import ModelCard
+from delineate.plan import Plan
+from delineate.threads import at_most, processors
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+Numbers = npt.NDArray[np.generic]
+PROGRAM_BYTES = 150 << 20  # Python and ONNX Runtime
+ELEMENTS = {"uint8": "tensor(uint8)", "uint16": "tensor(uint16)", "float32": "tensor(float)"}
+ONE_MORE_BYTE = 257  # 65535 / 255: the same share of the range of 16 bit
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a graph is computed."""
+
+    type: Literal["cpu"] = "cpu"
+
+
+@dataclass(frozen=True)
+class Computation:
+    """What computes a graph, in the words of `Engine`."""
+
+    name: Literal["onnxruntime"] = "onnxruntime"
+    precision: Literal["fp32"] = "fp32"
+    device: Device = Device()
+
+
+class ExportedModel:
+    """A trained segmentation model, as `delineate export` wrote it.
+
+    Args:
+        file: The file, read and checked.
+
+    Attributes:
+        card: What the model is, was trained on, and scored.
+        engine: What computes it.
+
+    Raises:
+        UsageError: ONNX Runtime is not installed.
+        ModelFileError: The graph cannot be run, or takes or gives something else than the card says.
+    """
+
+    def __init__(self, file: OnnxFile) -> None:
+        self.card: ModelCard = file.card
+        self.engine = Computation()
+        self._file = file
+        self._session = _session(file)
+        _refuse_other_graphs(file, self._session)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan it was trained by."""
+        return self.card.plan
+
+    @property
+    def labels(self) -> LabelSet:
+        """Its labels and their values in the masks it makes."""
+        return self.card.plan.data.label_set
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of its nets."""
+        return self._file.parameters
+
+    def predict(self, image: Given) -> npt.NDArray[np.uint8]:
+        """Segment one image; as `Model.predict`.
+
+        Raises:
+            ImageError: The file cannot be read.
+            DataError: Its channels or values do not fit the model, or its pixels the exported file.
+        """
+        return self.predict_mask(image_for(self.plan, image)).values
+
+    def predict_mask(self, image: Image) -> Mask:
+        """Segment one image.
+
+        Raises:
+            DataError: As for `predict`.
+        """
+        return self.found_in(image).mask
+
+    def probabilities(self, image: Given) -> npt.NDArray[np.floating]:
+        """The probability of each label at each pixel; as `Model.probabilities`.
+
+        Raises:
+            ImageError: The file cannot be read.
+            DataError: As for `predict`.
+        """
+        found = self.found_in(image_for(self.plan, image), keep_probabilities=True).probabilities
+        if found is None:
+            raise ValueError("probabilities were asked for, and none kept")
+        return found
+
+    def found_in(
+        self,
+        image: Image,
+        *,
+        keep_probabilities: bool = False,
+        memory_bytes: int | None = None,
+        progress: Progress = lambda *_: None,
+    ) -> Found:
+        """The mask and, if wanted, the probabilities it was decided from, in one pass; as `Model.found_in`.
+
+        Raises:
+            DataError: As for `predict`, or it is too large for the memory.
+        """
+        if len(image.size) == 2:
+            if self.plan.data.axes == 3:
+                raise DataError(
+                    "it is one slice, but this exported model takes volumes: give the whole volume"
+                )
+            labels, probabilities = self._run(self._pixels(image))
+            return Found(Mask(labels, self.labels, image.geometry), probabilities)
+        self._refuse_by_memory(image, memory_bytes)
+        turned = prepared(image, self.plan)
+        if self.plan.data.axes == 2:
+            labels, probabilities = self._by_slices(turned, keep_probabilities, progress)
+        else:
+            refuse_by_spacing(turned, self.plan)
+            labels, probabilities = self._run(self._pixels(turned), turned.geometry.spacing_mm)
+            progress(1, 1)
+        if (turn := turn_of(image.geometry, 3, self.plan.preprocessing.orientation)) is not None:
+            labels, probabilities = turn.undo(labels), turn.undo(probabilities)
+        kept = probabilities.astype(np.float16) if keep_probabilities else None
+        return Found(Mask(np.ascontiguousarray(labels), self.labels, image.geometry), kept)
+
+    def found_in_each(
+        self, pictures: Iterable[Image], *, keep_probabilities: bool = False
+    ) -> Iterator[Found | Exception]:
+        """What is found in each of many pictures, as `Model.found_in_each`."""
+        return one_by_one(functools.partial(self.found_in, keep_probabilities=keep_probabilities), pictures)
+
+    def with_mirroring(self, mirror: bool) -> ExportedModel:
+        """The same model: whether it averages over mirrored images was settled when it was exported.
+
+        Raises:
+            UsageError: It was settled otherwise.
+        """
+        if mirror != bool(mirrored_axes(self.plan)) and trained_axes(self.plan):
+            raise UsageError(
+                f"{self._file.path} averages over {'' if not mirror else 'no '}mirrored images, which was "
+                "settled when it was exported: leave --tta and --no-tta away, or predict with the model file."
+            )
+        return self
+
+    def _by_slices(self, image: Image, keep: bool, progress: Progress) -> tuple[Any, Any]:
+        """Of a volume, by a graph of pictures, which knows no intensities of a whole volume."""
+        image = brought_to_shares(image, self.plan)
+        given = self._intensities(image)
+        pixels = self._pixels(image)
+        axis = 0 if self._file.channels == "last" else 1
+        depth = image.size[0]
+        labels = np.empty(image.size, np.uint8)
+        kept = np.empty((len(self.labels), *image.size), np.float32) if keep else np.empty(0, np.float32)
+        for at in range(depth):
+            labels[at], found = self._run(pixels[at] if axis == 0 else pixels[:, at], given=given)
+            if keep:
+                kept[:, at] = found
+            progress(at + 1, depth)
+        return labels, kept
+
+    def _intensities(self, image: Image) -> Numbers | None:
+        """Gain and offset `(2, C)` of a volume that is normalized by its own numbers."""
+        if self.plan.preprocessing.normalization != "image":
+            return None
+        units = units_of(sampled(image), self.plan)
+        flat = units.reshape(units.shape[0], -1)
+        mean = flat.mean(1, dtype=np.float64)
+        deviation = np.maximum(flat.std(1, dtype=np.float64), 1e-6)
+        return np.stack([1 / deviation, -mean / deviation]).astype(np.float32)
+
+    def _pixels(self, image: Image) -> Numbers:
+        """The image as the graph takes it.
+
+        Raises:
+            DataError: It does not fit the model, or has pixels of another type.
+        """
+        fitting = admitted(image, self.plan)
+        pixels = self._typed(fitting)
+        return np.ascontiguousarray(np.moveaxis(pixels, 0, -1)) if self._file.channels == "last" else pixels
+
+    def _typed(self, image: Image) -> Numbers:
+        if self._file.pixels == "float32":
+            return image.units()
+        kind = image.pixels.dtype
+        if not image.in_own_units:
+            if kind == self._file.pixels:
+                return image.pixels
+            if kind == np.uint8:
+                return image.pixels.astype(np.uint16) * np.uint16(ONE_MORE_BYTE)
+        raise DataError(
+            f"its pixels are {kind} and {'numbers as they are' if image.in_own_units else 'shares'}, but "
+            f"{self._file.path.name} takes {self._file.pixels} alone: export the model again with "
+            "--pixels float32, which takes all"
+        )
+
+    def _run(
+        self, pixels: Numbers, spacing_mm: tuple[float, ...] | None = None, given: Numbers | None = None
+    ) -> tuple[Any, Any]:
+        """Labels and probabilities."""
+        feed: dict[str, Numbers] = {IMAGE: pixels}
+        if (wanted := self.plan.preprocessing.spacing_mm) is not None:
+            feed[SPACING] = np.array(spacing_mm or wanted, np.float32)
+        if given is not None:
+            feed[GIVEN] = given
+        try:
+            labels, probabilities = self._session.run([LABELS, PROBABILITIES], feed)
+        except Exception as error:  # its errors have no common class but this
+            raise RuntimeError(f"ONNX Runtime failed: {' '.join(str(error).split())[:300]}") from error
+        return labels, probabilities
+
+    def _refuse_by_memory(self, image: Image, memory_bytes: int | None) -> None:
+        voxels, classes = math.prod(image.size), self.plan.network.output_channels
+        held = 4 * (4 * classes + 3 * self.plan.data.channels) + 1
+        whole = voxels * held if self.plan.data.axes == 3 else voxels * (4 * len(self.labels) + 5)
+        if shortage := lacking(PROGRAM_BYTES + len(self._file.content) * 3 + whole, memory_bytes):
+            raise DataError(
+                f"it would take about {shortage}. The model file itself predicts volumes with less memory"
+            )
+
+
+def _session(file: OnnxFile) -> InferenceSession:
+    try:
+        import onnxruntime  # noqa: PLC0415  an extra
+    except ImportError as error:
+        raise UsageError(
+            "An exported ONNX file needs the package onnxruntime: pip install 'delineate[onnx]'"
+        ) from error
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised, too
+    options.intra_op_num_threads = at_most(processors())
+    try:
+        return onnxruntime.InferenceSession(file.content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no common class but this
+        reason = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"{file.path} holds a graph that cannot be run: {reason}") from error
+
+
+def _refuse_other_graphs(file: OnnxFile, session: InferenceSession) -> None:
+    """Compare what the graph takes and gives with what its description says."""
+    plan, axes = file.card.plan, file.card.plan.data.axes
+    inputs = {each.name: (each.type, len(each.shape)) for each in session.get_inputs()}
+    outputs = {each.name: (each.type, len(each.shape)) for each in session.get_outputs()}
+    expected = {IMAGE: (ELEMENTS[file.pixels], axes + 1)}
+    if plan.preprocessing.spacing_mm is not None:
+        expected[SPACING] = ("tensor(float)", 1)
+    found = {LABELS: ("tensor(uint8)", axes), PROBABILITIES: ("tensor(float)", axes + 1)}
+    if inputs != expected or outputs != found:
+        raise ModelFileError(f"{file.path} is damaged: its graph does not fit what it says of itself.")

@@ -1,0 +1,55 @@
+"""Loading a model, whatever kind of file holds it; torch is imported only for one that needs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from delineate.errors import UsageError
+from delineate.inference.onnx_file import SUFFIX
+
+if TYPE_CHECKING:
+    from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
+    from delineate.inference.exported import ExportedModel
+    from delineate.inference.model import Model
+
+    AnyModel: TypeAlias = Model | ExportedModel
+
+
+def is_exported(path: str | Path) -> bool:
+    """Whether a path is of an exported ONNX file, by its name."""
+    return Path(path).suffix.lower() == SUFFIX
+
+
+def load_any(
+    path: str | Path, *, engine: EngineChoice | None = None, precision: PrecisionChoice | None = None
+) -> AnyModel:
+    """Load a model.
+
+    Args:
+        path: The model file, the run folder that holds it, or an exported ONNX file.
+        engine: What computes it: "torch", "onnxruntime" or "openvino"; None for torch, ONNX Runtime for an
+            exported file, which knows no other.
+        precision: In which numbers: "fp32", "bf16", or "auto" for those of its training; an exported file
+            computes in fp32.
+
+    Returns:
+        The model, ready to predict.
+
+    Raises:
+        UsageError: There is none, its engine cannot compute it, or a package is missing that it needs.
+        ModelFileError: It is damaged, or is no model file of ours.
+    """
+    if is_exported(path):
+        if engine not in (None, "auto", "onnxruntime") or precision not in (None, "auto", "fp32"):
+            raise UsageError(
+                f"{path} is computed by ONNX Runtime in fp32: leave the engine and the precision away, "
+                "or give the model file it was made of."
+            )
+        from delineate.inference.exported import ExportedModel  # noqa: PLC0415  needs no torch, the other does
+        from delineate.inference.onnx_file import read_onnx  # noqa: PLC0415  likewise
+
+        return ExportedModel(read_onnx(Path(path)))
+    from delineate.inference.model import load  # noqa: PLC0415  imports torch
+
+    return load(path, engine=engine or "torch", precision=precision or "auto")

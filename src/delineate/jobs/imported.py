@@ -1,0 +1,24 @@
+"""What there is to say of a model that was trained by another program."""
+
+from __future__ import annotations
+
+from delineate.model_file import Imported
+
+UNKNOWN_IMAGES = (
+    "The model was imported, and which images it learned from is not known. If it learned from any of these, "
+    "or from others of the same patients, the score is better than on new ones."
+)
+NOT_KNOWN = "not known: it was imported"
+
+
+def imported_in_words(imported: Imported) -> dict[str, str]:
+    """Where a model comes from, by what is told of it."""
+    version = f" {imported.version}" if imported.version else ""
+    told = {
+        "trained on": NOT_KNOWN,
+        "trained for": NOT_KNOWN,
+        "started from": f"a file of Keras{version} with the SHA-256 {imported.file_sha256}",
+    }
+    if imported.assumed:
+        told["taken to be so"] = "; ".join(imported.assumed)
+    return told
