@@ -130,7 +130,7 @@ def predict(
     reading = reading_for(loaded.plan, reading)
     wish.settle_for_images(loaded, found.images, reading, reporter)
     wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
-    unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted))
+    unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted, anonymous=anonymous))
     folder = unfinished.results
     for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
         if asked:
