@@ -13,6 +13,7 @@ from delineate.model_file import ENTRY, ModelCard, card_of
 
 if TYPE_CHECKING:
     from openvino import Model as Graph
+    from openvino import Output as Port
 
 GRAPH_NAME, WEIGHTS_NAME = "model.xml", "model.bin"
 FORMAT, NEWEST = "format", 1
@@ -113,11 +114,12 @@ def _refuse_other_graphs(path: Path, card: ModelCard, model: Graph) -> None:
     """Compare what the graph takes and gives with what its card says."""
     plan = card.plan
     size = plan.preprocessing.size
-    expected = ([plan.data.channels, *size], [plan.network.output_channels, *size])
-    found = []
-    for ports in (model.inputs, model.outputs):
-        shape = ports[0].partial_shape if len(ports) == 1 else None
-        known = shape is not None and shape.rank.is_static and all(side.is_static for side in list(shape)[1:])
-        found.append([side.get_length() for side in list(shape)[1:]] if known else None)
-    if tuple(found) != expected:
+    expected = [[plan.data.channels, *size], [plan.network.output_channels, *size]]
+    if [_sides(ports) for ports in (model.inputs, model.outputs)] != [[each] for each in expected]:
         raise ModelFileError(f"{path} is damaged: its graph does not fit what it says of itself.")
+
+
+def _sides(ports: list[Port]) -> list[list[int | None]]:
+    """The shape of each input or output without the first axis; None where it may be any."""
+    shapes = [list(port.partial_shape)[1:] for port in ports if port.partial_shape.rank.is_static]
+    return [[side.get_length() if side.is_static else None for side in shape] for shape in shapes]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import functools
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from delineate.errors import DelineateWarning
 from delineate.image import Image, LabelSet, Mask
@@ -23,6 +23,7 @@ from delineate.inference.found import Found, Progress, label_probabilities, one_
 from delineate.inference.given import Given, image_for
 from delineate.inference.mirroring import with_mirroring
 from delineate.inference.predict import decide, probabilities
+from delineate.inference.together import Together, windows_at_once
 from delineate.inference.volumes import predict_volume
 from delineate.model_file import MODEL_NAME, ModelCard, apart, load_model, model_path
 from delineate.networks.unet import UNet
@@ -146,8 +147,7 @@ class Model:
         """
         if len(image.size) == 2:
             found = probabilities(self.engine, self.plan, image)
-            mask = Mask(decide(found, self.plan), self.labels, image.geometry)
-            return Found(mask, label_probabilities(found.numpy()))
+            return self._decided(found, image)
         volume = predict_volume(
             self.engine,
             self.plan,
@@ -167,11 +167,29 @@ class Model:
             pictures: Of two axes; taken only as they are needed.
             keep_probabilities: Whether they are wanted.
 
-        Returns:
+        Yields:
             For each, in order, the same as `found_in` gives for it alone, or the error that it raises.
         """
-        find = functools.partial(self.found_in, keep_probabilities=keep_probabilities)
-        return one_by_one(find, pictures)
+        at_once = windows_at_once(self.engine, self.plan)
+        if at_once == 1:
+            yield from one_by_one(
+                lambda picture: self.found_in(picture, keep_probabilities=keep_probabilities), pictures
+            )
+            return
+        waiting: deque[Image] = deque()
+
+        def noted() -> Iterator[Image]:
+            for picture in pictures:
+                waiting.append(picture)
+                yield picture
+
+        for found in Together(self.engine, self.plan, at_once).probabilities(noted()):
+            picture = waiting.popleft()
+            yield found if isinstance(found, Exception) else self._decided(found, picture)
+
+    def _decided(self, found: Tensor, image: Image) -> Found:
+        mask = Mask(decide(found, self.plan), self.labels, image.geometry)
+        return Found(mask, label_probabilities(found.numpy()))
 
     def with_mirroring(self, mirror: bool) -> Model:
         """The same model, which averages over mirrored images or does not."""

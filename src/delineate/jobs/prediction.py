@@ -20,11 +20,10 @@ from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.mirroring import CALLED, mirrored_axes
 from delineate.jobs.engines import usual_wish
 from delineate.jobs.flow import Flow, Work
-from delineate.jobs.large_prediction import settings_of
 from delineate.jobs.manifest import Predicted, write_manifest
-from delineate.jobs.parts import reading_for
+from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
-from delineate.jobs.unfinished import Unfinished
+from delineate.jobs.unfinished import Unfinished, settings_of
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Wanted
 from delineate.threads import limiting_threads
 
@@ -131,7 +130,7 @@ def predict(
     reading = reading_for(loaded.plan, reading)
     wish.settle_for_images(loaded, found.images, reading, reporter)
     wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
-    unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted))
+    unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted, anonymous=anonymous))
     folder = unfinished.results
     for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
         if asked:
