@@ -54,6 +54,7 @@ def test_a_file_that_agrees_is_written(tmp_path: Path) -> None:
     assert made.agreement.probability < 1e-5
     assert [path.name for path in made.path.parent.iterdir()] == ["model.onnx"]
     assert isinstance(delineate.load(made.path), ExportedModel)
+    assert delineate.export_model is export  # whatever was imported before
 
 
 def test_a_disturbed_graph_is_refused_with_the_difference(
