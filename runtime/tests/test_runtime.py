@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image as Pillow
 from test_ensembles import model, net, plan_of
 
@@ -242,6 +243,26 @@ def test_no_file_is_written_over(tmp_path: Path) -> None:
 
     assert (tmp_path / "a.png").read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_weights_in_another_file_are_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = helper.make_tensor("weights", TensorProto.FLOAT, [4], [0.0] * 4)
+    weights.ClearField("float_data")
+    weights.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": "other.bin", "offset": "0", "length": "16"}.items():
+        entry = weights.external_data.add()
+        entry.key, entry.value = key, value
+    (tmp_path / "other.bin").write_bytes(bytes(16))
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in ("image", "labels")]
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["image", "weights"], ["labels"])], "graph", ports[:1], ports[1:], [weights]
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ModelError, match="External data"):
+        load("m.onnx")
 
 
 def test_models_that_are_none_or_not_for_it(tmp_path: Path, export: Export) -> None:

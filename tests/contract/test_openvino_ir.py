@@ -14,7 +14,9 @@ import pytest
 import torch
 from PIL import Image as Pillow
 from test_ensembles import KINDS, model, net, picture, plan_of
+from typer.testing import CliRunner
 
+from delineate.cli.app import app
 from delineate.errors import ExportError, ModelFileError, OutputError, UsageError
 from delineate.export import openvino as to_openvino
 from delineate.export.openvino import exported, write_ir
@@ -88,15 +90,21 @@ def test_predict_and_evaluate_take_it_for_the_model(folder: Path, tmp_path: Path
     assert score.mean == pytest.approx(own.mean, abs=1e-3)
 
 
+def test_info_tells_what_it_is(folder: Path) -> None:
+    told = CliRunner().invoke(app, ["info", str(folder)])
+
+    assert told.exit_code == 0, told.output
+    assert "model.xml" in told.output
+    assert "1 a, 2 b, 3 c" in told.output
+
+
 def test_an_engine_that_crashes_is_told_and_nothing_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crashed = Probed(fault="crashed in its first inference (SIGFPE)")
     monkeypatch.setattr(to_openvino, "probe", lambda *_args, **_options: {"fp32": crashed})
 
-    with pytest.raises(
-        ExportError, match=r"OpenVINO crashed in its first inference \(SIGFPE\) on this machine"
-    ):
+    with pytest.raises(ExportError, match=r"OpenVINO crashed in its first inference \(SIGFPE\) on"):
         export(made("patches"), "openvino", tmp_path / "ir")
 
     assert list(tmp_path.iterdir()) == []
@@ -168,11 +176,10 @@ def test_telemetry_is_never_loaded(tmp_path: Path) -> None:
     weights = {name: each.contiguous() for name, each in before.network.state_dict().items()}
     save_model(tmp_path / "model.safetensors", before.card, together([weights]))
     program = (
-        "import sys, delineate.export.quantization as quantization\n"
-        "from delineate.inference.engines.packages import optional_package, refuse_telemetry\n"
+        "import sys\n"
         "from delineate.jobs.export import export\n"
         "export(sys.argv[1], 'openvino', sys.argv[2])\n"
-        "print([name for name, each in sys.modules.items() if name.startswith('openvino_telemetry') and each])\n"
+        "print([n for n, each in sys.modules.items() if n.startswith('openvino_telemetry') and each])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, tmp_path / "model.safetensors", tmp_path / "ir"],
@@ -193,7 +200,7 @@ def test_a_sample_of_what_the_net_sees() -> None:
 
     seen, again = (seen_in(before, [image] * 3) for _ in range(2))
 
-    assert len(seen) == 3 * 2 * 4  # two mirrorings of windows
+    assert len(seen) == 3 * 6 * 2  # windows, each mirrored too
     assert {each.shape for each in seen} == {(1, 1, 16, 16)}
     for one, other in zip(seen, again, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
@@ -20,6 +21,7 @@ Given = Union[str, Path, "Picture", npt.ArrayLike]
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 GREATEST = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 MOST_CHANNELS = 64
+_WEIGHTS_ELSEWHERE = "session.model_external_initializers_file_folder_path"
 
 
 class Model:
@@ -96,6 +98,7 @@ def load(path: str | Path, *, threads: int | None = None) -> Model:
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised, too
+    options.add_session_config_entry(_WEIGHTS_ELSEWHERE, os.devnull)  # no other file is ever opened
     if threads is not None:
         options.intra_op_num_threads = threads
     try:

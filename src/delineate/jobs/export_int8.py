@@ -14,7 +14,7 @@ from delineate.export.quantization import mask_dice
 from delineate.formats import Reading
 from delineate.inference.model import Model, load
 from delineate.jobs.export import ReadImages, free_path, given_images, work_place
-from delineate.jobs.parts import reading_for
+from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import evaluate
 from delineate.threads import limiting_threads
@@ -53,7 +53,8 @@ class Int8Export:
         """What was found."""
         if self.labelled:
             way = "lower" if self.dice_loss >= 0 else "higher"
-            return f"Dice {self.dice_fp32:.4f} in fp32, {self.dice_int8:.4f} in int8: {abs(self.dice_loss):.4f} {way}"
+            difference = f"{abs(self.dice_loss):.4f} {way}"
+            return f"Dice {self.dice_fp32:.4f} in fp32, {self.dice_int8:.4f} in int8: {difference}"
         return (
             f"Dice {self.dice_int8:.4f} against the masks in fp32 on the same images: {self.dice_loss:.4f} "
             "counted as lost, for want of labelled data"
