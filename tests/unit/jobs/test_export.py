@@ -126,6 +126,13 @@ def test_a_missing_package_is_named_with_its_command(tmp_path: Path, monkeypatch
         export(model_of("stretched"), "onnx", tmp_path / "model.onnx")
 
 
+def test_a_model_too_large_for_one_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting_onnx, "MAXIMUM_WEIGHT_BYTES", 100)
+    with pytest.raises(UsageError, match=r"too many for one ONNX file.*--to torchscript"):
+        export(model_of("stretched"), "onnx", tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 class Says:
     """Something that finds the same everywhere."""
 
