@@ -80,3 +80,9 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def usual_threads() -> int:
+    """As many as OMP_NUM_THREADS says, which PyTorch heeds as well, else one a processor."""
+    told = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return max(1, min(int(told), processors())) if told.isdecimal() else processors()

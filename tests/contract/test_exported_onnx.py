@@ -10,7 +10,7 @@ import onnx
 import pytest
 from exporting import PLANS, image_for, model_of, saved
 
-from delineate.errors import DataError
+from delineate.errors import DataError, UsageError
 from delineate.export.agreement import Agreement, compare
 from delineate.export.onnx_model import onnx_model
 from delineate.export.order import Form
@@ -155,3 +155,14 @@ def test_masks_lie_on_the_grid_of_their_image(tmp_path: Path) -> None:
     assert mask.geometry == image.geometry
     assert mask.values.shape == (7, 19, 14)
     assert mask.values.flags.c_contiguous
+
+
+@pytest.mark.parametrize("kind", ["mirrored", "stretched"])
+def test_mirroring_was_settled_by_the_export(kind: str, tmp_path: Path) -> None:
+    other = exported(model_of(kind), tmp_path, "uint8")
+    assert other.with_mirroring(kind == "mirrored") is other
+    if kind == "stretched":  # whose training mirrored nothing: there is nothing to settle
+        assert other.with_mirroring(True) is other
+    else:
+        with pytest.raises(UsageError, match="averages over mirrored images, which was settled"):
+            other.with_mirroring(False)

@@ -13,7 +13,7 @@ import torch
 import delineate
 from delineate.dataset.inspection import in_threads
 from delineate.errors import DelineateWarning, UsageError
-from delineate.threads import at_most, computing_threads, limiting_threads, processors
+from delineate.threads import at_most, computing_threads, limiting_threads, processors, usual_threads
 
 OWN = 3
 
@@ -102,3 +102,9 @@ def test_files_are_read_by_no_more_threads(threads: int | None, at_once: int) ->
 
 def test_this_machine_has_a_processor() -> None:
     assert processors() >= 1
+
+
+@pytest.mark.parametrize(("told", "number"), [("3", 3), ("3,2", 3), ("99", 8), ("0", 1), ("", 8), ("all", 8)])
+def test_the_usual_number_is_openmps(told: str, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert usual_threads() == number

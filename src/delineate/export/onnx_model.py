@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import TensorProto, helper
 
+from delineate.errors import UsageError
 from delineate.export.agreement import Agreement, compare, refuse_disagreement
 from delineate.export.graph_network import Net
 from delineate.export.graph_prediction import Inputs, write_prediction
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from delineate.inference.model import Model
     from delineate.networks.unet import UNet
 
+MAXIMUM_WEIGHT_BYTES = 1_900_000_000  # the rest of 2 GiB is for all else
 SIDES = {2: ("height", "width"), 3: ("depth", "height", "width")}
 
 
@@ -52,8 +54,16 @@ def onnx_model(model: Model, form: Form) -> bytes:
 
     Returns:
         The file's bytes: opset 20, no external data, no operators but ONNX's own.
+
+    Raises:
+        UsageError: The model is too large for one file.
     """
     card, plan = model.card, model.plan
+    if 4 * model.parameters > MAXIMUM_WEIGHT_BYTES:
+        raise UsageError(
+            f"The model's {model.parameters:,} parameters are too many for one ONNX file, which holds 2 GB. "
+            "Export it --to torchscript."
+        )
     graph = _graph(Net(networks_of(model), plan), form)
     proto = helper.make_model(
         graph,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from delineate.errors import DataError, ModelFileError, UsageError
 from delineate.image import Image, LabelSet, Mask, turn_of
+from delineate.inference.engines.packages import optional_package
 from delineate.inference.fitting import (
     admitted,
     brought_to_shares,
@@ -37,7 +38,7 @@ from delineate.inference.onnx_file import (
 )
 from delineate.model_file import ModelCard
 from delineate.plan import Plan
-from delineate.threads import at_most, processors
+from delineate.threads import at_most, usual_threads
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -268,18 +269,14 @@ def _typed(image: Image, kind: Pixels) -> Numbers:
 
 
 def _session(file: OnnxFile) -> InferenceSession:
-    try:
-        import onnxruntime  # noqa: PLC0415  an extra
-    except ImportError as error:
-        raise UsageError(
-            "An exported ONNX file needs the package onnxruntime: pip install 'delineate[onnx]'"
-        ) from error
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
+    runtime = optional_package("onnxruntime", "An exported ONNX file")
+    options = runtime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised, too
-    options.intra_op_num_threads = at_most(processors())
+    options.intra_op_num_threads = at_most(usual_threads())
+    # between two images its threads sleep, so that others can read and write files meanwhile
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
-        return onnxruntime.InferenceSession(file.content, options, providers=["CPUExecutionProvider"])
+        return runtime.InferenceSession(file.content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common class but this
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{file.path} holds a graph that cannot be run: {reason}") from error

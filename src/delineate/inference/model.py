@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from delineate.errors import DelineateWarning
+from delineate.errors import DelineateWarning, UsageError
 from delineate.image import Image, LabelSet, Mask
 from delineate.inference.engines import Engine
 from delineate.inference.engines.choice import asked_for, choose
@@ -21,6 +21,7 @@ from delineate.inference.engines.making import Net
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice, checked_choice
 from delineate.inference.found import Found, Progress, label_probabilities, one_by_one
 from delineate.inference.given import Given, image_for
+from delineate.inference.loading import is_exported
 from delineate.inference.mirroring import with_mirroring
 from delineate.inference.predict import decide, probabilities
 from delineate.inference.together import Together, windows_at_once
@@ -222,9 +223,15 @@ def load(path: str | Path, *, engine: EngineChoice = "torch", precision: Precisi
         The model, ready to predict.
 
     Raises:
-        UsageError: There is no such engine or precision here, or its package is not installed.
+        UsageError: There is no such engine or precision here, its package is not installed, or the path is of
+            an exported file.
         ModelFileError: There is none, it is damaged, or is no model file of ours.
     """
+    if is_exported(path):
+        raise UsageError(
+            f"{path} is an exported file, which predicts and is scored, but holds no net to go on from. Give "
+            "the model file or run folder that it was made of."
+        )
     engine, precision = checked_choice(engine, precision)  # before the weights are read
     return Model(*load_model(model_path(Path(path))), engine=engine, precision=precision)
 

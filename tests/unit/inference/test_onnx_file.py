@@ -22,6 +22,7 @@ from delineate.export.onnx_model import onnx_model
 from delineate.export.order import Form
 from delineate.inference.exported import ExportedModel
 from delineate.inference.loading import load_any
+from delineate.inference.model import load
 from delineate.inference.onnx_file import GRAPH_SHA256, OnnxFile, graph_sha256, read_onnx
 
 Change = Callable[[onnx.ModelProto], object]
@@ -218,6 +219,12 @@ def test_an_exported_file_has_its_own_engine(engine: str, precision: str, tmp_pa
     with pytest.raises(UsageError, match="computed by ONNX Runtime in fp32"):
         load_any(path, engine=engine, precision=precision)  # type: ignore[arg-type]  # words of a user
     assert load_any(path, engine="onnxruntime", precision="fp32").card == model_of("patches").card
+
+
+def test_an_exported_file_is_none_to_train_from(tmp_path: Path) -> None:
+    path = saved(tmp_path / "model.onnx", content())
+    with pytest.raises(UsageError, match="holds no net to go on from"):
+        load(path)
 
 
 def told_or_refused(path: Path, held: bytes) -> OnnxFile | None:

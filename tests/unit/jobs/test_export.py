@@ -54,6 +54,7 @@ def test_a_file_that_agrees_is_written(tmp_path: Path) -> None:
     assert made.agreement.probability < 1e-5
     assert [path.name for path in made.path.parent.iterdir()] == ["model.onnx"]
     assert isinstance(delineate.load(made.path), ExportedModel)
+    assert delineate.export_model is export  # whatever was imported before
 
 
 def test_a_disturbed_graph_is_refused_with_the_difference(
@@ -123,6 +124,13 @@ def test_a_missing_package_is_named_with_its_command(tmp_path: Path, monkeypatch
         UsageError, match=r"--to onnx needs the package onnx: pip install 'delineate\[onnx\]'"
     ):
         export(model_of("stretched"), "onnx", tmp_path / "model.onnx")
+
+
+def test_a_model_too_large_for_one_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting_onnx, "MAXIMUM_WEIGHT_BYTES", 100)
+    with pytest.raises(UsageError, match=r"too many for one ONNX file.*--to torchscript"):
+        export(model_of("stretched"), "onnx", tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 class Says:
