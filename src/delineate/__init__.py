@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from delineate.inference.loading import load_any as load
     from delineate.inference.model import Model
     from delineate.jobs.demonstration import demonstrate
-    from delineate.jobs.export import export
+    from delineate.jobs.export import export as export_model
     from delineate.jobs.import_keras import KerasWishes, import_keras
     from delineate.jobs.job import Run
     from delineate.jobs.prediction import Prediction, predict
@@ -45,7 +45,7 @@ _HOME = {
     "check": "delineate.dataset.check",
     "demonstrate": "delineate.jobs.demonstration",
     "evaluate": "delineate.jobs.scoring",
-    "export": "delineate.jobs.export",
+    "export_model": "delineate.jobs.export:export",
     "load": "delineate.inference.loading:load_any",
     "import_keras": "delineate.jobs.import_keras",
     "predict": "delineate.jobs.prediction",
@@ -68,7 +68,7 @@ __all__ = [
     "check",
     "demonstrate",
     "evaluate",
-    "export",
+    "export_model",
     "import_keras",
     "load",
     "predict",

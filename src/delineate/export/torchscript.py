@@ -1,6 +1,5 @@
 """A model as a TorchScript file: torch alone runs it, from a raw image to labels and probabilities."""
 
-
 import io
 import json
 import warnings
@@ -92,7 +91,7 @@ def torchscript_model(model: Model, form: Form) -> bytes:
         warnings.simplefilter("ignore")  # of torch: that TorchScript is old
         network = torch.jit.load(io.BytesIO(scripted_model(model.network, plan, reversed_axes=False)))  # type: ignore[no-untyped-call]  # torch's
         compiled = torch.jit.script(RawModel(plan, form, network).eval())
-        torch.jit.save(compiled, stream, _extra_files={name: text.encode() for name, text in told.items()})  # type: ignore[no-untyped-call]  # torch's
+        torch.jit.save(compiled, stream, _extra_files={name: text.encode() for name, text in told.items()})
     return stream.getvalue()
 
 
