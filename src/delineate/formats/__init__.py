@@ -8,26 +8,15 @@ the table of what becomes of each kind of pixel.
 from __future__ import annotations
 
 import errno
+import importlib
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from delineate.errors import ImageError
-from delineate.formats import arrays, dicom, metaimage, nifti, nrrd, raster, tiff
-from delineate.formats.dicom_folder import (
-    Member,
-    Series,
-    find_series,
-    folder_header,
-    grouped,
-    identifying_words,
-    is_unnamed_dicom,
-    read_folder,
-    read_folder_mask,
-    read_members,
-)
-from delineate.formats.dicom_series import read_series, read_series_mask
+from delineate.formats import arrays, dicom_head, metaimage, nifti, nrrd, raster, tiff
+from delineate.formats.dicom_head import is_unnamed_dicom
 from delineate.formats.quiet import without_warnings
 from delineate.formats.raster import from_picture
 from delineate.formats.stored import (
@@ -43,7 +32,22 @@ from delineate.formats.stored import (
 from delineate.formats.writing import write_mask, write_probabilities
 
 if TYPE_CHECKING:
+    from delineate.formats.dicom_folder import (
+        Member,
+        Series,
+        find_series,
+        grouped,
+        identifying_words,
+        read_members,
+    )
+    from delineate.formats.dicom_series import read_series, read_series_mask
     from delineate.image import Image
+
+_OF_FOLDERS = frozenset({
+    "Member", "Series", "find_series", "grouped", "identifying_words",
+    "read_members", "read_series", "read_series_mask",
+})  # fmt: skip
+"""Imported when they are first used, for they import pydicom."""
 
 FAMILIES: tuple[Family, ...] = (
     raster.FAMILY,
@@ -52,7 +56,7 @@ FAMILIES: tuple[Family, ...] = (
     nifti.FAMILY,
     nrrd.FAMILY,
     metaimage.FAMILY,
-    dicom.FAMILY,
+    dicom_head.FAMILY,
 )
 SUFFIXES: frozenset[str] = frozenset().union(*(family.suffixes for family in FAMILIES))
 _NEVER_DICOM = frozenset(
@@ -66,6 +70,15 @@ _NEVER_DICOM = frozenset(
 )  # fmt: skip
 """Suffixes of what else a folder of data holds: never opened to see whether it is DICOM."""
 _Result = TypeVar("_Result")
+
+
+def __getattr__(name: str) -> object:
+    """What is for DICOM alone, imported when it is first used."""
+    if name not in _OF_FOLDERS:
+        raise AttributeError(f"module 'delineate.formats' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module("delineate.formats.dicom_folder"), name)
+    globals()[name] = value
+    return value
 
 
 def suffix_of(path: Path) -> str:
@@ -98,7 +111,7 @@ def is_dicom(path: Path) -> bool:
     """Whether `path` is DICOM, by how its name ends, or where that says nothing by its first bytes."""
     suffix = suffix_of(path)
     if suffix in SUFFIXES:
-        return suffix in dicom.FAMILY.suffixes
+        return suffix in dicom_head.FAMILY.suffixes
     return suffix not in _NEVER_DICOM and is_unnamed_dicom(path)
 
 
@@ -116,6 +129,8 @@ def header(path: Path, reading: Reading = USUAL) -> Header:
         ImageError: It is missing, no image, damaged in its header, too large, or of a kind that is not read.
     """
     if _is_folder(path):
+        from delineate.formats.dicom_folder import folder_header  # noqa: PLC0415  imports pydicom
+
         return folder_header(path, reading)
     return _with_family(path, reading, lambda family: family.header)
 
@@ -134,6 +149,8 @@ def read(path: Path, reading: Reading = USUAL) -> Image:
         ImageError: It is missing, no image, damaged, too large, or of a kind that is not read.
     """
     if _is_folder(path):
+        from delineate.formats.dicom_folder import read_folder  # noqa: PLC0415  imports pydicom
+
         return read_folder(path, reading)
     return _with_family(path, reading, lambda family: family.read)
 
@@ -152,6 +169,8 @@ def read_mask(path: Path, reading: Reading = USUAL) -> StoredMask:
         ImageError: It is missing, no image, damaged, too large, or of a kind that is not read.
     """
     if _is_folder(path):
+        from delineate.formats.dicom_folder import read_folder_mask  # noqa: PLC0415  imports pydicom
+
         return read_folder_mask(path, reading)
     return _with_family(path, reading, lambda family: family.read_mask)
 
@@ -189,7 +208,7 @@ def _with_family(
         head = stream.read(HEAD_BYTES)
         stream.seek(0)
         # DICOM first, for what comes before its signature may be the beginning of a TIFF
-        families = (dicom.FAMILY, *FAMILIES)
+        families = (dicom_head.FAMILY, *FAMILIES)
         family = next((family for family in families if family.recognises(head)), None)
         if family is None:
             raise ImageError(path, _reason_not_recognised(head))

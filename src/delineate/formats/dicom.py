@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from delineate.formats import dicom_seg
-from delineate.formats.dicom_file import DicomFile, guarded, items, open_file, recognises, text
+from delineate.formats.dicom_file import DicomFile, guarded, items, open_file, text
 from delineate.formats.dicom_frames import stored_frames
 from delineate.formats.dicom_kind import PixelKind, pixel_kind
 from delineate.formats.dicom_pixels import Rule, grey_pixels, in_units, rule_of
@@ -21,7 +21,7 @@ from delineate.formats.dicom_stack import NoVolume, Stack, stacked
 from delineate.formats.dicom_subject import identifying_of, subject_of
 from delineate.formats.dicom_tables import palette_of
 from delineate.formats.pixels import Array, mask_values, through_palette
-from delineate.formats.stored import Family, Header, Source, StoredMask
+from delineate.formats.stored import Header, Source, StoredMask
 from delineate.geometry import Geometry
 from delineate.image import Image
 
@@ -207,13 +207,3 @@ def _in_file_order(planes: tuple[Plane, ...]) -> Stack:
     known = first.spacing_mm is not None and first.depth_mm is not None
     spacing = (first.depth_mm or 1.0, *(first.spacing_mm or ())) if known else None
     return Stack(tuple(range(len(planes))), Geometry(spacing))
-
-
-FAMILY = Family(
-    suffixes=frozenset({".dcm", ".dicom", ".ima", ".seg"}),
-    formats=("DICOM",),
-    recognises=recognises,
-    header=header,
-    read=read,
-    read_mask=read_mask,
-)

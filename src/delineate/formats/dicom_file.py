@@ -31,6 +31,7 @@ from pydicom.uid import (
 )
 
 from delineate.errors import ImageError
+from delineate.formats.dicom_head import PREFIX_AT
 from delineate.formats.measured import Measured
 from delineate.formats.quiet import without_warnings
 from delineate.formats.stored import Source
@@ -47,10 +48,8 @@ _PIXELS = {
     0x7FE00009: "DoubleFloatPixelData",
     0x7FE00010: "PixelData",
 }
-_PREFIX_AT = 128
 _HEADER_INFLATED = 32 << 20  # bytes of a deflated file that may come before its pixels
 _SLACK = 1 << 20  # bytes of a deflated file that may come behind its pixels
-_FIRST_VALUE = 256  # bytes: the first element of a file without preamble is short
 
 
 class NoImageError(ImageError):
@@ -98,23 +97,6 @@ class PixelElement:
     encapsulated: bool
 
 
-def recognises(head: bytes) -> bool:
-    """Whether a file that begins like this is DICOM: "DICM" after a preamble, or a first element."""
-    if head[_PREFIX_AT : _PREFIX_AT + 4] == b"DICM":
-        return True
-    if head[:8] == b"\x02\x00\x00\x00UL\x04\x00":  # the group length of a header without preamble
-        return True
-    if head[:2] != b"\x08\x00" or len(head) < 8 or head[2:4] not in _FIRST_ELEMENTS:
-        return False
-    if head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"TM"):
-        return int.from_bytes(head[6:8], "little") <= _FIRST_VALUE
-    length = int.from_bytes(head[4:8], "little")
-    return 0 < length <= _FIRST_VALUE and length % 2 == 0
-
-
-_FIRST_ELEMENTS = {bytes([number, 0]) for number in (0x00, 0x01, 0x05, 0x08, 0x12, 0x13, 0x14, 0x16, 0x18)}
-
-
 @contextlib.contextmanager
 def guarded(source: Source) -> Iterator[None]:
     """Let nothing out of pydicom but an `ImageError` without values: no warning, no other exception."""
@@ -146,8 +128,8 @@ def open_file(source: Source, tags: tuple[str, ...] | None = None) -> DicomFile:
         ImageError: It is a directory of files (DICOMDIR), or of an unknown transfer syntax.
     """
     stream = cast("IO[bytes]", Measured(source.stream))
-    prefixed = stream.read(_PREFIX_AT + 4)[_PREFIX_AT:] == b"DICM"
-    stream.seek(_PREFIX_AT + 4 if prefixed else 0)
+    prefixed = stream.read(PREFIX_AT + 4)[PREFIX_AT:] == b"DICM"
+    stream.seek(PREFIX_AT + 4 if prefixed else 0)
     meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
     syntax = UID(text(meta, "TransferSyntaxUID")) or _guessed_syntax(stream)
     if syntax not in AllTransferSyntaxes:

@@ -7,27 +7,24 @@ for it is a volume by itself. What else a series mixes is refused when it is rea
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 from delineate.errors import ImageError
-from delineate.formats import dicom
 from delineate.formats.dicom_file import (
     NoImageError,
     number,
     open_file,
-    recognises,
     refuse_without_image,
     text,
 )
+from delineate.formats.dicom_head import DIRECTORY_NAME, SUFFIXES, is_unnamed_dicom
 from delineate.formats.dicom_planes import PLACE_TAGS, Plane, place_of
 from delineate.formats.dicom_series import opened, read_series, read_series_mask, series_header
 from delineate.formats.dicom_stack import along_normal, is_stack
 from delineate.formats.dicom_subject import SUBJECT_TAGS, identifying_of, subject_of
-from delineate.formats.stored import HEAD_BYTES, USUAL, Header, Reading, Source, StoredMask
+from delineate.formats.stored import USUAL, Header, Reading, Source, StoredMask
 from delineate.image import Image
 
 _TAGS = (
@@ -44,7 +41,6 @@ _TAGS = (
     "FrameTimeVector",
     "CineRate",
 )
-_DIRECTORY_NAME = "dicomdir"
 _LISTED = 3
 
 
@@ -193,19 +189,6 @@ def only_series(folder: Path, *, segmentations: bool = False) -> Series:
     return images[0]
 
 
-def is_unnamed_dicom(path: Path) -> bool:
-    """Whether a file is DICOM by its first bytes, whatever it is called; a DICOMDIR is not."""
-    if path.name.lower() == _DIRECTORY_NAME:
-        return False
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return False
-    if not stat.S_ISREG(status.st_mode):
-        return False
-    return _begins_as_dicom(path, status.st_size, status.st_mtime_ns)
-
-
 def identifying_words(path: Path) -> frozenset[str]:
     """What the header of a DICOM file says of its subject, as of an `Image`; nothing where it is none."""
     if not _may_be_dicom(path):
@@ -216,19 +199,10 @@ def identifying_words(path: Path) -> frozenset[str]:
         return frozenset()
 
 
-@lru_cache(maxsize=1 << 16)
-def _begins_as_dicom(path: Path, _size: int, _changed_ns: int) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return recognises(stream.read(HEAD_BYTES))
-    except OSError:
-        return False
-
-
 def _may_be_dicom(path: Path) -> bool:
-    if path.name.lower() == _DIRECTORY_NAME or not path.is_file():
+    if path.name.lower() == DIRECTORY_NAME or not path.is_file():
         return False
-    return path.suffix.lower() in dicom.FAMILY.suffixes or is_unnamed_dicom(path)
+    return path.suffix.lower() in SUFFIXES or is_unnamed_dicom(path)
 
 
 def _member(source: Source) -> Member:

@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from delineate.errors import ImageError
 from delineate.formats import dicom
-from delineate.formats.dicom_file import guarded, open_file, recognises, text
+from delineate.formats.dicom_file import guarded, open_file, text
 from delineate.formats.dicom_frames import OFFSET_TAGS, stored_frames
+from delineate.formats.dicom_head import recognises
 from delineate.formats.dicom_kind import PixelKind
 from delineate.formats.dicom_pixels import Rule, grey_pixels, in_units
 from delineate.formats.dicom_planes import Plane

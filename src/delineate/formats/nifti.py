@@ -20,7 +20,6 @@ import logging
 import math
 from typing import Literal, Protocol, cast
 
-import nibabel
 import numpy as np
 import numpy.typing as npt
 
@@ -143,6 +142,8 @@ def _fields(head: bytes, order: Order, source: Source) -> _Fields:
         )
     if mark[:3] != (b"n+1" if first else b"n+2"):
         raise source.refuse("the file is damaged: its header lacks the mark of NIfTI")
+    import nibabel  # noqa: PLC0415  heavy
+
     kind = nibabel.Nifti1Header if first else nibabel.Nifti2Header
     fields = cast(_Fields, kind(head, endianness="<" if order == "little" else ">", check=False))
     code = int(fields["datatype"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO
 
-import nibabel
 import numpy as np
 import numpy.typing as npt
 
@@ -94,6 +93,8 @@ def _write(
 
 def _header(shape: tuple[int, ...], dtype: np.dtype[np.generic], geometry: Geometry) -> bytes:
     """The header and the four bytes that say that nothing stands between it and the pixels."""
+    import nibabel  # noqa: PLC0415  heavy
+
     header = nibabel.Nifti1Header(endianness="<")
     header.set_data_dtype(dtype.newbyteorder("<"))
     header.set_data_shape(shape[::-1])

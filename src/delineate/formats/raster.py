@@ -11,7 +11,6 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from imagecodecs import png_decode
 from PIL import BmpImagePlugin, GifImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin
 from PIL import Image as Pillow
 from PIL.ExifTags import Base
@@ -176,6 +175,8 @@ def _deep_channels(picture: ImageFile.ImageFile, source: Source) -> tuple[Array,
         raise source.refuse(
             "16-bit colours with a transparent one are not read. Save it without transparency"
         )
+    from imagecodecs import png_decode  # noqa: PLC0415  heavy
+
     source.stream.seek(0)
     channels = _channels(png_decode(source.stream.read()))
     if len(channels) in (2, 4):

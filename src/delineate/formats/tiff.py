@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 import numpy as np
-import tifffile
 
 from delineate.formats.pixels import (
     ALPHA_NOTE,
@@ -176,6 +175,8 @@ def read_mask(source: Source) -> StoredMask:
 @contextlib.contextmanager
 def _stack(source: Source) -> Iterator[_Stack]:
     """The pages of a file, the first of them checked."""
+    import tifffile  # noqa: PLC0415  heavy
+
     with tifffile.TiffFile(source.stream, name=source.path.name, _multifile=False, **_AS_ANY_OTHER) as tiff:
         file = cast(_File, tiff)
         first = file.pages[0]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import tifffile
 
 from delineate.files import write_with
 from delineate.formats.stored import Probabilities
@@ -49,6 +48,8 @@ def write_probabilities(path: Path, probabilities: Probabilities, geometry: Geom
 
 
 def _write_stack(path: Path, pages: npt.NDArray[np.generic], axes: str, geometry: Geometry) -> None:
+    import tifffile  # noqa: PLC0415  heavy
+
     spacing = geometry.spacing_mm
     place: dict[str, object] = {"axes": axes}
     resolution = None

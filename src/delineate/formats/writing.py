@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from PIL import Image as Pillow
 
 from delineate.files import write_with
@@ -42,6 +41,8 @@ def write_probabilities(path: Path, probabilities: Probabilities) -> None:
         ValueError: The shape is another, or a value is no probability.
         OutputError: The place cannot be written.
     """
+    import tifffile  # noqa: PLC0415  heavy
+
     check_probabilities(probabilities, axes=(2,))
     pages = np.ascontiguousarray(probabilities, dtype=np.float32)
     write_with(

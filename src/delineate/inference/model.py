@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import copy
-import functools
+import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from delineate.errors import DelineateWarning
 from delineate.image import Image, LabelSet, Mask
 from delineate.inference.engines import Engine
-from delineate.inference.engines.making import Net, make_engine
+from delineate.inference.engines.choice import asked_for, choose
+from delineate.inference.engines.making import Net
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice, checked_choice
 from delineate.inference.found import Found, Progress, label_probabilities, one_by_one
 from delineate.inference.given import Given, image_for
 from delineate.inference.mirroring import with_mirroring
 from delineate.inference.predict import decide, probabilities
+from delineate.inference.together import Together, windows_at_once
 from delineate.inference.volumes import predict_volume
 from delineate.model_file import MODEL_NAME, ModelCard, apart, load_model, model_path
 from delineate.networks.unet import UNet
@@ -38,6 +42,7 @@ class Model:
     Attributes:
         card: What the model is, was trained on, and scored.
         network: The net, in evaluation mode; of several a list, whose probabilities are averaged.
+        net: The same with what engines are made from it need.
         engine: What computes it.
     """
 
@@ -54,7 +59,13 @@ class Model:
         self.network: nn.Module = nets[0] if len(nets) == 1 else nn.ModuleList(nets).eval()
         self.net = Net(self.network, card.plan, card.members, card.training.precision, card.weights_sha256)
         name, precision = checked_choice(engine, precision)
-        self.engine: Engine = make_engine(self.net, "torch" if name == "auto" else name, precision)
+        if name != "auto":
+            self.engine: Engine = asked_for(self.net, name, precision)
+            return
+        chosen = choose(self.net, precision)
+        self.engine = chosen.engine
+        for each in chosen.passed_over:
+            warnings.warn(f"The engine {each}. It is passed over.", DelineateWarning, stacklevel=2)
 
     @property
     def plan(self) -> Plan:
@@ -136,8 +147,7 @@ class Model:
         """
         if len(image.size) == 2:
             found = probabilities(self.engine, self.plan, image)
-            mask = Mask(decide(found, self.plan), self.labels, image.geometry)
-            return Found(mask, label_probabilities(found.numpy()))
+            return self._decided(found, image)
         volume = predict_volume(
             self.engine,
             self.plan,
@@ -157,11 +167,29 @@ class Model:
             pictures: Of two axes; taken only as they are needed.
             keep_probabilities: Whether they are wanted.
 
-        Returns:
+        Yields:
             For each, in order, the same as `found_in` gives for it alone, or the error that it raises.
         """
-        find = functools.partial(self.found_in, keep_probabilities=keep_probabilities)
-        return one_by_one(find, pictures)
+        at_once = windows_at_once(self.engine, self.plan)
+        if at_once == 1:
+            yield from one_by_one(
+                lambda picture: self.found_in(picture, keep_probabilities=keep_probabilities), pictures
+            )
+            return
+        waiting: deque[Image] = deque()
+
+        def noted() -> Iterator[Image]:
+            for picture in pictures:
+                waiting.append(picture)
+                yield picture
+
+        for found in Together(self.engine, self.plan, at_once).probabilities(noted()):
+            picture = waiting.popleft()
+            yield found if isinstance(found, Exception) else self._decided(found, picture)
+
+    def _decided(self, found: Tensor, image: Image) -> Found:
+        mask = Mask(decide(found, self.plan), self.labels, image.geometry)
+        return Found(mask, label_probabilities(found.numpy()))
 
     def with_mirroring(self, mirror: bool) -> Model:
         """The same model, which averages over mirrored images or does not."""
@@ -185,14 +213,16 @@ def load(path: str | Path, *, engine: EngineChoice = "torch", precision: Precisi
 
     Args:
         path: The model file, or the run folder that holds it.
-        engine: What computes it: "torch", "onnxruntime" or "openvino".
-        precision: In which numbers: "fp32", "bf16", or "auto" for those of its training.
+        engine: What computes it: "torch", "onnxruntime", "openvino", or "auto" for the fastest here. That is
+            measured once for a model and a machine, in some seconds, and remembered in the user's cache.
+        precision: In which numbers: "fp32", "bf16", or "auto" for those of its training where this machine is
+            fast at them.
 
     Returns:
         The model, ready to predict.
 
     Raises:
-        UsageError: There is no such engine or precision, or its package is not installed.
+        UsageError: There is no such engine or precision here, or its package is not installed.
         ModelFileError: There is none, it is damaged, or is no model file of ours.
     """
     engine, precision = checked_choice(engine, precision)  # before the weights are read

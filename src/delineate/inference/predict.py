@@ -16,10 +16,11 @@ from delineate.inference.engines import Engine
 from delineate.inference.fitting import prepared
 from delineate.inference.mirroring import mirrored_axes
 from delineate.inference.preprocess import Intensities, pad_pixels_to, resize, to_working
-from delineate.inference.windows import predict_windows
+from delineate.inference.windows import Blended, Whole, fill
 from delineate.plan import Plan
 
 Predictor = Callable[[Tensor], Tensor]
+Windows = Blended | Whole
 
 
 def predictor_of(engine: Engine, plan: Plan) -> Predictor:
@@ -62,17 +63,34 @@ def probabilities(
     Raises:
         DataError: The image does not fit the plan.
     """
-    pixels = to_working(prepared(image, plan), plan, intensities).normalized().to(engine.device)
-    height, width = pixels.shape[1:]
-    seen = predictor_of(engine, plan)
-    window = (plan.preprocessing.size[-2], plan.preprocessing.size[-1])
+    windows = windows_of(engine, plan, image, intensities)
     with torch.inference_mode():
-        if plan.preprocessing.mode == "whole":
-            filled = pad_pixels_to(pixels, window)  # as in training
-            found = seen(filled[None])[0, :, :height, :width]
-        else:
-            found = predict_windows(seen, pixels, window, plan.prediction.overlap)
-        return resize(found.cpu(), (image.size[0], image.size[1])).clamp(0, 1)
+        fill(windows, predictor_of(engine, plan))
+        return on_own_grid(windows.result(), image)
+
+
+def windows_of(engine: Engine, plan: Plan, image: Image, intensities: Intensities | None = None) -> Windows:
+    """What the net sees of a picture or slice: all of it, or windows that overlap.
+
+    Args:
+        engine: Says where it is wanted.
+        plan: Of a net of two axes.
+        image: `(C, H, W)`.
+        intensities: Of the volume that the image is a slice of.
+
+    Raises:
+        DataError: The image does not fit the plan.
+    """
+    pixels = to_working(prepared(image, plan), plan, intensities).normalized().to(engine.device)
+    window = (plan.preprocessing.size[-2], plan.preprocessing.size[-1])
+    if plan.preprocessing.mode == "whole":
+        return Whole(pad_pixels_to(pixels, window), (pixels.shape[1], pixels.shape[2]))  # as in training
+    return Blended(pixels, window, plan.prediction.overlap)
+
+
+def on_own_grid(found: Tensor, image: Image) -> Tensor:
+    """Probabilities at the size the net works at, brought to the image's own grid."""
+    return resize(found.cpu(), (image.size[0], image.size[1])).clamp(0, 1)
 
 
 def decide(found: Tensor, plan: Plan) -> npt.NDArray[np.uint8]:

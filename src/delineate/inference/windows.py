@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+WINDOWS_OF_ONE = 4  # of one image in a call
+KEPT_PIXELS = 1 << 22  # of images whose sums of weights are kept
 
 
 def window_starts(length: int, window: int, overlap: float) -> list[int]:
@@ -54,7 +58,7 @@ def predict_windows(
     window: tuple[int, int],
     overlap: float,
     *,
-    batch_size: int = 4,
+    batch_size: int = WINDOWS_OF_ONE,
 ) -> Tensor:
     """Apply a predictor window by window and blend.
 
@@ -68,28 +72,114 @@ def predict_windows(
     Returns:
         `(K, H, W)` float32, the weighted mean of the windows' predictions.
     """
-    height, width = image.shape[1:]
-    below, right = max(0, window[0] - height), max(0, window[1] - width)
-    padded = functional.pad(image[None], (0, right, 0, below), mode="replicate")[0]
-    corners = list(
-        product(
-            window_starts(padded.shape[1], window[0], overlap),
-            window_starts(padded.shape[2], window[1], overlap),
-        )
-    )
-    weight = window_weight(window).to(image.device)
-    total: Tensor | None = None
-    weights = torch.zeros(padded.shape[1:], device=image.device)
-    for some in _batches(corners, batch_size):
-        batch = torch.stack([padded[:, y : y + window[0], x : x + window[1]] for y, x in some])
-        for (y, x), prediction in zip(some, predictor(batch).float(), strict=True):
-            if total is None:
-                total = torch.zeros(prediction.shape[0], *padded.shape[1:], device=image.device)
-            total[:, y : y + window[0], x : x + window[1]] += prediction * weight
-            weights[y : y + window[0], x : x + window[1]] += weight
-    if total is None:
-        raise ValueError("an image has at least one pixel")
-    return (total / weights)[:, :height, :width]
+    windows = Blended(image, window, overlap)
+    fill(windows, predictor, batch_size)
+    return windows.result()
+
+
+class Blended:
+    """Windows of an image, and the weighted mean of their predictions.
+
+    Args:
+        image: `(C, H, W)`, any size; filled up with its edge where smaller than a window.
+        window: `(height, width)`.
+        overlap: Least share by which neighbouring windows overlap.
+
+    Attributes:
+        corners: `(y, x)` of each window.
+    """
+
+    def __init__(self, image: Tensor, window: tuple[int, int], overlap: float) -> None:
+        self._height, self._width = image.shape[1:]
+        below, right = max(0, window[0] - self._height), max(0, window[1] - self._width)
+        self._padded = image
+        if below or right:
+            self._padded = functional.pad(image[None], (0, right, 0, below), mode="replicate")[0]
+        self._window, self._overlap = window, overlap
+        self._size = (self._padded.shape[1], self._padded.shape[2])
+        self.corners = window_corners(self._size, window, overlap)
+        self._weight = _kept_weight(window).to(image.device)
+        self._total: Tensor | None = None
+
+    def cut(self, at: int) -> Tensor:
+        """`(C, height, width)` of the window of that number."""
+        y, x = self.corners[at]
+        return self._padded[:, y : y + self._window[0], x : x + self._window[1]]
+
+    def add(self, at: int, prediction: Tensor) -> None:
+        """Take the prediction `(K, height, width)` of the window of that number; each once, in order."""
+        if self._total is None:
+            self._total = torch.zeros(prediction.shape[0], *self._size, device=self._padded.device)
+        y, x = self.corners[at]
+        self._total[:, y : y + self._window[0], x : x + self._window[1]] += prediction.float() * self._weight
+
+    def result(self) -> Tensor:
+        """`(K, H, W)` float32."""
+        if self._total is None:
+            raise ValueError("an image has at least one pixel")
+        kept = math.prod(self._size) <= KEPT_PIXELS
+        weights = (_kept_weights if kept else _weights)(self._size, self._window, self._overlap)
+        return (self._total / weights.to(self._total.device))[:, : self._height, : self._width]
+
+
+class Whole:
+    """An image that the net sees whole: one window.
+
+    Args:
+        filled: `(C, h, w)`, filled up to the net's size.
+        size: `(H, W)` of what counts of it.
+    """
+
+    corners: Sequence[tuple[int, int]] = ((0, 0),)
+
+    def __init__(self, filled: Tensor, size: tuple[int, int]) -> None:
+        self._filled, self._size = filled, size
+        self._found: Tensor | None = None
+
+    def cut(self, _at: int) -> Tensor:
+        """All of it."""
+        return self._filled
+
+    def add(self, _at: int, prediction: Tensor) -> None:
+        """Take the prediction."""
+        self._found = prediction
+
+    def result(self) -> Tensor:
+        """`(K, H, W)`."""
+        if self._found is None:
+            raise ValueError("nothing was predicted yet")
+        return self._found[:, : self._size[0], : self._size[1]]
+
+
+def fill(
+    windows: Blended | Whole, predictor: Callable[[Tensor], Tensor], batch_size: int = WINDOWS_OF_ONE
+) -> None:
+    """Have all windows of an image predicted.
+
+    Args:
+        windows: The image's.
+        predictor: `(N, C, height, width)` → `(N, K, height, width)`.
+        batch_size: Windows a call.
+    """
+    for some in _batches(range(len(windows.corners)), batch_size):
+        batch = torch.stack([windows.cut(at) for at in some])
+        for at, prediction in zip(some, predictor(batch), strict=True):
+            windows.add(at, prediction)
+
+
+def window_corners(size: tuple[int, int], window: tuple[int, int], overlap: float) -> list[tuple[int, int]]:
+    """`(y, x)` of the windows that cover an image of this size, row by row."""
+    rows, columns = (window_starts(*sides, overlap) for sides in zip(size, window, strict=True))
+    return list(product(rows, columns))
+
+
+def _weights(size: tuple[int, int], window: tuple[int, int], overlap: float) -> Tensor:
+    """`(H, W)`: the sum of the weights of the windows that cover each pixel."""
+    weights = torch.zeros(size)
+    weight = _kept_weight(window)
+    for y, x in window_corners(size, window, overlap):
+        weights[y : y + window[0], x : x + window[1]] += weight
+    return weights
 
 
 def slabs_of_windows(
@@ -125,7 +215,7 @@ def slabs_of_windows(
         window_starts(length, side, overlap) for length, side in zip(volume.shape[1:], window, strict=True)
     )
     corners = list(product(*others))
-    weight = window_weight(window).to(volume.device)
+    weight = _kept_weight(window).to(volume.device)
     plane = volume.shape[2:]
     weights = torch.zeros(window[0], *plane, device=volume.device)
     total: Tensor | None = None
@@ -152,9 +242,11 @@ def slabs_of_windows(
                 buffer.narrow(-3, 0, window[0] - finished).copy_(rest)
 
 
+_kept_weight = functools.lru_cache(maxsize=8)(window_weight)
+_kept_weights = functools.lru_cache(maxsize=2)(_weights)  # images of a batch are often of one size
 _Item = TypeVar("_Item")
 
 
-def _batches(items: list[_Item], size: int) -> Iterator[list[_Item]]:
+def _batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]

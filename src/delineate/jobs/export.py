@@ -22,7 +22,7 @@ from delineate.formats import Reading
 from delineate.image import Image
 from delineate.inference.model import Model, load
 from delineate.inference.onnx_file import Channels, Pixels
-from delineate.jobs.parts import reading_for
+from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.threads import limiting_threads
 

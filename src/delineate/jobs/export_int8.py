@@ -14,7 +14,7 @@ from delineate.export.quantization import mask_dice
 from delineate.formats import Reading
 from delineate.inference.model import Model, load
 from delineate.jobs.export import ReadImages, free_path, given_images, work_place
-from delineate.jobs.parts import reading_for
+from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import evaluate
 from delineate.threads import limiting_threads

@@ -17,7 +17,6 @@ from delineate.errors import ImageError
 from delineate.formats import Reading
 from delineate.image import Image
 from delineate.inference.found import FAILURES, Found
-from delineate.jobs.large_prediction import predict_large
 from delineate.jobs.large_route import Large
 from delineate.jobs.manifest import Predicted, record
 from delineate.jobs.overlapping import Threads
@@ -185,6 +184,8 @@ class Flow:
     def _large(self, item: _Item, large: Large) -> Predicted | Exception:
         """All that is wanted of a picture that is not held."""
         try:
+            from delineate.jobs.large_prediction import predict_large  # noqa: PLC0415  imports torch
+
             return predict_large(large, item.given, item.name, item.reading.result().digests, self.work)
         except FAILURES as error:
             return error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,12 +31,11 @@ from delineate.jobs.large_overlay import large_overlay
 from delineate.jobs.large_route import Large
 from delineate.jobs.manifest import Predicted, values_in
 from delineate.jobs.reporter import Reporter
-from delineate.jobs.unfinished import Saved, UnfinishedImage, digest_of
+from delineate.jobs.unfinished import Saved, UnfinishedImage
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, Wanted
 from delineate.plan import Plan
 
 if TYPE_CHECKING:
-    from delineate.inference.loading import AnyModel
     from delineate.jobs.flow import Work
 
 Labels = npt.NDArray[np.uint8]
@@ -67,7 +66,8 @@ def predict_large(
         return before
     if isinstance(work.model, ExportedModel):
         raise DataError(
-            "it is larger than memory, and an exported file sees whole images: give the model file"
+            f"it is to be predicted window by window from the disk, {large.why}, and an exported file sees "
+            "whole images: give the model file that it was exported from"
         )
     kept = work.unfinished.image(given.name, {"sha256": digests, "size": large.regions.size})
     work.reporter.say(f"{name} is predicted window by window from the disk, {large.why}.")
@@ -113,20 +113,6 @@ def _notes(regions: Regions, plan: Plan) -> tuple[str, ...]:
     sample = regions.read(height // 2, 0, min(SAMPLE_ROWS, height - height // 2), width)
     own = (OWN_INTENSITIES,) if plan.preprocessing.normalization == "image" else ()
     return (*regions.notes, *notes_on(Image(sample), plan), *own)
-
-
-def settings_of(model: AnyModel, inputs: Sequence[Path], wanted: Wanted) -> dict[str, object]:
-    """What decides the results of a command, by the words in which another's is refused."""
-    return {
-        "model": digest_of(f"{wanted.weights_sha256} {model.plan.sha256()}"),
-        "engine": f"{model.engine.name} {model.engine.precision} {model.engine.device.type}",
-        "list of inputs": digest_of("\0".join(map(str, inputs))),
-        "choice of --overlay, --probabilities and --format": [
-            wanted.overlay,
-            wanted.probabilities,
-            wanted.mask_format,
-        ],
-    }
 
 
 @dataclass

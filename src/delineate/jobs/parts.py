@@ -21,7 +21,6 @@ from delineate.errors import DataError
 from delineate.formats import USUAL, Reading
 from delineate.image import Image, LabelSet, Mask
 from delineate.jobs.reporter import Reporter
-from delineate.plan import Plan
 
 TO_SCORE = frozenset({"no-training-cases", "too-few-cases", "one-group"})  # no errors where nothing is learnt
 GENERATED = re.compile(r"foreground|label \S+")  # names that the data did not give
@@ -154,12 +153,6 @@ def checked_part(
     )
     reporter.warn(note)
     return Part(report, report.cases, report.encoding, expected, notes=(note,))
-
-
-def reading_for(plan: Plan, asked: Reading | None) -> Reading:
-    """How images for a model are read: as asked, but a fourth axis for channels where its training's was."""
-    asked = asked or USUAL
-    return replace(asked, fourth_axis="channels") if plan.data.fourth_axis == "channels" else asked
 
 
 def pixel_digest(image: Image) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from delineate import formats
 from delineate.dataset.cases import load_image
 from delineate.dataset.inputs import GivenImage
 from delineate.files import sha256
-from delineate.formats import Reading
+from delineate.formats import USUAL, Reading
 from delineate.image import Image
 from delineate.inference.found import FAILURES
 from delineate.inference.memory import refuse_by_size
@@ -50,6 +50,12 @@ class Loaded:
 
     digests: tuple[str, ...]
     image: Image | Large | Exception
+
+
+def reading_for(plan: Plan, asked: Reading | None) -> Reading:
+    """How images for a model are read: as asked, but a fourth axis for channels where its training's was."""
+    asked = asked or USUAL
+    return replace(asked, fourth_axis="channels") if plan.data.fourth_axis == "channels" else asked
 
 
 def size_of(given: GivenImage, reading: Reading, labels: int) -> Sized:

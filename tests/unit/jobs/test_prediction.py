@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import time
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,14 @@ from example_model import example
 from PIL import Image as Pillow
 
 from delineate import formats
-from delineate.errors import DataError, OutputError
+from delineate.augment.settings import AugmentationSettings
+from delineate.dataset import cases
+from delineate.errors import DataError, OutputError, UsageError
 from delineate.evaluation import overlays
 from delineate.image import Image, Mask
 from delineate.inference.found import Found
 from delineate.inference.model import Model
-from delineate.jobs import prediction, reading, writing
+from delineate.jobs import flow, prediction, reading, writing
 from delineate.jobs.reporter import Reporter
 
 PATIENT = "Meier_Hans_1961"
@@ -233,3 +238,172 @@ def test_progress_counts_every_input(model: Model, images: Path, tmp_path: Path)
     (images / "b.png").write_bytes(b"")
     prediction.predict(model, images, tmp_path / "out", reporter=Counting())
     assert told == [("predicting", number, 3) for number in (1, 2, 3)]
+
+
+WORKERS = [0, 1, 3]
+
+
+def shown(folder: Path) -> dict[str, Any]:
+    """The manifest without the time it took."""
+    told = manifest(folder)
+    told.pop("seconds")
+    return told
+
+
+def test_masks_and_manifest_are_the_same_whoever_works(
+    model: Model, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (images / "b.png").write_bytes(b"")
+    Pillow.fromarray(np.zeros((5, 5, 3), np.uint8)).save(images / "d.png")
+    real = cases.load_image
+
+    def slow_at_first(files: tuple[Path, ...], *arguments: Any, **options: Any) -> Image:
+        time.sleep(0.2 if files[0].name == "a.png" else 0)  # the others are read before it
+        return real(files, *arguments, **options)
+
+    monkeypatch.setattr(reading, "load_image", slow_at_first)
+    outs = [tmp_path / str(workers) for workers in WORKERS]
+    for workers, out in zip(WORKERS, outs, strict=True):
+        made = prediction.predict(model, images, out, overlay=True, probabilities=True, workers=workers)
+        assert [file.input for file in made.files] == [("a.png",), ("b.png",), ("c.png",), ("d.png",)]
+        assert made.messages == (f"{images / 'b.png'}: the file is empty",)
+    assert shown(outs[0]) == shown(outs[1]) == shown(outs[2])
+    names = written(outs[0])
+    assert names == expected_files("acd")
+    for name in set(names) - {"manifest.json"}:
+        assert len({(out / name).read_bytes() for out in outs}) == 1
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("place", ["read", "predicted", "mask"])
+@pytest.mark.parametrize("error", [KeyError("its own words"), KeyboardInterrupt("its own words")])
+def test_an_error_of_a_thread_comes_as_it_is_and_stops_all(
+    model: Model,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+    place: str,
+    error: BaseException,
+) -> None:
+    owner, name = {
+        "read": (reading, "load_image"),
+        "predicted": (model, "found_in"),
+        "mask": (formats, "write_mask"),
+    }[place]
+    monkeypatch.setattr(owner, name, failing(getattr(owner, name), 2, error))
+    out = tmp_path / "out"
+    with pytest.raises(type(error), match="its own words"):
+        prediction.predict(model, images, out, workers=workers)
+    told = manifest(out)
+    assert not told["complete"]
+    assert {file["mask"] for file in told["files"]} == set(written(out)) - {"manifest.json"}
+    if place == "mask" and workers < 2:
+        assert [file["mask"] for file in told["files"]] == ["a.png"]
+
+
+def test_stopped_by_the_user_what_is_being_written_is_finished_and_told(
+    model: Model, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, begun = formats.write_mask, threading.Event()
+
+    def slow(*arguments: Any) -> None:
+        begun.set()
+        time.sleep(0.2)
+        real(*arguments)
+
+    def stopped(image: Image, **_options: object) -> Found:
+        begun.wait(10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(formats, "write_mask", slow)
+    monkeypatch.setattr(model, "found_in", failing_after(model.found_in, 1, stopped))
+    with pytest.raises(KeyboardInterrupt):
+        prediction.predict(model, images, tmp_path / "out")
+    told = manifest(tmp_path / "out")
+    assert [file["mask"] for file in told["files"]] == ["a.png"]
+    assert not told["complete"]
+    assert written(tmp_path / "out") == ["a.png", "manifest.json"]
+
+
+def failing_after(real: Callable[..., Any], calls: int, other: Callable[..., Any]) -> Callable[..., Any]:
+    """`real` for so many calls, then another."""
+    done = iter(range(calls))
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        return (other if next(done, None) is None else real)(*arguments, **options)
+
+    return call
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize(("most", "held"), [(8_000, 4), (1, 1)])
+def test_few_images_are_held_at_once(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, most: int, held: int
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(12):
+        Pillow.fromarray(np.full((20, 20), number, np.uint8)).save(folder / f"{number:02}.png")
+    images: list[weakref.ref[Image]] = []
+    seen: list[int] = []
+    real = cases.load_image
+
+    def counted(*arguments: Any, **options: Any) -> Image:
+        image = real(*arguments, **options)
+        images.append(weakref.ref(image))
+        seen.append(sum(each() is not None for each in images))
+        return image
+
+    monkeypatch.setattr(reading, "load_image", counted)
+    monkeypatch.setattr(flow, "IN_FLIGHT_BYTES", most)  # an image of 20 × 20 takes 5 · 400 bytes
+    assert len(prediction.predict(model, folder, tmp_path / "out", workers=workers).done) == 12
+    assert len(seen) == 12
+    assert max(seen) <= held + 1  # the one before may just be let go of
+
+
+@pytest.mark.parametrize("workers", [-1, 65, 1.5, True, "2"])
+def test_workers_are_a_small_number(model: Model, images: Path, tmp_path: Path, workers: object) -> None:
+    with pytest.raises(UsageError, match="--workers"):
+        prediction.predict(model, images, tmp_path / "out", workers=workers)  # type: ignore[arg-type]  # is refused
+
+
+def mirroring(model: Model, *, mirror: bool, flip: bool) -> Model:
+    plan = model.plan.model_copy(
+        update={
+            "prediction": model.plan.prediction.model_copy(update={"mirror": mirror}),
+            "augmentation": AugmentationSettings(flip_horizontal=flip, flip_vertical=False),
+        }
+    )
+    card, weights = example()
+    return Model(card.model_copy(update={"plan": plan}), weights)
+
+
+@pytest.mark.parametrize("planned", [True, False])
+@pytest.mark.parametrize("asked", [True, False, None])
+def test_mirroring_is_as_asked_and_told(
+    model: Model, images: Path, tmp_path: Path, planned: bool, asked: bool | None
+) -> None:
+    made = mirroring(model, mirror=planned, flip=True)
+    wanted = planned if asked is None else asked
+    prediction.predict(made, images, tmp_path / "out", probabilities=True, tta=asked)
+    assert manifest(tmp_path / "out")["mirrored"] == (["width"] if wanted else [])
+    expected = mirroring(model, mirror=wanted, flip=True).probabilities(images / "a.png")
+    found = formats.read(tmp_path / "out" / "probabilities" / "a.tif").pixels
+    assert np.array_equal(found, expected)
+    assert made.plan.prediction.mirror is planned  # the model itself stays as it is
+
+
+def test_mirroring_that_no_training_had_is_said_to_change_nothing(
+    model: Model, images: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+
+    class Listening(Reporter):
+        def warn(self, text: str) -> None:
+            told.append(text)
+
+    made = mirroring(model, mirror=False, flip=False)
+    prediction.predict(made, images, tmp_path / "out", tta=True, reporter=Listening())
+    assert told == ["The model's training mirrored no image, so --tta changes nothing."]
+    assert manifest(tmp_path / "out")["mirrored"] == []

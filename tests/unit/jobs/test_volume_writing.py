@@ -24,7 +24,7 @@ from delineate.image import Image, Mask, oriented
 from delineate.inference.model import Model
 from delineate.inference.volumes import needed_bytes
 from delineate.jobs import prediction, writing
-from delineate.jobs.parts import reading_for
+from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.writing import NO_SEGMENTATION
 from delineate.model_file import ModelCard, TrainingFacts, weights_sha256

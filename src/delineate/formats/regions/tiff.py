@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import Protocol, Self, cast
 
 import numpy as np
-import tifffile
 
 from delineate.formats.lengths import in_mm
 from delineate.formats.pixels import ALPHA_NOTE, Array, check_indices, image_pixels, through_palette
@@ -46,6 +45,13 @@ _RESOLUTIONS = (283, 282)  # of rows and columns
 _UNITS_MM = {2: 25.4, 3: 10.0}
 
 
+class _Frame(Protocol):
+    """A page, or the part of one that is unlike the first."""
+
+    def aspage(self) -> Page:
+        """The whole page."""
+
+
 class _Series(Protocol):
     """The part of tifffile's series that is used."""
 
@@ -53,7 +59,7 @@ class _Series(Protocol):
     axes: str
     shape: tuple[int, ...]
     levels: Sequence[_Series]
-    pages: Sequence[Page | None]
+    pages: Sequence[_Frame | None]
 
 
 class TiffRegions:
@@ -80,6 +86,8 @@ class TiffRegions:
         source = self._source
         count_pages(source)
         self._stream.seek(0)
+        import tifffile  # noqa: PLC0415  heavy
+
         tiff = tifffile.TiffFile(self._stream, name=source.path.name, _multifile=False, **_AS_ANY_OTHER)
         first = cast(Page, tiff.pages[0])
         check_sides((first.imagelength, first.imagewidth), source)
@@ -166,7 +174,7 @@ def _main_series(found: Sequence[_Series], source: Source) -> _Series:
 def _pages_of(level: _Series, source: Source) -> list[Page]:
     """The pages of one resolution: one, or one a channel."""
     long = [(axis, size) for axis, size in zip(level.axes, level.shape, strict=True) if size > 1]
-    pages = [page for page in level.pages if page is not None]
+    pages = [page.aspage() for page in level.pages if page is not None]
     if not pages:
         raise source.refuse("the file is damaged: it holds no picture")
     first = pages[0]
