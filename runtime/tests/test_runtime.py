@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from onnx import TensorProto, helper
 from PIL import Image as Pillow
 from test_ensembles import model, net, plan_of
@@ -331,3 +332,29 @@ def test_installed_without_torch(export: Export, pictures: Path, tmp_path: Path)
             np.testing.assert_array_equal(
                 np.asarray(mask) > 0, exported.predict(each) == 1, err_msg=each.name
             )
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "said"),
+    [
+        ({"photometric": "minisblack"}, (3, 8, 9), "3 pages"),
+        ({"photometric": "miniswhite"}, (8, 9), "no plain grey or RGB picture"),
+        ({"photometric": "rgb", "extratags": [(274, "H", 1, 6, True)]}, (8, 9, 3), "its orientation"),
+    ],
+)
+def test_tiffs_that_are_no_plain_pictures_are_refused(
+    options: dict[str, object], shape: tuple[int, ...], said: str, tmp_path: Path
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros(shape, np.uint8), **options)
+
+    with pytest.raises(ImageError, match=said):
+        read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_tiffs_in_colour(planar: str, tmp_path: Path) -> None:
+    colours = np.random.default_rng(0).integers(0, 65536, (3, 8, 9), dtype=np.uint16)
+    stored = colours if planar == "separate" else np.moveaxis(colours, 0, -1)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", planarconfig=planar)
+
+    np.testing.assert_array_equal(read(tmp_path / "a.tif"), colours)

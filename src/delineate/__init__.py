@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from delineate.inference.model import Model
     from delineate.jobs.demonstration import demonstrate
     from delineate.jobs.export import export as export_model
+    from delineate.jobs.export_int8 import export_int8
     from delineate.jobs.import_keras import KerasWishes, import_keras
     from delineate.jobs.job import Run
     from delineate.jobs.prediction import Prediction, predict
@@ -47,6 +48,7 @@ _HOME = {
     "check": "delineate.dataset.check",
     "demonstrate": "delineate.jobs.demonstration",
     "evaluate": "delineate.jobs.scoring",
+    "export_int8": "delineate.jobs.export_int8",
     "export_model": "delineate.jobs.export:export",
     "load": "delineate.inference.loading:load_any",
     "import_keras": "delineate.jobs.import_keras",
@@ -71,6 +73,7 @@ __all__ = [
     "check",
     "demonstrate",
     "evaluate",
+    "export_int8",
     "export_model",
     "import_keras",
     "load",

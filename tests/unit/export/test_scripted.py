@@ -61,11 +61,10 @@ def differences(plan: Plan, members: int = 1) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("members", [1, 3])
-def test_every_kind_of_model_gives_the_same(kind: str, members: int) -> None:
+def test_every_kind_of_model_gives_the_same(kind: str) -> None:
     kept_in = 5e-4 if plan_of(kind).data.axes == 3 else 1e-6  # ours of volumes are kept in half precision
 
-    assert differences(of_floats(plan_of(kind)), members) < kept_in
+    assert differences(of_floats(plan_of(kind)), members=2) < kept_in
 
 
 @pytest.mark.parametrize("change", CHANGES)
