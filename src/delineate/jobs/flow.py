@@ -89,6 +89,7 @@ class Flow:
     _reading: deque[_Item] = field(default_factory=deque)
     _finding: deque[_Item] = field(default_factory=deque)
     _writing: deque[tuple[_Item, Future[Predicted | Exception]]] = field(default_factory=deque)
+    _on_disk: dict[int, Predicted] = field(default_factory=dict)
     _alone: tuple[_Item, Image | Large] | None = None
     _begun: int = 0
     _held_bytes: int = 0
@@ -116,9 +117,7 @@ class Flow:
             try:
                 self._writers.stop()
             finally:
-                for item, written in self._writing:  # of these some may be done
-                    if written.done() and not written.cancelled() and written.exception() is None:
-                        self._made(item, written.result())
+                self.made = self._on_disk | self.made  # a stop may come between any two steps
             raise
 
     def told(self) -> tuple[list[Predicted], list[str]]:
@@ -260,9 +259,13 @@ class Flow:
             path = results.write(found, self.work.wanted)
             names = tuple(path.name for path in _told(item.given))
             plan = self.work.model.plan
-            return record(names, loaded.digests, loaded.image, results, found.mask, path, plan)
+            made = record(names, loaded.digests, loaded.image, results, found.mask, path, plan)
         except FAILURES as error:
+            for path in results.made:
+                path.unlink(missing_ok=True)
             return error
+        self._on_disk[item.place] = made
+        return made
 
     def _finish_oldest(self) -> None:
         """Wait for what is written first."""
