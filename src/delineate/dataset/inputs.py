@@ -15,6 +15,7 @@ from delineate.dataset.nnunet import by_channel
 from delineate.dataset.roles import bare, role_of_name
 from delineate.dataset.series import DicomFiles
 from delineate.errors import ImageError
+from delineate.formats.regions import is_slide, is_zarr
 
 
 class GivenImage(NamedTuple):
@@ -62,7 +63,9 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
     files: dict[Path, None] = {}
     problems: list[Problem] = []
     for given in inputs:
-        if given.is_dir():
+        if is_zarr(given):
+            files[given] = None
+        elif given.is_dir():
             below = _folders_of_series(given) if volumes else []
             for folder in below or [given]:
                 inside, found = _in_folder(folder)
@@ -131,8 +134,11 @@ def _stacks(files: Collection[Path]) -> list[GivenImage]:
 
 def _in_folder(folder: Path) -> tuple[list[Path], list[Problem]]:
     listing = list_files(folder, recursive=False)
-    images = [path for path in listing.files if formats.is_image(path)]
-    other = [path for path in listing.files if not formats.is_image(path)]
+    zarrs = [path for path in _folders(folder) if is_zarr(path)] if folder not in listing.closed else []
+    images = [path for path in listing.files if _is_image(path)]
+    if zarrs:
+        images = sorted([*images, *zarrs], key=lambda path: natural_key(path.name))
+    other = [path for path in listing.files if not _is_image(path)]
     problems = list(listing.problems())
     where = printable(folder)
     masks = _masks_beside(images)
@@ -150,7 +156,7 @@ def _in_folder(folder: Path) -> tuple[list[Path], list[Problem]]:
         )
         problems.append(Problem("warning", "other-files", message, tuple(other)))
     if not images and folder not in listing.closed:
-        below = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+        below = _folders(folder)
         hint = (
             f" It has the sub-folders {listed(path.name for path in below)}: give the one that is meant."
             if below
@@ -158,6 +164,14 @@ def _in_folder(folder: Path) -> tuple[list[Path], list[Problem]]:
         )
         problems.append(Problem("error", "no-images", f"{where} holds no pictures.{hint}", (folder,)))
     return images, problems
+
+
+def _is_image(path: Path) -> bool:
+    return formats.is_image(path) or is_slide(path)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_dir()]
 
 
 def _masks_beside(files: Sequence[Path]) -> list[Path]:

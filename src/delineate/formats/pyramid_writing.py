@@ -134,7 +134,7 @@ def _write(
                     shape=spool.size,
                     dtype=spool.dtype,
                     tile=(TILE_PX, TILE_PX),
-                    compression="deflate",
+                    compression="adobe_deflate",
                     photometric="minisblack",
                     subfiletype=1 if levels and at else 0,
                     resolution=resolution,

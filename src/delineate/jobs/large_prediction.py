@@ -66,7 +66,8 @@ def predict_large(
         return before
     if isinstance(work.model, ExportedModel):
         raise DataError(
-            "it is larger than memory, and an exported file sees whole images: give the model file"
+            f"it is to be predicted window by window from the disk, {large.why}, and an exported file sees "
+            "whole images: give the model file that it was exported from"
         )
     kept = work.unfinished.image(given.name, {"sha256": digests, "size": large.regions.size})
     work.reporter.say(f"{name} is predicted window by window from the disk, {large.why}.")

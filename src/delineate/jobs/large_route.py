@@ -11,7 +11,7 @@ from typing import Protocol
 
 from delineate.errors import ImageError
 from delineate.formats import Reading, TooLargeError
-from delineate.formats.regions import CONVERT, Regions, can_be_read, open_regions
+from delineate.formats.regions import CONVERT, Regions, can_be_read, is_slide, open_regions
 from delineate.formats.stored import MAXIMUM_MEGAPIXELS
 from delineate.inference.hardware import free_memory_bytes
 from delineate.inference.memory import PROGRAM_BYTES
@@ -67,9 +67,13 @@ def large_picture(
     Raises:
         ImageError: It is too large to be held and can be read in no other way, or is damaged.
     """
+    path = files[0]
+    if is_slide(path) and plan.data.axes == 3:
+        raise ImageError(path, "it is read as a picture, but the model segments volumes")
     if plan.data.axes != 2 or len(files) != 1 or sized.axes != 2:
         return None
-    path = files[0]
+    if is_slide(path):
+        return _unlike_others(open_regions(path, reading))
     if isinstance(sized.error, TooLargeError):
         if not can_be_read(path):
             raise ImageError(path, f"{_whole(sized.error.reason)}. {CONVERT}") from sized.error

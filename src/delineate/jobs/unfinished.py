@@ -167,8 +167,11 @@ class Unfinished:
         self._save()
 
     def remove(self) -> None:
-        """Let go of all of it."""
-        shutil.rmtree(self.results / UNFINISHED, ignore_errors=True)
+        """Let go of all of it, but of images that belong to other files."""
+        folder = self.results / UNFINISHED
+        if folder.is_dir() and any(path.is_dir() for path in folder.iterdir()):
+            return
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _save(self) -> None:
         folder = self.results / UNFINISHED
@@ -211,15 +214,18 @@ def _saved(content: object) -> Saved | None:
         return None
 
 
-def settings_of(model: AnyModel, inputs: Sequence[Path], wanted: Wanted) -> dict[str, object]:
+def settings_of(
+    model: AnyModel, inputs: Sequence[Path], wanted: Wanted, *, anonymous: bool
+) -> dict[str, object]:
     """What decides the results of a command, by the words in which another's is refused."""
     return {
         "model": digest_of(f"{wanted.weights_sha256} {model.plan.sha256()}"),
         "engine": f"{model.engine.name} {model.engine.precision} {model.engine.device.type}",
         "list of inputs": digest_of("\0".join(map(str, inputs))),
-        "choice of --overlay, --probabilities and --format": [
+        "choice of --overlay, --probabilities, --format and --anonymous": [
             wanted.overlay,
             wanted.probabilities,
             wanted.mask_format,
+            anonymous,
         ],
     }

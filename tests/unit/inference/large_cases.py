@@ -13,7 +13,7 @@ from example_model import example
 from scipy.ndimage import gaussian_filter
 
 from delineate.inference.model import Model
-from delineate.model_file import weights_sha256
+from delineate.model_file import save_model, weights_sha256
 from delineate.networks.unet import UNet
 from delineate.plan import Plan, output_channels
 
@@ -26,6 +26,7 @@ def model_of(
     labels: tuple[str, ...] = ("lesion",),
     overlap: float = 0.25,
     mirror: bool = False,
+    seed: int = 1,
     **preprocessing: Any,
 ) -> Model:
     """A net of random weights."""
@@ -43,18 +44,31 @@ def model_of(
             "prediction": card.plan.prediction.model_dump() | {"overlap": overlap, "mirror": mirror},
         }
     )
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     network = UNet(plan.network)
+    with torch.no_grad():  # logits from about -2 to 2, so that few probabilities lie at the threshold
+        found = network.eval()(torch.randn(4, channels, 32, 32)).transpose(0, 1).flatten(1)
+        network.head.weight.mul_(1 / found.std(1).view(-1, 1, 1, 1))
+        assert network.head.bias is not None
+        network.head.bias.sub_(found.mean(1)).div_(found.std(1))
     weights = network.state_dict()
     return Model(card.model_copy(update={"plan": plan, "weights_sha256": weights_sha256(weights)}), weights)
+
+
+def save_to(path: Path, model: Model) -> Path:
+    """The model as a file."""
+    assert isinstance(model.network, UNet)
+    save_model(path, model.card, model.network.state_dict())
+    return path
 
 
 def blobs(height: int, width: int, channels: int = 1, seed: int = 0) -> Pixels:
     """`(H, W)` or `(H, W, C)`, smooth, from 0 to 255."""
     noise = np.random.default_rng(seed).random((height, width, channels))
     smooth = gaussian_filter(noise, (3, 3, 0))
-    values: Pixels = ((smooth - smooth.min()) / max(np.ptp(smooth), 1e-9) * 255).round().astype(np.uint8)
-    return values[..., 0] if channels == 1 else values
+    values = ((smooth - smooth.min()) / max(np.ptp(smooth), 1e-9) * 255).round().astype(np.uint8)
+    picture: Pixels = values[..., 0] if channels == 1 else values
+    return picture
 
 
 def save_tiled(path: Path, pixels: npt.NDArray[np.generic], **options: Any) -> Path:

@@ -45,6 +45,13 @@ _RESOLUTIONS = (283, 282)  # of rows and columns
 _UNITS_MM = {2: 25.4, 3: 10.0}
 
 
+class _Frame(Protocol):
+    """A page, or the part of one that is unlike the first."""
+
+    def aspage(self) -> Page:
+        """The whole page."""
+
+
 class _Series(Protocol):
     """The part of tifffile's series that is used."""
 
@@ -52,7 +59,7 @@ class _Series(Protocol):
     axes: str
     shape: tuple[int, ...]
     levels: Sequence[_Series]
-    pages: Sequence[Page | None]
+    pages: Sequence[_Frame | None]
 
 
 class TiffRegions:
@@ -167,7 +174,7 @@ def _main_series(found: Sequence[_Series], source: Source) -> _Series:
 def _pages_of(level: _Series, source: Source) -> list[Page]:
     """The pages of one resolution: one, or one a channel."""
     long = [(axis, size) for axis, size in zip(level.axes, level.shape, strict=True) if size > 1]
-    pages = [page for page in level.pages if page is not None]
+    pages = [page.aspage() for page in level.pages if page is not None]
     if not pages:
         raise source.refuse("the file is damaged: it holds no picture")
     first = pages[0]

@@ -1,0 +1,206 @@
+"""Parts of large images are what the same places of the whole image are, in every form they are stored in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+from delineate import formats
+from delineate.errors import ImageError
+from delineate.formats.regions import open_regions
+
+Array = npt.NDArray[np.generic]
+
+
+def noise(shape: tuple[int, ...], dtype: str, seed: int = 0) -> Array:
+    generator = np.random.default_rng(seed)
+    if dtype == "bool":
+        return generator.random(shape) < 0.5
+    if dtype.startswith("float"):
+        return generator.random(shape).astype(dtype)
+    return generator.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+def whole(path: Path, level: int = 0) -> Array:
+    with open_regions(path) as regions:
+        height, width = regions.levels[level]
+        return regions.read(0, 0, height, width, level)
+
+
+def check_parts(path: Path, expected: Array, places: st.DataObject | None = None) -> None:
+    """Any rectangle is cut out of the expected `(C, H, W)`."""
+    with open_regions(path) as regions:
+        assert (regions.channels, *regions.size) == expected.shape
+        height, width = regions.size
+        rectangles = [(0, 0, height, width), (height // 2, width // 3, 1, 1), (height - 1, 0, 1, width)]
+        if places is not None:
+            y, x = places.draw(st.integers(0, height - 1)), places.draw(st.integers(0, width - 1))
+            tall, wide = places.draw(st.integers(1, height - y)), places.draw(st.integers(1, width - x))
+            rectangles.append((y, x, tall, wide))
+        for y, x, tall, wide in rectangles:
+            found = regions.read(y, x, tall, wide)
+            assert found.dtype == expected.dtype
+            assert np.array_equal(found, expected[:, y : y + tall, x : x + wide])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(
+    st.integers(1, 150),
+    st.integers(1, 150),
+    st.sampled_from(["bool", "uint8", "uint16", "int16", "float16", "float32", "float64"]),
+    st.sampled_from([1, 3, 5]),
+    st.sampled_from(["contig", "separate"]),
+    st.sampled_from([None, "deflate", "lzw", "packbits", "zstd", "lzma"]),
+    st.booleans(),
+    st.sampled_from([None, (16, 48), (64, 32)]),
+    st.sampled_from([1, 7, 1000]),
+    st.sampled_from([False, True]),
+    st.sampled_from(["<", ">"]),
+    st.data(),
+)
+def test_tiff_in_all_its_forms(
+    tmp_path: Path,
+    height: int,
+    width: int,
+    dtype: str,
+    channels: int,
+    planar: str,
+    compression: str | None,
+    predictor: bool,
+    tile: tuple[int, int] | None,
+    strip: int,
+    big: bool,
+    order: str,
+    places: st.DataObject,
+) -> None:
+    if dtype == "bool":  # which tifffile writes of one channel, in bits
+        channels, planar, predictor = 1, "contig", False
+    predictor = predictor and compression not in (None, "packbits") and dtype not in ("float16", "bool")
+    shape = (height, width, channels) if planar == "contig" else (channels, height, width)
+    pixels = noise(shape if channels > 1 else (height, width), dtype)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        pixels,
+        photometric="rgb" if channels == 3 else "minisblack",
+        planarconfig=planar if channels > 1 else None,
+        compression=compression,
+        predictor=predictor or None,
+        tile=tile,
+        rowsperstrip=None if tile else strip,
+        bigtiff=big,
+        byteorder=order,
+        metadata=None,
+    )
+    check_parts(path, formats.read(path).pixels, places)
+
+
+@pytest.mark.parametrize(
+    ("name", "compression"), [("jpeg", "jpeg"), ("jpeg2000", "jpeg2000"), ("aperio", 33005)]
+)
+def test_pictures_within_tiles(name: str, compression: Any, tmp_path: Path) -> None:
+    y, x = np.mgrid[:100, :130]
+    pixels = np.stack([y, x, y + x], -1).astype(np.uint8)
+    path = tmp_path / f"{name}.tif"
+    tifffile.imwrite(path, pixels, photometric="rgb", tile=(32, 32), compression=compression, metadata=None)
+    expected = tifffile.imread(path).transpose(2, 0, 1)
+    assert np.abs(expected.astype(int) - pixels.transpose(2, 0, 1)).mean() < 5
+    check_parts(path, expected)
+
+
+def test_what_pillow_writes(tmp_path: Path) -> None:
+    grey = noise((90, 70), "uint8")
+    palette = Pillow.fromarray(grey % 5).convert("P")
+    palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 8, 7])
+    for name, picture in (("bits", Pillow.fromarray(grey.astype(np.uint8) > 99)), ("palette", palette)):
+        path = tmp_path / f"{name}.tif"
+        picture.save(path, compression="tiff_lzw")
+        check_parts(path, formats.read(path).pixels)
+
+
+def test_white_is_zero_and_alpha(tmp_path: Path) -> None:
+    pixels = noise((60, 50), "uint8")
+    tifffile.imwrite(tmp_path / "white.tif", pixels, photometric="miniswhite", tile=(16, 16), metadata=None)
+    check_parts(tmp_path / "white.tif", 255 - pixels[None])
+    with_alpha = np.dstack([noise((60, 50, 3), "uint8"), np.full((60, 50), 200, np.uint8)])
+    path = tmp_path / "alpha.tif"
+    tifffile.imwrite(
+        path, with_alpha, photometric="rgb", extrasamples=["unassalpha"], tile=(16, 16), metadata=None
+    )
+    check_parts(path, with_alpha.transpose(2, 0, 1)[:3])
+    with_alpha[40, 40, 3] = 7
+    tifffile.imwrite(
+        path, with_alpha, photometric="rgb", extrasamples=["unassalpha"], tile=(16, 16), metadata=None
+    )
+    with pytest.raises(ImageError, match="alpha channel"):
+        whole(path)
+
+
+@pytest.mark.parametrize(("subifds", "ome"), [(False, False), (True, False), (True, True)])
+def test_pyramids(subifds: bool, ome: bool, tmp_path: Path) -> None:
+    pixels = noise((333, 257, 3), "uint8")
+    path = tmp_path / ("a.ome.tif" if ome else "a.tif")
+    options: dict[str, Any] = {"photometric": "rgb", "tile": (64, 64), "compression": "deflate"}
+    plain = None if not ome else {"axes": "YXS", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25}
+    with tifffile.TiffWriter(path, ome=ome) as writer:
+        writer.write(pixels, subifds=2 if subifds else 0, metadata=plain, **options)
+        for step in (2, 4):
+            writer.write(pixels[::step, ::step], subfiletype=1, metadata=None, **options)
+    check_parts(path, pixels.transpose(2, 0, 1))
+    with open_regions(path) as regions:
+        assert regions.levels == ((333, 257), (167, 129), (84, 65))
+        assert regions.spacing_mm == ((0.00025, 0.0005) if ome else None)
+    assert np.array_equal(whole(path, 2), pixels[::4, ::4].transpose(2, 0, 1))
+
+
+def test_slides_of_aperio(tmp_path: Path) -> None:
+    """Baseline, thumbnail, a level, label and macro, as the scanner writes them."""
+    pixels = noise((400, 300, 3), "uint8")
+    options: dict[str, Any] = {"photometric": "rgb", "metadata": None, "software": False}
+    with tifffile.TiffWriter(tmp_path / "a.svs") as writer:
+        said = "Aperio Image Library v12\r\n400x300 |AppMag = 20|MPP = 0.4990"
+        writer.write(pixels, tile=(240, 240), compression="jpeg", description=said, **options)
+        writer.write(pixels[::4, ::4], rowsperstrip=16, description="Aperio Image Library v12", **options)
+        writer.write(pixels[::2, ::2], tile=(240, 240), description="Aperio Image Library v12", **options)
+        writer.write(
+            pixels[:50, :60], subfiletype=1, description="Aperio Image Library v12\r\nlabel", **options
+        )
+        writer.write(
+            pixels[:60, :70], subfiletype=9, description="Aperio Image Library v12\r\nmacro", **options
+        )
+    with open_regions(tmp_path / "a.svs") as regions:
+        assert regions.levels == ((400, 300), (200, 150))
+        assert regions.spacing_mm == pytest.approx((0.000499, 0.000499))
+    check_parts(tmp_path / "a.svs", tifffile.imread(tmp_path / "a.svs", key=0).transpose(2, 0, 1))
+
+
+def test_channels_as_pages(tmp_path: Path) -> None:
+    pixels = noise((4, 70, 90), "uint16")
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", pixels, metadata={"axes": "CYX"}, tile=(32, 32), photometric="minisblack"
+    )
+    check_parts(tmp_path / "a.ome.tif", pixels)
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (lambda path: tifffile.imwrite(path, noise((5, 40, 40), "uint8"), photometric="minisblack"),
+         "stack of 5"),
+        (lambda path: tifffile.imwrite(path, noise((40, 40), "uint8"), photometric="cfa"), "raw camera"),
+        (lambda path: [tifffile.imwrite(path, noise((40 + at, 40), "uint8"), append=bool(at), metadata=None)
+                       for at in range(2)], "2 pictures"),
+    ],
+)  # fmt: skip
+def test_refused(write: Any, reason: str, tmp_path: Path) -> None:
+    write(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=reason):
+        open_regions(tmp_path / "a.tif")
