@@ -30,6 +30,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer  # noqa:
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager  # noqa: E402
 
 WIDTHS = (32, 64, 128, 256, 512)
+EMPTY = (20.0, -20.0)  # the last layer's biases: the masks are empty, as in the other sides
 DATASET = {
     "channel_names": {"0": "grey"},
     "labels": {"background": 0, "lesion": 1},
@@ -105,6 +106,8 @@ def write_model(folder: Path, side: int) -> None:
     network = nnUNetTrainer.build_network_architecture(
         manager, manager.get_configuration("2d"), 1, 2, enable_deep_supervision=False
     )
+    with torch.no_grad():
+        network.decoder.seg_layers[-1].bias.copy_(torch.tensor(EMPTY))
     checkpoint = {
         "network_weights": network.state_dict(),
         "trainer_name": "nnUNetTrainer",

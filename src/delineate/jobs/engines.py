@@ -17,13 +17,13 @@ from delineate.formats.regions import can_be_read, open_regions
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice, checked_choice
 from delineate.inference.found import FAILURES
 from delineate.inference.loading import load_any
-from delineate.jobs.parts import Part
 from delineate.jobs.reporter import Reporter
 from delineate.plan import Plan
 
 if TYPE_CHECKING:
     from delineate.inference.engines.making import Net
     from delineate.inference.loading import AnyModel
+    from delineate.jobs.parts import Part
 
 LOOKED_AT = 3  # images, for the work ahead
 
