@@ -58,6 +58,7 @@ def test_auto_passes_it_over_and_says_so_once(
     fault: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DELINEATE_TEST_FAULT", fault)
+    monkeypatch.setattr(choice, "LIMITS_S", (60.0, 60.0))  # machines that run tests are busy
     net = made("patches").net
     chosen = choose(net, "fp32")
     assert (chosen.engine.name, chosen.engine.precision) == ("torch", "fp32")
@@ -101,12 +102,13 @@ assert not reached, reached
     assert list(tmp_path.iterdir()) == []
 
 
-def test_onnx_runtimes_events_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    import onnxruntime  # noqa: PLC0415  heavy
-
-    from delineate.inference.engines.packages import optional_package  # noqa: PLC0415  after it
-
-    switched: list[bool] = []
-    monkeypatch.setattr(onnxruntime, "disable_telemetry_events", lambda: switched.append(True))
-    optional_package("onnxruntime", "a test")
-    assert switched == [True]
+def test_onnx_runtime_keeps_no_events(tmp_path: Path) -> None:
+    code = """
+from delineate.inference.engines.packages import optional_package
+optional_package("onnxruntime", "a test")
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "LOCALAPPDATA": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert list(tmp_path.rglob("*")) == []

@@ -93,9 +93,9 @@ def load(path: str | Path, *, threads: int | None = None) -> Model:
     file = Path(path)
     if not file.is_file():
         raise UsageError(f"There is no model at {file}. Give a file that delineate export --to onnx wrote.")
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # or its import would write events into the user's cache
     import onnxruntime  # noqa: PLC0415  here alone, so that the package is imported at once
 
-    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised, too
     options.add_session_config_entry(_WEIGHTS_ELSEWHERE, os.devnull)  # no other file is ever opened

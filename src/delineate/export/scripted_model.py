@@ -10,6 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from delineate.export.archive import without_places
 from delineate.export.scripted import (
     channels_as,
     padded,
@@ -210,4 +211,4 @@ def scripted_model(network: nn.Module, plan: Plan, *, reversed_axes: bool) -> by
         compiled = torch.jit.script(ScriptedModel(plan, traced, reversed_axes=reversed_axes).eval())
         stream = io.BytesIO()
         torch.jit.save(compiled, stream)
-    return stream.getvalue()
+    return without_places(stream.getvalue())

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from delineate.errors import DataError
 from delineate.export.agreement import Agreement, compare, refuse_disagreement
+from delineate.export.archive import without_places
 from delineate.export.graph_intensities import GREATEST
 from delineate.export.order import Form, Order
 from delineate.export.scripted_model import scripted_model
@@ -92,7 +93,7 @@ def torchscript_model(model: Model, form: Form) -> bytes:
         network = torch.jit.load(io.BytesIO(scripted_model(model.network, plan, reversed_axes=False)))  # type: ignore[no-untyped-call]  # torch's
         compiled = torch.jit.script(RawModel(plan, form, network).eval())
         torch.jit.save(compiled, stream, _extra_files={name: text.encode() for name, text in told.items()})
-    return stream.getvalue()
+    return without_places(stream.getvalue())
 
 
 class TorchScriptModel:

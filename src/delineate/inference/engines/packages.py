@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from importlib.util import find_spec
 from types import ModuleType
@@ -12,13 +13,15 @@ from delineate.errors import UsageError
 _EXTRA = {"onnx": "onnx", "onnxruntime": "onnx", "openvino": "openvino"}
 NEEDED = {"torch": (), "onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
 TELEMETRY = "openvino_telemetry"
+ONNX_RUNTIME_OFF = "ORT_DISABLE_TELEMETRY"
 
 
 def optional_package(name: str, why: str) -> ModuleType:
     """Import a package of an extra.
 
     OpenVINO's wheel brings `openvino_telemetry`, which tells its makers of every import. Here it is as if it
-    were not installed, and OpenVINO does without. ONNX Runtime's events (on Windows) are off, too.
+    were not installed, and OpenVINO does without. ONNX Runtime would write an identifier of the machine and
+    events into the user's cache when it is imported; a variable that it reads then keeps it from both.
 
     Args:
         name: "onnx", "onnxruntime" or "openvino".
@@ -27,16 +30,13 @@ def optional_package(name: str, why: str) -> ModuleType:
     Raises:
         UsageError: It is not installed, or cannot be loaded; with the command that installs it.
     """
-    if name == "openvino":
-        refuse_telemetry()
+    refuse_telemetry()
     try:
         package = importlib.import_module(name)
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == name
         fault = "is not installed" if missing else f"cannot be loaded ({error})"
         raise UsageError(_how_to_install(why, name, fault)) from error
-    if name == "onnxruntime":
-        package.disable_telemetry_events()
     return package
 
 
@@ -57,7 +57,8 @@ def refuse_lacking(engine: str) -> None:
 
 
 def refuse_telemetry() -> None:
-    """Let no package that is imported from now on find `openvino_telemetry`."""
+    """Let no package that is imported from now on find `openvino_telemetry`, or ONNX Runtime keep events."""
+    os.environ[ONNX_RUNTIME_OFF] = "1"
     if TELEMETRY not in sys.modules:
         sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # so the import system marks what is not there
 
