@@ -22,13 +22,14 @@ AUGMENTATION: dict[str, Any] = {
 }
 
 
-def classic_unet(outputs: int = 1) -> Any:
+def classic_unet(outputs: int = 1, *, side: int = SIDE) -> Any:
     """The U-Net: 7,759,521 parameters with one output.
 
     Args:
         outputs: 1 with a sigmoid, or labels and background with a softmax.
+        side: Of its images.
     """
-    picture = layers.Input((SIDE, SIDE, 1))
+    picture = layers.Input((side, side, 1))
     x, skipped = picture, []
     for width in WIDTHS:
         x = _two_convolutions(x, width)

@@ -31,10 +31,10 @@ from benchmarks.reporting import Record, argument_parser, machine, print_table, 
 from delineate.augment.settings import AugmentationSettings
 from delineate.fingerprint import measure
 from delineate.image import Image, LabelSet, Mask
+from delineate.inference.fitting import working_size
 from delineate.inference.large.bands import Windows
 from delineate.inference.model import Model, load
 from delineate.inference.predict import predictor_of
-from delineate.inference.preprocess import working_size
 from delineate.losses import LossSettings
 from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
 from delineate.networks.settings import CLASSIC

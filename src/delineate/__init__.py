@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from delineate.dataset.check import check
     from delineate.dataset.check_report import CheckReport
     from delineate.errors import DelineateError
+    from delineate.inference.exported import ExportedModel
     from delineate.inference.loading import load_any as load
     from delineate.inference.model import Model
     from delineate.jobs.demonstration import demonstrate
@@ -36,6 +37,7 @@ _HOME = {
     "CheckReport": "delineate.dataset.check_report",
     "DelineateError": "delineate.errors",
     "Evaluation": "delineate.jobs.scoring",
+    "ExportedModel": "delineate.inference.exported",
     "KerasWishes": "delineate.jobs.import_keras",
     "Model": "delineate.inference.model",
     "Plan": "delineate.plan",
@@ -58,6 +60,7 @@ __all__ = [
     "CheckReport",
     "DelineateError",
     "Evaluation",
+    "ExportedModel",
     "KerasWishes",
     "Model",
     "Plan",

@@ -38,6 +38,7 @@ OF_SEVERAL = 2
 IMPORTED = 3  # of one net from another program, of whose training nothing is known
 ENTRY = "delineate"
 MODEL_NAME = "model.safetensors"
+BUNDLED_MODEL = f"models/{MODEL_NAME}"  # in an exported MONAI bundle
 MAXIMUM_HEADER_BYTES = 16 << 20
 Metric = Literal["dice", "iou", "precision", "recall", "accuracy", "hd95_px", "hd95_mm", "nsd"]
 _KNOWN_OF_OURS = ("cases", "steps", "seconds", "seed")  # of every net that was trained here
@@ -203,7 +204,7 @@ def apart(weights: dict[str, Tensor], members: int) -> tuple[dict[str, Tensor], 
 
 
 def model_path(path: Path) -> Path:
-    """The model file that `path`, a file or a run folder, stands for.
+    """The model file that `path`, a file, a run folder or a MONAI bundle, stands for.
 
     Raises:
         UsageError: There is nothing at `path`.
@@ -211,6 +212,8 @@ def model_path(path: Path) -> Path:
     """
     if path.is_dir():
         inside = path / MODEL_NAME
+        if (path / BUNDLED_MODEL).is_file():
+            return path / BUNDLED_MODEL
         if not inside.is_file():
             unfinished = (path / "plan.yaml").is_file()
             run = path.parent.parent if path.parent.name == "folds" else path

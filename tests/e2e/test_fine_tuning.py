@@ -13,7 +13,7 @@ from test_stop_and_resume import started, wait_for
 
 import delineate
 from delineate.errors import ModelFileError, PlanError, UsageError
-from delineate.inference.model import Model
+from delineate.inference.model import Model, load
 from delineate.jobs.ancestor import Ancestor
 from delineate.jobs.parts import checked_part
 from delineate.jobs.reporter import Reporter
@@ -136,14 +136,14 @@ def test_a_cross_validation_says_what_the_first_model_had_learned_from(
     }
     assert noted == known
     # an ensemble as the model to start from gives its first net
-    member = delineate.load(run.folder / "folds" / "1").network.state_dict()
+    member = load(run.folder / "folds" / "1").network.state_dict()
     begun = Ancestor.of(run.folder).weights
     assert begun.keys() == member.keys()
     assert all(bool((begun[name] == member[name]).all()) for name in member)
 
 
 def test_without_a_change_the_first_step_begins_where_the_model_ended(finished_run: Path) -> None:
-    model = delineate.load(finished_run)
+    model = load(finished_run)
     start = Ancestor.of(model).start_of(model.plan, Reporter())
     begun = Model(model.card, start.weights)
     image = np.random.default_rng(3).integers(0, 255, (48, 64), np.uint8)

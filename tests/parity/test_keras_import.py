@@ -22,7 +22,7 @@ import sys, numpy as np, keras
 from benchmarks.keras_net import classic_unet
 net = classic_unet()
 random = np.random.default_rng(0)
-net.set_weights([w + random.normal(0, 0.02, w.shape).astype("float32") for w in net.get_weights()])
+net.set_weights([1.6 * w + random.normal(0, 0.02, w.shape).astype("float32") for w in net.get_weights()])
 images = random.integers(0, 256, (2, 128, 128, 1), dtype=np.uint8)
 net.save(sys.argv[1] + "/full.keras")
 net.save(sys.argv[1] + "/full.h5")

@@ -12,6 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
+
+from delineate.errors import ModelFileError
+from delineate.pretrained.keras import read_keras
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "keras"
 Json = dict[str, Any]
@@ -20,7 +24,7 @@ Json = dict[str, Any]
 @functools.cache
 def contents() -> dict[str, bytes]:
     """All files by their names."""
-    found = dict[str, bytes]()
+    found: dict[str, bytes] = {}
     for name in ("nets.zip", "nets_keras2.zip"):
         with zipfile.ZipFile(FIXTURES / name) as archive:
             found |= {each: archive.read(each) for each in archive.namelist() if each != "expected.npz"}
@@ -30,7 +34,7 @@ def contents() -> dict[str, bytes]:
 @functools.cache
 def computed() -> dict[str, npt.NDArray[Any]]:
     """`NAME.images` `(N, H, W, C)` uint8 and `NAME.probabilities` `(N, H, W, K)` of each net."""
-    found = dict[str, npt.NDArray[Any]]()
+    found: dict[str, npt.NDArray[Any]] = {}
     for name in ("nets.zip", "nets_keras2.zip"):
         with zipfile.ZipFile(FIXTURES / name) as archive:
             arrays = np.load(io.BytesIO(archive.read("expected.npz")), allow_pickle=False)
@@ -74,3 +78,14 @@ def layer(config: Json, name: str) -> Json:
     assert len(found) == 1, name
     entry: Json = found[0]
     return entry
+
+
+def refusal(path: Path, content: bytes) -> str:
+    """What is told of a file, without its name."""
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError) as caught:
+        read_keras(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path} cannot be imported: ")
+    assert message.isprintable()
+    return message.removeprefix(f"{path} cannot be imported: ")

@@ -103,7 +103,7 @@ def test_options_named_in_the_text_exist(page: Path) -> None:
     known |= {"--minutes", "--only", "--replay"}  # of the fuzzer
     known |= {"--no-deps", "--data", "--cores", "--nnunet-memory-gb"}  # of pip and the benchmarks
     for code in re.findall(r"`([^`\n]+)`", prose(page)):
-        found = re.match(r"delineate (\w+)(.*)", code)
+        found = re.match(r"delineate (\w[\w-]*)(.*)", code)
         if found:
             assert found[1] in COMMANDS, f"`{code}`: there is no such command"
             own = {option for parameter in COMMANDS[found[1]].params for option in parameter.opts}

@@ -8,7 +8,14 @@ import typer
 
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 
-EngineOption = Annotated[EngineChoice, typer.Option(help="What computes the net.")]
+EngineOption = Annotated[
+    EngineChoice,
+    typer.Option(help="What computes the net; 'auto' is the fastest here that agrees with torch."),
+]
+ScoringEngineOption = Annotated[
+    EngineChoice | None,
+    typer.Option(help="What computes the net.", show_default="torch"),
+]
 PrecisionOption = Annotated[
     PrecisionChoice,
     typer.Option(help="In which numbers; 'auto' is as in the training where the engine can."),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from delineate.cli.engine import EngineOption, PrecisionOption
+from delineate.cli.engine import PrecisionOption, ScoringEngineOption
 from delineate.cli.train import (
     AnonymousOption,
     FourthAxisOption,
@@ -38,7 +38,7 @@ def evaluate(
     anonymous: AnonymousOption = False,
     tolerance: ToleranceOption = None,
     threads: ThreadsOption = None,
-    engine: EngineOption = "torch",
+    engine: ScoringEngineOption = None,
     precision: PrecisionOption = "auto",
 ) -> None:
     """Score MODEL on DATA: per case and label, with intervals, as tables and a report.

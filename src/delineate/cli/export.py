@@ -8,12 +8,16 @@ from typing import Annotated, Literal
 import typer
 
 from delineate.cli.train import FourthAxisOption, MegapixelsOption, ThreadsOption, reading
+from delineate.errors import UsageError
 
 
 def export(
     model: Annotated[Path, typer.Argument(help="Model file or run folder.", show_default=False)],
-    to: Annotated[Literal["onnx"], typer.Option(help="What it is to become.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="New file for it.", show_default=False)],
+    to: Annotated[
+        Literal["onnx", "openvino", "torchscript", "monai-bundle"],
+        typer.Option(help="What it is to become.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="New file for it, or new folder.", show_default=False)],
     images: Annotated[
         list[Path] | None,
         typer.Option(
@@ -30,6 +34,18 @@ def export(
         Literal["uint8", "uint16", "float32"] | None,
         typer.Option(help="Type of their pixels.", show_default="uint8, or float32 as in the training"),
     ] = None,
+    precision: Annotated[
+        Literal["fp32", "int8"],
+        typer.Option(help="Of OpenVINO's arithmetic; int8 is calibrated on the images of --images."),
+    ] = "fp32",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="With int8: labelled data set on which the Dice that it costs is measured.",
+            show_default="measured against fp32's masks",
+        ),
+    ] = None,
+    max_dice_loss: Annotated[float, typer.Option(help="With int8: more is refused.", metavar="DICE")] = 0.005,
     fourth_axis: FourthAxisOption = None,
     max_megapixels: MegapixelsOption = None,
     threads: ThreadsOption = None,
@@ -43,6 +59,14 @@ def export(
     from delineate.cli.console import ConsoleReporter, results  # noqa: PLC0415  quick --help
     from delineate.jobs import export as job  # noqa: PLC0415  likewise
 
+    if precision == "int8":
+        from delineate.cli.export_int8 import export_int8  # noqa: PLC0415  likewise
+
+        given = reading(max_megapixels, fourth_axis)
+        export_int8(model, to, out, images or (), data, max_dice_loss, given, threads)
+        return
+    if data is not None:
+        raise UsageError("--data is for --precision int8 alone: leave it away.")
     with ConsoleReporter() as reporter:
         made = job.export(
             model,
@@ -60,7 +84,9 @@ def export(
     if made.given:
         on = f"{count} image{'s' * (count != 1)}" + (f" of {made.given}" if made.given > count else "")
     for line in (
-        f"{made.path}: takes {made.form.pixels} pixels, channels {made.form.channels}",
+        f"{made.path}: takes {made.form.pixels} pixels, channels {made.form.channels}"
+        if job.TARGETS[to].formed
+        else f"{made.path}: for {to}",
         f"Compared with the model on {on}: {made.agreement.in_words()}.",
         *([] if made.given else ["To compare on your own: --images FOLDER"]),
     ):

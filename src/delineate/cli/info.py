@@ -23,12 +23,16 @@ def info(
       delineate info runs/data
     """
     from delineate.cli.console import results  # noqa: PLC0415  quick --help
+    from delineate.inference.ir_file import ir_path, read_ir  # noqa: PLC0415  likewise
     from delineate.inference.loading import is_exported  # noqa: PLC0415  likewise
     from delineate.inference.onnx_file import read_onnx  # noqa: PLC0415  likewise
     from delineate.model_file import model_path, read_card  # noqa: PLC0415  likewise
 
     if is_exported(model):
         show_card(results(), read_onnx(model).card, model)
+        return
+    if (graph := ir_path(model)) is not None:
+        show_card(results(), read_ir(graph).card, graph)
         return
     path = model_path(model)
     show_card(results(), read_card(path), path)

@@ -25,7 +25,7 @@ class Inputs:
 
     Attributes:
         image: `(H, W, C)`, `(C, H, W)`, `(D, H, W, C)` or `(C, D, H, W)`.
-        spacing_mm: A row of three float32, for a plan with one.
+        spacing_mm: A row of three float64, for a plan with one.
         given: `(2, C)` float32, for pictures normalized by their own numbers: gain and offset to be taken in
             their place, where they are numbers.
     """

@@ -24,13 +24,13 @@ def write_working_size(
         to: The graph.
         size: `(H, W)`, or `(D, H, W)` for a net of three axes.
         preprocessing: Says how.
-        spacing_mm: float32, a row of three, of a volume whose plan has one.
+        spacing_mm: float64, a row of three, of a volume whose plan has one.
     """
     if len(preprocessing.size) == 3:
         if preprocessing.spacing_mm is None or spacing_mm is None:
             return size
         wanted = to.constant(preprocessing.spacing_mm, "float64")
-        return _scaled(to, size, to.op("Div", to.cast(spacing_mm, "float64"), wanted))
+        return _scaled(to, size, to.op("Div", spacing_mm, wanted))
     if preprocessing.mode == "patch":
         if preprocessing.scale == 1:
             return size

@@ -114,7 +114,7 @@ def _graph(net: Net, form: Form) -> onnx.GraphProto:
     spacing = given = None
     if plan.preprocessing.spacing_mm is not None:
         spacing = SPACING
-        inputs.append(helper.make_tensor_value_info(SPACING, TensorProto.FLOAT, [3]))
+        inputs.append(helper.make_tensor_value_info(SPACING, TensorProto.DOUBLE, [3]))
     if plan.data.axes == 2 and plan.preprocessing.normalization == "image":
         given = GIVEN
         inputs.append(helper.make_tensor_value_info(GIVEN, TensorProto.FLOAT, [2, channels]))

@@ -25,7 +25,16 @@ from delineate.inference.found import Found, Progress, one_by_one
 from delineate.inference.given import Given, image_for
 from delineate.inference.memory import lacking
 from delineate.inference.mirroring import mirrored_axes, trained_axes
-from delineate.inference.onnx_file import GIVEN, IMAGE, LABELS, PROBABILITIES, SPACING, OnnxFile
+from delineate.inference.onnx_file import (
+    GIVEN,
+    IMAGE,
+    LABELS,
+    PROBABILITIES,
+    SPACING,
+    Channels,
+    OnnxFile,
+    Pixels,
+)
 from delineate.model_file import ModelCard
 from delineate.plan import Plan
 from delineate.threads import at_most, processors
@@ -200,29 +209,7 @@ class ExportedModel:
         return np.stack([1 / deviation, -mean / deviation]).astype(np.float32)
 
     def _pixels(self, image: Image) -> Numbers:
-        """The image as the graph takes it.
-
-        Raises:
-            DataError: It does not fit the model, or has pixels of another type.
-        """
-        fitting = admitted(image, self.plan)
-        pixels = self._typed(fitting)
-        return np.ascontiguousarray(np.moveaxis(pixels, 0, -1)) if self._file.channels == "last" else pixels
-
-    def _typed(self, image: Image) -> Numbers:
-        if self._file.pixels == "float32":
-            return image.units()
-        kind = image.pixels.dtype
-        if not image.in_own_units:
-            if kind == self._file.pixels:
-                return image.pixels
-            if kind == np.uint8:
-                return image.pixels.astype(np.uint16) * np.uint16(ONE_MORE_BYTE)
-        raise DataError(
-            f"its pixels are {kind} and {'numbers as they are' if image.in_own_units else 'shares'}, but "
-            f"{self._file.path.name} takes {self._file.pixels} alone: export the model again with "
-            "--pixels float32, which takes all"
-        )
+        return pixels_for(image, self.plan, self._file.pixels, self._file.channels)
 
     def _run(
         self, pixels: Numbers, spacing_mm: tuple[float, ...] | None = None, given: Numbers | None = None
@@ -230,7 +217,7 @@ class ExportedModel:
         """Labels and probabilities."""
         feed: dict[str, Numbers] = {IMAGE: pixels}
         if (wanted := self.plan.preprocessing.spacing_mm) is not None:
-            feed[SPACING] = np.array(spacing_mm or wanted, np.float32)
+            feed[SPACING] = np.array(spacing_mm or wanted, np.float64)
         if given is not None:
             feed[GIVEN] = given
         try:
@@ -247,6 +234,37 @@ class ExportedModel:
             raise DataError(
                 f"it would take about {shortage}. The model file itself predicts volumes with less memory"
             )
+
+
+def pixels_for(image: Image, plan: Plan, kind: Pixels, channels: Channels) -> Numbers:
+    """The image as an exported file takes it.
+
+    Args:
+        image: Turned as the plan says already.
+        plan: Of the model.
+        kind: Of the pixels that the file takes; integers are shares of their range.
+        channels: Where their axis stands.
+
+    Raises:
+        DataError: It does not fit the model, or has pixels that `kind` cannot hold.
+    """
+    pixels = _typed(admitted(image, plan), kind)
+    return np.ascontiguousarray(np.moveaxis(pixels, 0, -1) if channels == "last" else pixels)
+
+
+def _typed(image: Image, kind: Pixels) -> Numbers:
+    if kind == "float32":
+        return image.units()
+    own = image.pixels.dtype
+    if not image.in_own_units:
+        if own == kind:
+            return image.pixels
+        if own == np.uint8:
+            return image.pixels.astype(np.uint16) * np.uint16(ONE_MORE_BYTE)
+    raise DataError(
+        f"its pixels are {own}, but the exported file takes {kind} alone: export the model again with "
+        "--pixels float32, which takes all"
+    )
 
 
 def _session(file: OnnxFile) -> InferenceSession:
@@ -274,7 +292,7 @@ def _refuse_other_graphs(file: OnnxFile, session: InferenceSession) -> None:
     outputs = {each.name: (each.type, len(each.shape)) for each in session.get_outputs()}
     expected = {IMAGE: (ELEMENTS[file.pixels], axes + 1)}
     if plan.preprocessing.spacing_mm is not None:
-        expected[SPACING] = ("tensor(float)", 1)
+        expected[SPACING] = ("tensor(double)", 1)
     found = {LABELS: ("tensor(uint8)", axes), PROBABILITIES: ("tensor(float)", axes + 1)}
     if inputs != expected or outputs != found:
         raise ModelFileError(f"{file.path} is damaged: its graph does not fit what it says of itself.")

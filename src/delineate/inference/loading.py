@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from delineate.errors import UsageError
+from delineate.inference.ir_file import ir_path
 from delineate.inference.onnx_file import SUFFIX
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ def load_any(
     """Load a model.
 
     Args:
-        path: The model file, the run folder that holds it, or an exported ONNX file.
+        path: The model file, the run folder that holds it, or what was exported: an ONNX file, or the folder
+            of an OpenVINO IR or a MONAI bundle.
         engine: What computes it: "torch", "onnxruntime" or "openvino"; None for torch, ONNX Runtime for an
             exported file, which knows no other.
         precision: In which numbers: "fp32", "bf16", or "auto" for those of its training; an exported file
-            computes in fp32.
+            computes in that which it was exported in.
 
     Returns:
         The model, ready to predict.
@@ -50,6 +52,10 @@ def load_any(
         from delineate.inference.onnx_file import read_onnx  # noqa: PLC0415  likewise
 
         return ExportedModel(read_onnx(Path(path)))
+    if (graph := ir_path(path)) is not None:
+        from delineate.inference.ir_model import load_ir  # noqa: PLC0415  imports torch
+
+        return load_ir(graph, engine=engine or "auto", precision=precision or "auto")
     from delineate.inference.model import load  # noqa: PLC0415  imports torch
 
     return load(path, engine=engine or "torch", precision=precision or "auto")

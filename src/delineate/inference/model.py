@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,9 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from delineate.errors import DelineateWarning
 from delineate.image import Image, LabelSet, Mask
 from delineate.inference.engines import Engine
-from delineate.inference.engines.making import Net, make_engine
+from delineate.inference.engines.choice import asked_for, choose
+from delineate.inference.engines.making import Net
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice, checked_choice
 from delineate.inference.found import Found, Progress, label_probabilities, one_by_one
 from delineate.inference.given import Given, image_for
@@ -39,6 +42,7 @@ class Model:
     Attributes:
         card: What the model is, was trained on, and scored.
         network: The net, in evaluation mode; of several a list, whose probabilities are averaged.
+        net: The same with what engines are made from it need.
         engine: What computes it.
     """
 
@@ -55,7 +59,13 @@ class Model:
         self.network: nn.Module = nets[0] if len(nets) == 1 else nn.ModuleList(nets).eval()
         self.net = Net(self.network, card.plan, card.members, card.training.precision, card.weights_sha256)
         name, precision = checked_choice(engine, precision)
-        self.engine: Engine = make_engine(self.net, "torch" if name == "auto" else name, precision)
+        if name != "auto":
+            self.engine: Engine = asked_for(self.net, name, precision)
+            return
+        chosen = choose(self.net, precision)
+        self.engine = chosen.engine
+        for each in chosen.passed_over:
+            warnings.warn(f"The engine {each}. It is passed over.", DelineateWarning, stacklevel=2)
 
     @property
     def plan(self) -> Plan:
@@ -203,14 +213,16 @@ def load(path: str | Path, *, engine: EngineChoice = "torch", precision: Precisi
 
     Args:
         path: The model file, or the run folder that holds it.
-        engine: What computes it: "torch", "onnxruntime" or "openvino".
-        precision: In which numbers: "fp32", "bf16", or "auto" for those of its training.
+        engine: What computes it: "torch", "onnxruntime", "openvino", or "auto" for the fastest here. That is
+            measured once for a model and a machine, in some seconds, and remembered in the user's cache.
+        precision: In which numbers: "fp32", "bf16", or "auto" for those of its training where this machine is
+            fast at them.
 
     Returns:
         The model, ready to predict.
 
     Raises:
-        UsageError: There is no such engine or precision, or its package is not installed.
+        UsageError: There is no such engine or precision here, or its package is not installed.
         ModelFileError: There is none, it is damaged, or is no model file of ours.
     """
     engine, precision = checked_choice(engine, precision)  # before the weights are read

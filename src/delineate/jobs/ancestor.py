@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from delineate.dataset.naming import listed
 from delineate.errors import ModelFileError
+from delineate.inference.loading import is_exported
 from delineate.inference.model import Model, load
 from delineate.jobs.fold_parts import FoldParts
 from delineate.jobs.imported import UNKNOWN_IMAGES
@@ -73,6 +74,10 @@ def _loaded(path: Path) -> Model:
     try:
         return load(path)
     except ModelFileError as error:
+        if is_exported(path):
+            raise ModelFileError(
+                f"{path} is an exported model, which cannot learn. Give the model file it was made of."
+            ) from error
         if path.suffix.lower() not in OF_OTHERS:
             raise
         raise ModelFileError(f"{error} The weights of an encoder alone are given with --encoder.") from error

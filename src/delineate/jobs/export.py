@@ -41,16 +41,21 @@ class Target:
             they do not agree.
         extra: Of the package, that installs what it needs; "" for none.
         suffix: Of its file; "" where it is a folder.
+        formed: Whether its images can be had in another form.
     """
 
     module: str
     exporter: str
     extra: str = ""
     suffix: str = ""
+    formed: bool = False
 
 
 TARGETS: dict[str, Target] = {
-    "onnx": Target("delineate.export.onnx_model", "export_onnx", "onnx", ".onnx"),
+    "onnx": Target("delineate.export.onnx_model", "export_onnx", "onnx", ".onnx", formed=True),
+    "openvino": Target("delineate.export.openvino", "export_openvino", "openvino"),
+    "torchscript": Target("delineate.export.torchscript", "export_torchscript", "", ".pt", formed=True),
+    "monai-bundle": Target("delineate.export.monai_bundle", "export_bundle"),
 }
 
 
@@ -110,18 +115,20 @@ def export(
     """
     reporter = reporter or Reporter()
     exporter = exporter_of(to)
-    path = _free_path(Path(out), TARGETS[to].suffix)
+    if not TARGETS[to].formed and (channels != "last" or pixels is not None):
+        raise UsageError(f"--channels and --pixels have no meaning with --to {to}. Leave them away.")
+    path = free_path(Path(out), TARGETS[to].suffix)
     loaded = in_fp32(model if isinstance(model, Model) else load(model))
     form = form_for(loaded, channels, pixels)
     given = [Path(images)] if isinstance(images, str | Path) else [Path(each) for each in images]
-    real = _given_images(loaded, given)
+    real = given_images(loaded, given)
     most = VOLUMES_COMPARED if loaded.plan.data.axes == 3 else IMAGES_COMPARED
     compared = (
-        _Read(real, most, reading_for(loaded.plan, reading), reporter)
+        ReadImages(real, most, reading_for(loaded.plan, reading), reporter)
         if given
         else synthetic_images(loaded.card, form.pixels)
     )
-    with _work_place(path) as place:
+    with work_place(path) as place:
         agreement = exporter(Order(loaded, form, compared), place)
     return Export(path, form, agreement, len(real))
 
@@ -146,7 +153,7 @@ def exporter_of(to: str) -> Exporter:
     return exporter
 
 
-def _free_path(path: Path, suffix: str) -> Path:
+def free_path(path: Path, suffix: str) -> Path:
     """The path, if nothing is there and its name is right.
 
     Raises:
@@ -166,7 +173,7 @@ def _free_path(path: Path, suffix: str) -> Path:
 
 
 @contextlib.contextmanager
-def _work_place(path: Path) -> Iterator[Path]:
+def work_place(path: Path) -> Iterator[Path]:
     """A place beside `path` for a file or folder, moved to `path` when the block ends well, else removed."""
     try:
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".part"))
@@ -194,7 +201,7 @@ def _onto_disk(path: Path) -> None:
             os.fsync(stream.fileno())
 
 
-def _given_images(model: Model, given: Sequence[Path]) -> tuple[GivenImage, ...]:
+def given_images(model: Model, given: Sequence[Path]) -> tuple[GivenImage, ...]:
     """The images among files and folders.
 
     Raises:
@@ -214,7 +221,7 @@ def _given_images(model: Model, given: Sequence[Path]) -> tuple[GivenImage, ...]
 
 
 @dataclass(frozen=True)
-class _Read:
+class ReadImages:
     """Images from files, evenly spread over those given, one in memory at a time."""
 
     images: Sequence[GivenImage]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future
@@ -13,14 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 from delineate.dataset.inputs import GivenImage
 from delineate.dataset.naming import printable
 from delineate.dataset.pseudonyms import Pseudonyms, words_of
-from delineate.errors import ImageError
 from delineate.formats import Reading
 from delineate.image import Image
 from delineate.inference.found import FAILURES, Found
 from delineate.jobs.large_route import Large
-from delineate.jobs.manifest import Predicted, record
+from delineate.jobs.manifest import Predicted, reason_of, record
 from delineate.jobs.overlapping import Threads
-from delineate.jobs.reading import Loaded, Sized, read, size_of
+from delineate.jobs.reading import Loaded, Sized, read, size_of, told_files
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.unfinished import Unfinished
 from delineate.jobs.writing import Results, Wanted
@@ -89,6 +87,7 @@ class Flow:
     _reading: deque[_Item] = field(default_factory=deque)
     _finding: deque[_Item] = field(default_factory=deque)
     _writing: deque[tuple[_Item, Future[Predicted | Exception]]] = field(default_factory=deque)
+    _on_disk: dict[int, Predicted] = field(default_factory=dict)
     _alone: tuple[_Item, Image | Large] | None = None
     _begun: int = 0
     _held_bytes: int = 0
@@ -116,9 +115,7 @@ class Flow:
             try:
                 self._writers.stop()
             finally:
-                for item, written in self._writing:  # of these some may be done
-                    if written.done() and not written.cancelled() and written.exception() is None:
-                        self._made(item, written.result())
+                self.made = self._on_disk | self.made  # a stop may come between any two steps
             raise
 
     def told(self) -> tuple[list[Predicted], list[str]]:
@@ -133,7 +130,7 @@ class Flow:
             if file.status == "failed":  # whatever its headers say shall not be told with the reason
                 given = self.images[place]
                 words = frozenset().union(*map(words_of, given.files))
-                pseudonyms.name(given.name, _told(given), words)
+                pseudonyms.name(given.name, told_files(given), words)
         hide = pseudonyms.redacted
         files = [file.hidden(hide) for _, file in done]
         return files, [
@@ -205,7 +202,7 @@ class Flow:
             self._made(item, loaded.image)
             return None
         words = frozenset() if isinstance(loaded.image, Large) else loaded.image.identifying
-        item.name = self.work.pseudonyms.name(item.given.name, _told(item.given), words)
+        item.name = self.work.pseudonyms.name(item.given.name, told_files(item.given), words)
         return loaded.image
 
     def _read_ahead(self) -> None:
@@ -258,11 +255,15 @@ class Flow:
         results = Results(item.name, self.work.folder, loaded.image, paths)
         try:
             path = results.write(found, self.work.wanted)
-            names = tuple(path.name for path in _told(item.given))
+            names = tuple(path.name for path in told_files(item.given))
             plan = self.work.model.plan
-            return record(names, loaded.digests, loaded.image, results, found.mask, path, plan)
+            made = record(names, loaded.digests, loaded.image, results, found.mask, path, plan)
         except FAILURES as error:
+            for path in results.made:
+                path.unlink(missing_ok=True)
             return error
+        self._on_disk[item.place] = made
+        return made
 
     def _finish_oldest(self) -> None:
         """Wait for what is written first."""
@@ -274,8 +275,8 @@ class Flow:
     def _made(self, item: _Item, made: Predicted | Exception) -> None:
         """An image has come to its end."""
         if isinstance(made, Exception):
-            names = tuple(path.name for path in _told(item.given))
-            digests, reason = item.reading.result().digests, _reason(made, item.given.files)
+            names = tuple(path.name for path in told_files(item.given))
+            digests, reason = item.reading.result().digests, reason_of(made, item.given.files)
             made = Predicted(names, digests, "failed", reason)
         self.made[item.place] = made
         self._held_bytes -= item.held_bytes
@@ -290,21 +291,3 @@ def _result(future: Future[R], threads: Threads) -> R:
         if threads.fault is None:
             raise
         raise threads.fault from None
-
-
-def _told(given: GivenImage) -> tuple[Path, ...]:
-    """The files of an image as they are told; of a series its folder."""
-    return (given.files[0].parent,) if given.stack else given.files
-
-
-def _reason(error: Exception, paths: tuple[Path, ...]) -> str:
-    """Why an image failed, without its folder."""
-    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
-        return "it is too large for this machine's memory"
-    if isinstance(error, ImageError):
-        reason = error.reason if len(paths) == 1 else f"{error.path.name}: {error.reason}"
-    else:
-        reason = str(error) or type(error).__name__
-    for path in paths:
-        reason = reason.replace(str(path), path.name).replace(f"{path.parent}{os.sep}", "")
-    return " ".join(reason.split())

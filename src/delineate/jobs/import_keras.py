@@ -127,15 +127,13 @@ def _planned(path: Path, net: ImportedNet, wishes: KerasWishes) -> tuple[Plan, t
         )
     size = wishes.size or found.size
     if size is None:
-        raise UsageError(
-            f"{path} does not say the size of the training's images. Give it: --size HEIGHTxWIDTH"
-        )
+        raise UsageError(f"{path} does not say the size of the training's images: give --size HEIGHTxWIDTH.")
     pixels: str | None = wishes.pixels or ("0..255" if found.takes == "0..255" else None)
     if pixels is None:
         if found.takes == "unclear":
             raise UsageError(
                 f"{path} changes the image's values by its first layers, and does not say which range they "
-                "start from. Give it: --range 0..1 if pixels were divided by 255, --range 0..255 if not"
+                "start from. Give it: --range 0..1 if pixels were divided by 255, --range 0..255 if not."
             )
         pixels = "0..1"
         assumed.append("8-bit pixels go in divided by 255, as in the widely copied script (else --range)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from delineate.errors import ImageError
 from delineate.files import write_text
 from delineate.formats.writable import WHITE
 from delineate.image import Image, LabelSet, Mask
@@ -104,6 +106,19 @@ def values_in(mask: Path, labels: LabelSet) -> dict[str, int]:
     """What stands for each label in the file of a mask: in a PNG or TIFF of one label white."""
     white = mask.suffix in (".png", ".tif") and len(labels) == 1
     return {label.name: WHITE if white else label.value for label in labels}
+
+
+def reason_of(error: Exception, paths: tuple[Path, ...]) -> str:
+    """Why an image failed, without its folder."""
+    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
+        return "it is too large for this machine's memory"
+    if isinstance(error, ImageError):
+        reason = error.reason if len(paths) == 1 else f"{error.path.name}: {error.reason}"
+    else:
+        reason = str(error) or type(error).__name__
+    for path in paths:
+        reason = reason.replace(str(path), path.name).replace(f"{path.parent}{os.sep}", "")
+    return " ".join(reason.split())
 
 
 def write_manifest(

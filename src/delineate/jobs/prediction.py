@@ -18,7 +18,7 @@ from delineate.files import output_error
 from delineate.formats import Reading
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.mirroring import CALLED, mirrored_axes
-from delineate.jobs.engines import with_engine
+from delineate.jobs.engines import usual_wish
 from delineate.jobs.flow import Flow, Work
 from delineate.jobs.manifest import Predicted, write_manifest
 from delineate.jobs.reading import reading_for
@@ -97,7 +97,7 @@ def predict(
         anonymous: Whether to write codes in place of all names; else of those that look as if they told who a
             patient is. `private/names.csv` in `out` says which is which.
         threads: To compute with; None for PyTorch's number. The caller's own holds again afterwards.
-        engine: What computes the net, see `load`; None for that of a loaded model, else torch.
+        engine: What computes the net, see `load`; None for that of a loaded model, else "auto".
         precision: In which numbers, likewise.
         workers: Threads that read ahead, and as many that write behind; 0 to do all in the calling thread,
             None for one.
@@ -117,7 +117,8 @@ def predict(
     given = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(path) for path in inputs]
     if not given:
         raise UsageError("Nothing to predict: give images or folders of images.")
-    loaded = with_engine(model, engine, precision)
+    wish = usual_wish(model, engine, precision)
+    loaded = wish.model(model)
     if tta is not None:
         loaded = loaded.with_mirroring(tta)
         if tta and not mirrored_axes(loaded.plan):
@@ -126,6 +127,8 @@ def predict(
     found = prediction_inputs(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
     )
+    reading = reading_for(loaded.plan, reading)
+    wish.settle_for_images(loaded, found.images, reading, reporter)
     wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
     unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted, anonymous=anonymous))
     folder = unfinished.results
@@ -137,7 +140,7 @@ def predict(
         loaded,
         folder,
         wanted,
-        reading_for(loaded.plan, reading),
+        reading,
         memory_bytes,
         threads_beside(workers),
         pseudonyms,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from delineate import formats
 from delineate.dataset.cases import load_image
@@ -99,3 +100,8 @@ def read(given: GivenImage, sized: Sized, plan: Plan, reading: Reading, memory_b
         return Loaded(digests, load_image(given.files, reading, stack=given.stack))
     except FAILURES as error:
         return Loaded(digests, error)
+
+
+def told_files(given: GivenImage) -> tuple[Path, ...]:
+    """The files of an image as they are told; of a series its folder."""
+    return (given.files[0].parent,) if given.stack else given.files

@@ -25,7 +25,7 @@ from delineate.formats import Reading
 from delineate.image import Mask
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.jobs.duration import in_words
-from delineate.jobs.engines import with_engine
+from delineate.jobs.engines import Wish
 from delineate.jobs.imported import UNKNOWN_IMAGES, imported_in_words
 from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, seen
 from delineate.jobs.reading import reading_for
@@ -122,7 +122,7 @@ def evaluate(
         anonymous: Whether to write codes in place of all cases' names; else of those that look as if they
             told who a patient is. `private/names.csv` in `out` says which is which.
         threads: To compute with; None for PyTorch's number. The caller's own holds again afterwards.
-        engine: What computes the net, see `load`; None for that of a loaded model, else torch.
+        engine: What computes the net, see `load`; None for that of a loaded model, else "torch".
         precision: In which numbers, likewise.
         reporter: Told how it goes.
 
@@ -135,7 +135,8 @@ def evaluate(
         ModelFileError: The model cannot be used.
     """
     reporter = reporter or Reporter()
-    loaded = with_engine(model, engine, precision)
+    wish = Wish(engine, precision)
+    loaded = wish.model(model)
     was_there = out is not None and Path(out).exists()
     folder = new_folder(Path(out), "the evaluation") if out is not None else None
     try:
@@ -154,6 +155,7 @@ def evaluate(
             reporter.warn(seen(learned, part))
         elif loaded.card.imported:
             reporter.warn(UNKNOWN_IMAGES)
+        wish.settle_for_part(loaded, part, reporter)
         scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
         name = part.report.pseudonyms.redacted(Path(data).absolute().name)
         story = Story(

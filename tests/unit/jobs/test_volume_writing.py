@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,18 @@ from PIL import Image as Pillow
 from volume_cases import PLACED, net, noise, volume, volume_plan
 
 from delineate import formats
+from delineate.dataset import cases
 from delineate.errors import DataError
 from delineate.fingerprint import measure
 from delineate.formats import Reading, arrays, metaimage, nifti, nrrd, tiff
 from delineate.formats.nifti_writing import write_probabilities
 from delineate.geometry import same_grid
 from delineate.image import Image, Mask, oriented
+from delineate.inference.found import Found
 from delineate.inference.model import Model
 from delineate.inference.volumes import needed_bytes
 from delineate.jobs import prediction, writing
+from delineate.jobs import reading as job_reading
 from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.writing import NO_SEGMENTATION
@@ -297,3 +301,31 @@ def test_another_limit_does_not_make_a_model_refuse_its_fourth_axis(tmp_path: Pa
     for number, reading in enumerate((None, Reading(700.0))):
         made = prediction.predict(model, tmp_path / "a.nii.gz", tmp_path / str(number), reading=reading)
         assert [file.status for file in made.files] == ["done"], made.messages
+
+
+@pytest.mark.parametrize(("memory_bytes", "others"), [(None, True), (4 << 30, False)])
+def test_a_volume_is_alone_on_its_way_where_memory_is_limited(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_bytes: int | None, others: bool
+) -> None:
+    folder = tmp_path / "volumes"
+    folder.mkdir()
+    for name in "abcd":
+        store(folder / f"{name}.nii.gz")
+    real, found_in = cases.load_image, model.found_in
+    read: list[str] = []
+    ahead: list[int] = []
+
+    def reading_one(files: tuple[Path, ...], *arguments: Any, **options: Any) -> Image:
+        read.append(files[0].name)
+        return real(files, *arguments, **options)
+
+    def finding(image: Image, **options: Any) -> Found:
+        time.sleep(0.2)  # so that the readers come to read others, if they may
+        ahead.append(len(read) - len(ahead) - 1)
+        return found_in(image, **options)
+
+    monkeypatch.setattr(job_reading, "load_image", reading_one)
+    monkeypatch.setattr(model, "found_in", finding)
+    made = prediction.predict(model, folder, tmp_path / "out", memory_bytes=memory_bytes)
+    assert [file.mask for file in made.files] == [f"{name}.nii.gz" for name in "abcd"]
+    assert any(ahead) is others

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import resource
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from example_model import packed, parts, rebuilt, refusal
+from example_model import opened, packed, parts, rebuilt, refusal
 from safetensors.torch import save
 
 from delineate.model_file import (
@@ -172,3 +174,43 @@ def test_a_large_net_without_its_weights_takes_no_memory(path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert "do not fit the network" in refusal(path, rebuilt(table, card, data))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+
+
+def imported_card(**changes: object) -> dict[str, Any]:
+    _, card, _ = parts()
+    unknown = dict.fromkeys(("cases", "steps", "seconds", "seed"))
+    imported = {"program": "keras", "version": "3.15.1", "file_sha256": "0" * 64, "assumed": ["grey"]}
+    card["training"] |= unknown
+    return card | {"format_version": 3, "fingerprint": None, "imported": imported} | changes
+
+
+def test_an_imported_net_leaves_its_training_open(path: Path) -> None:
+    table, _, data = parts()
+    card, _ = opened(path, rebuilt(table, imported_card(), data))
+    assert card.imported is not None
+    assert (card.imported.version, card.imported.assumed, card.training.cases) == ("3.15.1", ("grey",), None)
+    assert json.loads(card.model_dump_json())["imported"]["file_sha256"] == "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"imported": None}, "format_version"),
+        ({"format_version": 1}, "format_version"),
+        (
+            {"format_version": 1, "imported": None},
+            "may leave open its cases, steps, seconds, seed, fingerprint",
+        ),
+        ({"format_version": 2, "members": 2}, "format_version"),
+    ],
+)
+def test_a_net_of_ours_leaves_nothing_open(path: Path, changes: dict[str, object], told: str) -> None:
+    table, _, data = parts()
+    assert told in refusal(path, rebuilt(table, imported_card(**changes), data))
+
+
+def test_older_formats_are_written_as_before() -> None:
+    """Programs that know no imported nets read what they can."""
+    _, card, _ = parts()
+    assert card["format_version"] == 1
+    assert {"imported", "members"} & card.keys() == set()

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from delineate.inference.engines.engine import EngineName, Precision
-
-Foreign = Literal["onnxruntime", "openvino"]
-
-
-class Session(Protocol):
-    """A graph that is ready to compute."""
-
-    def run(self, images: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> None:
-        """Write the probabilities `(N, K, …)` of normalized images `(N, C, …)` to `found`."""
-        ...
+from delineate.inference.engines.sessions import Session
 
 
 class GraphEngine:

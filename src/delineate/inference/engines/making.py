@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import nn
 
@@ -12,15 +11,12 @@ from delineate.errors import UsageError
 from delineate.inference.engines.engine import Engine, EngineName
 from delineate.inference.engines.graph_engine import GraphEngine
 from delineate.inference.engines.network_onnx import network_onnx
-from delineate.inference.engines.onnxruntime import OnnxRuntimeSession
-from delineate.inference.engines.openvino import OpenVinoSession
-from delineate.inference.engines.packages import optional_package
+from delineate.inference.engines.packages import optional_package, refuse_lacking
 from delineate.inference.engines.pytorch import TorchEngine
+from delineate.inference.engines.sessions import FloatPrecision, Session, open_session
 from delineate.inference.engines.wish import PrecisionChoice
 from delineate.inference.hardware import has_fast_bf16
 from delineate.plan import Plan
-
-FloatPrecision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -43,15 +39,29 @@ class Net:
 
     @functools.cached_property
     def graph(self) -> bytes:
-        """The ONNX model from normalized images to probabilities."""
+        """The ONNX model from normalized images to probabilities.
+
+        Raises:
+            UsageError: The package onnx is not installed.
+        """
         optional_package("onnx", "Another engine than torch")
         proto = network_onnx(self.network, self.plan.data.channels, self.plan.preprocessing.size)
         content: bytes = proto.SerializeToString()
         return content
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """`(C, …)` of an image or a window."""
+        return (self.plan.data.channels, *self.plan.preprocessing.size)
+
+    @property
+    def classes(self) -> int:
+        """K of the probabilities."""
+        return self.plan.network.output_channels
+
+    @property
     def usual_precision(self) -> FloatPrecision:
-        """That of its training, where this processor computes in it as fast."""
+        """That of its training, where this processor computes in it as fast; else fp32."""
         return "bf16" if self.trained_in == "bf16" and has_fast_bf16() else "fp32"
 
 
@@ -69,16 +79,13 @@ def make_engine(net: Net, name: EngineName, precision: PrecisionChoice) -> Engin
     wanted = settled_precision(net, name, precision)
     if name == "torch":
         return TorchEngine(net.network, bf16=wanted == "bf16")
-    graph, shape = net.graph, (net.plan.data.channels, *net.plan.preprocessing.size)
+    refuse_lacking(name)
+    graph, shape = net.graph, net.shape
 
-    def open_session(threads: int) -> OnnxRuntimeSession | OpenVinoSession:
-        if name == "onnxruntime":
-            return OnnxRuntimeSession(graph, threads=threads)
-        return OpenVinoSession(graph, shape, precision=wanted, threads=threads)
+    def ready(threads: int) -> Session:
+        return open_session(name, graph, shape, precision=wanted, threads=threads)
 
-    return GraphEngine(
-        name, wanted, members=net.members, classes=net.plan.network.output_channels, open_session=open_session
-    )
+    return GraphEngine(name, wanted, members=net.members, classes=net.classes, open_session=ready)
 
 
 def settled_precision(net: Net, name: EngineName, precision: PrecisionChoice) -> FloatPrecision:
@@ -89,8 +96,8 @@ def settled_precision(net: Net, name: EngineName, precision: PrecisionChoice) ->
     """
     if precision == "int8":
         raise UsageError(
-            "This model's weights are floating-point numbers. int8 needs images to calibrate with and a look "
-            "at what it costs, so it is an export: delineate export MODEL --to openvino --int8"
+            "The weights of this model are floating-point numbers. int8 needs images to calibrate with and a "
+            "look at what it costs, so it is an export: delineate export MODEL --to openvino --precision int8"
         )
     if precision == "auto":
         return net.usual_precision if name != "onnxruntime" else "fp32"

@@ -18,7 +18,7 @@ OPSET = 20
 IMAGES, PROBABILITIES = "images", "probabilities"
 
 
-class _Averaged(nn.Module):
+class Averaged(nn.Module):
     """The mean of the probabilities of one net or several."""
 
     def __init__(self, networks: list[nn.Module]) -> None:
@@ -26,6 +26,7 @@ class _Averaged(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Probabilities `(N, K, …)` of normalized images."""
         found = [network(images) for network in self.networks]
         shares = [each.sigmoid() if each.shape[1] == 1 else each.softmax(1) for each in found]
         return torch.stack(shares).mean(0) if len(shares) > 1 else shares[0]
@@ -55,7 +56,7 @@ def network_onnx(network: nn.Module, channels: int, size: tuple[int, ...]) -> Mo
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of torch about its own insides
             program = torch.onnx.export(
-                _Averaged(networks).eval(),
+                Averaged(networks).eval(),
                 (example,),
                 input_names=[IMAGES],
                 output_names=[PROBABILITIES],

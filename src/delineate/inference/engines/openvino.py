@@ -19,17 +19,24 @@ class OpenVinoSession:
     Images one by one: a batch takes longer than its images singly, as their features leave the caches.
 
     Args:
-        graph: The ONNX model's bytes.
+        graph: The ONNX model's bytes, or the XML of an IR.
         shape: `(C, …)` of an image.
         precision: Of the arithmetic.
         threads: To compute with.
+        weights: The binary part of an IR.
 
     Raises:
         UsageError: The package openvino is not installed, or the processor has no bf16 arithmetic.
     """
 
     def __init__(
-        self, graph: bytes, shape: tuple[int, ...], *, precision: Literal["fp32", "bf16"], threads: int
+        self,
+        graph: bytes,
+        shape: tuple[int, ...],
+        *,
+        precision: Literal["fp32", "bf16"],
+        threads: int,
+        weights: bytes | None = None,
     ) -> None:
         openvino = optional_package("openvino", "--engine openvino")
         core = openvino.Core()
@@ -37,7 +44,7 @@ class OpenVinoSession:
             raise UsageError(
                 "This processor has no bf16 arithmetic for OpenVINO to compute in. Give --precision fp32."
             )
-        model = core.read_model(graph)
+        model = core.read_model(graph) if weights is None else core.read_model(graph, weights)
         model.reshape([1, *shape])
         compiled = core.compile_model(
             model,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib.util import find_spec
 from types import ModuleType
 
 from delineate.errors import UsageError
 
 _EXTRA = {"onnx": "onnx", "onnxruntime": "onnx", "openvino": "openvino"}
+NEEDED = {"torch": (), "onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
 TELEMETRY = "openvino_telemetry"
 
 
@@ -32,17 +34,36 @@ def optional_package(name: str, why: str) -> ModuleType:
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == name
         fault = "is not installed" if missing else f"cannot be loaded ({error})"
-        raise UsageError(
-            f"{why} needs the package {name}, which {fault}. Install it with: "
-            f"pip install 'delineate[{_EXTRA[name]}]'"
-        ) from error
+        raise UsageError(_how_to_install(why, name, fault)) from error
     if name == "onnxruntime":
         package.disable_telemetry_events()
-        package.set_default_logger_severity(3)  # errors alone
     return package
+
+
+def lacking(engine: str) -> str | None:
+    """The first package that an engine needs and that is not installed; none of them is imported."""
+    return next((name for name in NEEDED[engine] if find_spec(name) is None), None)
+
+
+def refuse_lacking(engine: str) -> None:
+    """Refuse an engine whose packages are not all installed.
+
+    Raises:
+        UsageError: With the command that installs them.
+    """
+    if (name := lacking(engine)) is not None:
+        extra = _EXTRA[engine]
+        raise UsageError(_how_to_install(f"--engine {engine}", name, "is not installed", extra))
 
 
 def refuse_telemetry() -> None:
     """Let no package that is imported from now on find `openvino_telemetry`."""
     if TELEMETRY not in sys.modules:
         sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # so the import system marks what is not there
+
+
+def _how_to_install(why: str, name: str, fault: str, extra: str | None = None) -> str:
+    return (
+        f"{why} needs the package {name}, which {fault}. Install it with: "
+        f"pip install 'delineate[{extra or _EXTRA[name]}]'"
+    )

@@ -50,9 +50,7 @@ class FirstLayers:
             gain = 1 / np.maximum(np.sqrt(variance), LEAST_DEVIATION)
             offset = -mean * gain
         if not (np.isfinite(gain).all() and np.isfinite(offset).all() and (gain > 0).all()):
-            raise Refusal(
-                f"{layer} multiplies a channel of the image by {gain.min():.4g}, not by more than 0"
-            )
+            raise Refusal(f"{layer} multiplies a channel of the image by {gain.min():.4g}, not above 0")
         self.takes = self._told_by(gain, offset) if self.takes == "unsaid" else self.takes
         self.gain, self.offset = self.gain * gain, self.offset * gain + offset
 

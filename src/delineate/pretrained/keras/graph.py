@@ -13,7 +13,7 @@ from delineate.pretrained.keras.archive import Json
 from delineate.pretrained.keras.refusal import Refusal, shown
 
 MODELS = ("Functional", "Model", "Sequential")
-MAXIMUM_LAYERS = 5000
+MAXIMUM_LAYERS = 1000
 MAXIMUM_DEPTH = 8  # of models within models
 
 
@@ -164,6 +164,9 @@ class _Opened:
     def _call(self, entry: Json, place: Place, into: tuple[str, ...], arguments: Json) -> tuple[str, ...]:
         kind = entry.get("class_name")
         if kind in MODELS and _is_of_keras(entry):
+            if called := [name for name, value in arguments.items() if value not in (None, False)]:
+                named = f"{self._named(place.name)} is called with {', '.join(map(shown, called))}"
+                raise Refusal(f"its model {named}, which changes what it computes")
             return _Opened(self.graph, (*self.around, place)).read(entry, into)
         config = _mapping(entry.get("config"), f"the layer {shown(place.name)}")
         layer = Layer(str(kind), config, entry, (*self.around, place), into, arguments)

@@ -11,7 +11,7 @@ from delineate.pretrained.keras.refusal import Refusal, all_of, shown
 CONVOLUTION, TRANSPOSED, NORM = "Conv2D", "Conv2DTranspose", "BatchNormalization"
 POOL, REPEAT, JOIN, INPUT = "MaxPooling2D", "UpSampling2D", "Concatenate", "InputLayer"
 RESCALING, STANDARDIZING = "Rescaling", "Normalization"
-ACTIVATIONS = {"Activation": "", "ReLU": "relu", "Softmax": "softmax", "Sigmoid": "sigmoid"}
+ACTIVATIONS = {"Activation": "", "ReLU": "relu", "Softmax": "softmax"}
 OF_TRAINING = (  # they do nothing in prediction
     *("Dropout", "SpatialDropout2D", "GaussianDropout", "AlphaDropout", "GaussianNoise", "Identity"),
     *("ActivityRegularization", "RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation"),
@@ -49,7 +49,6 @@ _RULES: dict[str, dict[str, tuple[object, ...]]] = {
     "Activation": {"activation": ("linear", "relu", "sigmoid", "softmax")},
     "ReLU": {"max_value": (None,), "negative_slope": (0,), "threshold": (0,)},
     "Softmax": {"axis": (-1, 3)},
-    "Sigmoid": {},
     RESCALING: {},
     STANDARDIZING: {"axis": (-1, 3), "invert": (False,)},
 }
@@ -60,7 +59,12 @@ _OWN: dict[str, tuple[str, ...]] = {  # read elsewhere, or without effect on pre
     RESCALING: ("scale", "offset"),
     STANDARDIZING: ("mean", "variance"),
 }
-_NEEDED = {CONVOLUTION: ("kernel_size", "padding"), TRANSPOSED: ("kernel_size", "strides")}
+_NEEDED = {  # what has another default in an operation of the same name, or none
+    CONVOLUTION: ("kernel_size", "padding"),
+    TRANSPOSED: ("kernel_size", "strides"),
+    POOL: ("pool_size",),
+    JOIN: ("axis",),
+}
 
 
 def check_options(graph: Graph) -> None:
@@ -130,7 +134,7 @@ def _precision(value: object) -> object:
 
 
 def _in_words(value: object) -> str:
-    return " × ".join(map(str, value)) if isinstance(value, tuple) else shown(value)
+    return " × ".join(map(shown, value)) if isinstance(value, tuple) else shown(value)
 
 
 def option(layer: Layer, name: str) -> object:

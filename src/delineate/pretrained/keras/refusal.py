@@ -21,8 +21,8 @@ def all_of(faults: Sequence[str]) -> Refusal:
 
 def shown(value: object) -> str:
     """Something a stranger's file says, fit for a line of text."""
-    text = value if isinstance(value, str) else repr(value)
-    return text[:80] if text[:80].isprintable() else ascii(text[:80])
+    text = value[:80] if isinstance(value, str) else repr(value)[:80]
+    return text if text.isprintable() else ascii(text)
 
 
 @contextlib.contextmanager

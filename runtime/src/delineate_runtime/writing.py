@@ -1,0 +1,67 @@
+"""Masks as PNG, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+
+from delineate_runtime.errors import OutputError
+
+WHITE = 255
+
+
+def write_mask(path: str | Path, mask: npt.NDArray[np.uint8], labels: int) -> None:
+    """Write a mask as an 8-bit grey PNG, as Delineate writes it; never over another file.
+
+    Args:
+        path: Where to; its folder exists, and it does not.
+        mask: `(H, W)`, 0 background, 1…n the labels.
+        labels: n. With one its pixels become 255, so that people see them; with several the values stay 1…n.
+
+    Raises:
+        OutputError: There is a file already, or the place cannot be written.
+    """
+    place = Path(path)
+    picture = Pillow.fromarray(mask * np.uint8(WHITE) if labels == 1 else mask)
+    try:
+        if place.exists():
+            raise OutputError(f"{place} exists already, and was not touched.")
+        with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".part", delete=False) as stream:
+            try:
+                picture.save(stream, format="PNG")
+                stream.flush()
+                os.fsync(stream.fileno())
+                Path(stream.name).chmod(0o644)
+                Path(stream.name).replace(place)
+            except BaseException:
+                Path(stream.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise output_error(place, error) from error
+
+
+def new_folder(path: Path) -> Path:
+    """Make a folder for the masks, or take one that is empty.
+
+    Raises:
+        OutputError: It holds something already, is a file, or cannot be made.
+    """
+    try:
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"{path} is a file. Give a new folder.")
+        if path.is_dir() and any(path.iterdir()):
+            raise OutputError(f"{path} is not empty. Nothing was touched. Give a new folder.")
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(path, error) from error
+    return path
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """The OSError of a write, said for the user."""
+    return OutputError(f"Cannot write {path}: {error.strerror or error}. Give another folder.")
