@@ -38,7 +38,7 @@ def predict(
     memory: Annotated[
         str | None,
         typer.Option(
-            help="Memory that a volume may take in all: 4GB.", show_default="what is free", metavar="SIZE"
+            help="Memory that an image may take in all: 4GB.", show_default="what is free", metavar="SIZE"
         ),
     ] = None,
     fourth_axis: FourthAxisOption = None,

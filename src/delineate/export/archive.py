@@ -6,8 +6,6 @@ import io
 import zipfile
 
 DEBUG = ".debug_pkl"  # for each line of code the path of the source file that it came from
-    ".debug_pkl"  # for each line of code the source files, by their paths on the machine, that it came from
-)
 
 
 def without_places(content: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,14 +25,16 @@ from delineate.formats.writable import MASK_LEVEL, PROBABILITY_LEVEL, WHITE
 from delineate.image import Image
 from delineate.inference.exported import ExportedModel
 from delineate.inference.fitting import notes_on
+from delineate.inference.large.memory import needed_bytes
 from delineate.inference.large.predict import LargeImage
+from delineate.inference.memory import lacking
 from delineate.inference.predict import decide
 from delineate.inference.preprocess import Intensities
 from delineate.jobs.large_overlay import large_overlay
 from delineate.jobs.large_route import Large
 from delineate.jobs.manifest import Predicted, values_in
 from delineate.jobs.reporter import Reporter
-from delineate.jobs.unfinished import Saved, UnfinishedImage
+from delineate.jobs.unfinished import Saved, UnfinishedImage, digest_of
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, Wanted
 from delineate.plan import Plan
 
@@ -62,20 +65,24 @@ def predict_large(
         DataError: It does not fit the model, its file is damaged, or its mask cannot be written as wanted.
         OutputError: A place cannot be written.
     """
-    if (before := _done_before(given, digests, work)) is not None:
+    belongs_to: dict[str, object] = {"file": _digest(given, digests), "size": large.regions.size}
+    if (before := _done_before(given, belongs_to, work)) is not None:
         return before
     if isinstance(work.model, ExportedModel):
         raise DataError(
             f"it is to be predicted window by window from the disk, {large.why}, and an exported file sees "
             "whole images: give the model file that it was exported from"
         )
-    kept = work.unfinished.image(given.name, {"sha256": digests, "size": large.regions.size})
+    plan = work.model.plan
+    image = LargeImage(work.model.engine, plan, large.regions)
+    needed = needed_bytes(image, TILE_PX, keep_probabilities=work.wanted.probabilities)
+    if shortage := lacking(needed, work.memory_bytes):
+        raise DataError(f"its rows are so wide that window by window, too, it would take about {shortage}")
+    kept = work.unfinished.image(given.name, belongs_to)
     work.reporter.say(f"{name} is predicted window by window from the disk, {large.why}.")
     if kept.saved is not None and kept.saved.rows:
         row = kept.saved.rows * TILE_PX
         work.reporter.say(f"It is taken up again at row {row:,} of {large.regions.size[0]:,}.")
-    plan = work.model.plan
-    image = LargeImage(work.model.engine, plan, large.regions)
     try:
         mask, counts = _LargePrediction(image, name, work.folder, work.wanted, kept, work.reporter).write()
     except DataError:
@@ -91,20 +98,28 @@ def predict_large(
         label_share=dict(zip(plan.data.labels, share, strict=True)),
         notes=(f"predicted window by window from the disk, {large.why}", *_notes(large.regions, plan)),
     )
-    work.unfinished.finish(given.name, asdict(done))
+    work.unfinished.finish(given.name, {"belongs_to": belongs_to, "predicted": asdict(done)})
     kept.remove()
     return done
 
 
-def _done_before(given: GivenImage, digests: tuple[str, ...], work: Work) -> Predicted | None:
+def _digest(given: GivenImage, digests: tuple[str, ...]) -> str:
+    """By which a file is known again; a folder by the names, sizes and times of the files in it."""
+    files = [path for path in sorted(given.files[0].rglob("*")) if path.is_file()]
+    told = [(str(path.relative_to(given.files[0])), path.stat()) for path in files]
+    return digest_of(repr((digests, [(name, each.st_size, each.st_mtime_ns) for name, each in told])))
+
+
+def _done_before(given: GivenImage, belongs_to: dict[str, object], work: Work) -> Predicted | None:
     """What became of an image that a killed command finished, if its mask is still there."""
     told = work.unfinished.done.get(work.unfinished.key(given.name))
+    if not isinstance(told, dict) or told.get("belongs_to") != json.loads(json.dumps(belongs_to)):
+        return None
     try:
-        done = TypeAdapter(Predicted).validate_python(told)
+        done = TypeAdapter(Predicted).validate_python(told.get("predicted"))
     except ValidationError:
         return None
-    whole = done.mask is not None and (work.folder / Path(done.mask).name).is_file()
-    return done if whole and done.sha256 == digests else None
+    return done if done.mask is not None and (work.folder / Path(done.mask).name).is_file() else None
 
 
 def _notes(regions: Regions, plan: Plan) -> tuple[str, ...]:

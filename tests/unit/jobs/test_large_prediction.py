@@ -140,14 +140,17 @@ def test_by_the_memory(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = save_tiled(tmp_path / "a.tif", blobs(90, 70))
     picture = tmp_path / "b.png"
     Pillow.fromarray(blobs(90, 70)).save(picture)
-    made = prediction.predict(model, [path, picture], tmp_path / "out", memory_bytes=600 << 20)
+    monkeypatch.setattr(large_route, "PROGRAM_BYTES", 2 << 30)
+    made = prediction.predict(model, [path, picture], tmp_path / "out", memory_bytes=2 << 30)
     assert made.files[0].mask == "a.tif"
     assert "--memory allows" in made.files[0].notes[0]
     assert "vips tiffsave" in str(made.files[1].reason)
-    monkeypatch.setattr(large_route, "free_memory_bytes", lambda: 1_000_000_000)
+    monkeypatch.setattr(large_route, "free_memory_bytes", lambda: 3 << 30)
     made = prediction.predict(model, [path, picture], tmp_path / "free")
     assert "half of the free memory" in made.files[0].notes[0]
     assert made.files[1].mask == "b.png"  # what fits, if only just, is held
+    made = prediction.predict(model, path, tmp_path / "little", memory_bytes=100 << 20)
+    assert "window by window, too, it would take about" in str(made.files[0].reason)
 
 
 def test_what_is_decoded_whole_is_refused_with_a_way_out(model: Model, tmp_path: Path) -> None:

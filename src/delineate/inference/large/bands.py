@@ -13,7 +13,7 @@ from delineate.inference.windows import window_starts, window_weight
 
 Predictor = Callable[[Tensor], Tensor]
 ROWS_AT_ONCE = 64
-BATCH_PIXELS = 1 << 18
+BATCH_PIXELS = 1 << 17  # beyond which no engine is faster
 MOST_AT_ONCE = 16
 
 
