@@ -27,6 +27,7 @@ from delineate.plan import Plan
 from delineate_runtime import ImageError, Model, ModelError, OutputError, UsageError, load, write_mask
 from delineate_runtime.command import run
 from delineate_runtime.description import described
+from delineate_runtime.graph import graph_sha256
 from delineate_runtime.pictures import read
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
@@ -270,6 +271,11 @@ def test_models_that_are_none_or_not_for_it(tmp_path: Path, export: Export) -> N
     (tmp_path / "no.onnx").write_bytes(b"no model")
     with pytest.raises(ModelError, match="no ONNX file, or is damaged"):
         load(tmp_path / "no.onnx")
+    content = bytearray(export().read_bytes())
+    content[len(content) // 2] ^= 1  # of a weight
+    (tmp_path / "damaged.onnx").write_bytes(content)
+    with pytest.raises(ModelError, match="its graph is not the one it was saved with"):
+        load(tmp_path / "damaged.onnx")
     with pytest.raises(ModelError, match="none that Delineate exported"):
         described("m.onnx", {})
     with pytest.raises(ModelError, match="newer Delineate"):
@@ -279,6 +285,13 @@ def test_models_that_are_none_or_not_for_it(tmp_path: Path, export: Export) -> N
     volumes = {"plan": json.loads(plan_of("volumes").model_dump_json())}
     with pytest.raises(UsageError, match="segments volumes"):
         described("m.onnx", {"delineate": json.dumps(volumes), "pixels": "float32", "channels": "last"})
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x3a", b"\x3a\x05abc", b"\x3b\x00", b"\xff" * 12, b"\x3a\x00\x3a\x00"]
+)
+def test_no_graph_is_found_in_other_bytes(content: bytes) -> None:
+    assert graph_sha256(content) is None
 
 
 def test_floats_of_their_own_units_take_no_integers(export: Export) -> None:

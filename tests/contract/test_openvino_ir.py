@@ -134,11 +134,15 @@ def test_damage_is_refused(folder: Path, tmp_path: Path) -> None:
         tmp_path / "other",
         xml=lambda content: content.replace(b"&quot;a&quot;,&quot;b&quot;", b"&quot;a&quot;"),
     )
+    changed = copied(
+        folder, tmp_path / "changed", xml=lambda content: content.replace(b'type="ReLU"', b'type="Abs"')
+    )
     lonely = copied(folder, tmp_path / "lonely")
     lonely.with_suffix(".bin").unlink()
 
     for path, said in {
         one_bit: "is not the one",
+        changed: "its graph is not the one",
         cut: "no OpenVINO IR, or is damaged",
         newer: "newer Delineate",
         other: "cannot be used",

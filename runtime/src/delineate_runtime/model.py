@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from delineate_runtime.description import Description, described
 from delineate_runtime.errors import ImageError, ModelError, UsageError
+from delineate_runtime.graph import graph_sha256
 from delineate_runtime.pictures import Array, check_numbers, of_picture, read
 
 if TYPE_CHECKING:
@@ -102,13 +103,19 @@ def load(path: str | Path, *, threads: int | None = None) -> Model:
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        session = onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
+        content = file.read_bytes()
     except OSError as error:
         raise ModelError(f"The model {file} cannot be read: {error.strerror or error}.") from error
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common class but this
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{file} is no ONNX file, or is damaged: {reason}") from error
-    return Model(described(str(file), session.get_modelmeta().custom_metadata_map), session)
+    metadata = session.get_modelmeta().custom_metadata_map
+    description = described(str(file), metadata)
+    if graph_sha256(content) != metadata.get("graph_sha256"):
+        raise ModelError(f"{file} is damaged: its graph is not the one it was saved with. Copy it again.")
+    return Model(description, session)
 
 
 def as_array(image: Given) -> Array:

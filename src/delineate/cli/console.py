@@ -103,8 +103,10 @@ class ConsoleReporter(Reporter):
     def megapixels(self, name: str, done: float, total: float, per_second: float) -> None:
         """So many millions of pixels of an image are done."""
         now = time.monotonic()
-        left = in_words((total - done) / per_second) if per_second > 0 else "?"
-        numbers = f"{done:,.0f} of {total:,.0f} megapixels, {per_second:.2f} a second, {left} left"
+        numbers = f"{done:,.0f} of {total:,.0f} megapixels"
+        if per_second > 0:
+            left = in_words((total - done) / per_second)
+            numbers += f", {per_second:.2f} a second, {left} left"
         if not self._errors.is_terminal:
             if now - self._last_line >= LINE_S:
                 self._last_line = now

@@ -24,12 +24,14 @@ from delineate.inference.ir_file import (
     CARD,
     FORMAT,
     GRAPH_NAME,
+    GRAPH_SHA256,
     NEWEST,
     PARAMETERS,
     PRECISION,
     WEIGHTS_NAME,
     WEIGHTS_SHA256,
     IrPrecision,
+    graph_sha256,
     read_ir,
 )
 from delineate.inference.ir_model import IrModel
@@ -104,10 +106,11 @@ def write_ir(place: Path, graph: Graph, model: Model, precision: IrPrecision) ->
     }
     for name, text in told.items():
         graph.set_rt_info(text, [ENTRY, name])
-    for _ in range(2):  # the second time with the hash of the weights that the first has written
+    for _ in range(2):  # the second time with the hashes of what the first has written
         openvino.save_model(graph, folder / GRAPH_NAME, compress_to_fp16=False)
         weights = hashlib.sha256((folder / WEIGHTS_NAME).read_bytes()).hexdigest()
         graph.set_rt_info(weights, [ENTRY, WEIGHTS_SHA256])
+        graph.set_rt_info(graph_sha256((folder / GRAPH_NAME).read_bytes()), [ENTRY, GRAPH_SHA256])
 
 
 def exported(place: Path) -> IrModel:

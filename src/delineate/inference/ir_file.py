@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 GRAPH_NAME, WEIGHTS_NAME = "model.xml", "model.bin"
 FORMAT, NEWEST = "format", 1
-CARD, PARAMETERS, PRECISION, WEIGHTS_SHA256 = "card", "parameters", "precision", "bin_sha256"
+CARD, PARAMETERS, PRECISION = "card", "parameters", "precision"
+WEIGHTS_SHA256, GRAPH_SHA256 = "bin_sha256", "graph_sha256"
+_OF_ALL = re.compile(rb"\r?\n\t<rt_info>.*?\n\t</rt_info>", re.DOTALL)  # not those within, of single layers
 MAXIMUM_XML_BYTES = 64 << 20
 IrPrecision = Literal["fp32", "int8"]
 
@@ -44,7 +47,7 @@ class IrFile:
 def ir_path(path: str | Path) -> Path | None:
     """The XML file of an IR that `path`, the file or its folder, stands for; None if it is none."""
     place = Path(path)
-    if place.suffix.lower() == ".xml":
+    if place.suffix.lower() == ".xml" and not place.is_dir():
         return place
     inside = place / GRAPH_NAME
     return inside if inside.is_file() else None
@@ -81,6 +84,8 @@ def read_ir(path: Path) -> IrFile:
         raise ModelFileError(
             f"{beside} is damaged: it is not the one {path.name} was saved with. Copy both again."
         )
+    if graph_sha256(graph) != told.get(GRAPH_SHA256):
+        raise ModelFileError(f"{path} is damaged: its graph is not the one it was saved with. Copy it again.")
     card, precision, parameters = card_of(path, told[CARD]), told.get(PRECISION), told.get(PARAMETERS, "")
     if precision not in ("fp32", "int8") or not parameters.isdecimal():
         raise ModelFileError(f"{path} is damaged: its description is not whole. Export it anew.")
@@ -88,9 +93,14 @@ def read_ir(path: Path) -> IrFile:
     return IrFile(graph, weights, card, "int8" if precision == "int8" else "fp32", int(parameters[:15]))
 
 
+def graph_sha256(graph: bytes) -> str:
+    """A hash of the graph in an IR's XML file, without what is told of it."""
+    return hashlib.sha256(_OF_ALL.sub(b"", graph)).hexdigest()
+
+
 def _told(path: Path, model: Graph) -> dict[str, str]:
     """Our entries in the model's runtime information."""
-    names = (CARD, PARAMETERS, PRECISION, WEIGHTS_SHA256, FORMAT)
+    names = (CARD, PARAMETERS, PRECISION, WEIGHTS_SHA256, GRAPH_SHA256, FORMAT)
     told = {
         name: str(model.get_rt_info([ENTRY, name]).value)
         for name in names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from delineate.errors import UsageError
+from delineate.errors import ModelFileError, UsageError
 from delineate.inference.ir_file import ir_path
 from delineate.inference.onnx_file import SUFFIX
 
@@ -16,10 +16,28 @@ if TYPE_CHECKING:
 
     AnyModel: TypeAlias = Model | ExportedModel
 
+TORCHSCRIPT = (".pt", ".ts")  # suffixes of what is written for torch, and not read again
+
 
 def is_exported(path: str | Path) -> bool:
     """Whether a path is of an exported ONNX file, by its name."""
     return Path(path).suffix.lower() == SUFFIX
+
+
+def refuse_exported(path: str | Path, verb: str) -> None:
+    """Refuse what was exported, where the model file itself is needed.
+
+    Args:
+        path: Of a model.
+        verb: What an exported file cannot do: "learn".
+
+    Raises:
+        ModelFileError: It is of an exported file.
+    """
+    if is_exported(path) or ir_path(path) is not None or Path(path).suffix.lower() in TORCHSCRIPT:
+        raise ModelFileError(
+            f"{path} is an exported model, which cannot {verb}. Give the model file that it was made of."
+        )
 
 
 def load_any(
@@ -42,6 +60,8 @@ def load_any(
         UsageError: There is none, its engine cannot compute it, or a package is missing that it needs.
         ModelFileError: It is damaged, or is no model file of ours.
     """
+    if Path(path).suffix.lower() in TORCHSCRIPT:
+        refuse_exported(path, "be read again: TorchScript is written for torch alone")
     if is_exported(path):
         if engine not in (None, "auto", "onnxruntime") or precision not in (None, "auto", "fp32"):
             raise UsageError(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from delineate.dataset.naming import listed
 from delineate.errors import ModelFileError
-from delineate.inference.loading import is_exported
+from delineate.inference.loading import refuse_exported
 from delineate.inference.model import Model, load
 from delineate.jobs.fold_parts import FoldParts
 from delineate.jobs.imported import UNKNOWN_IMAGES
@@ -71,13 +71,11 @@ class Ancestor:
 
 
 def _loaded(path: Path) -> Model:
+    if path.suffix.lower() not in OF_OTHERS:
+        refuse_exported(path, "learn")
     try:
         return load(path)
     except ModelFileError as error:
-        if is_exported(path):
-            raise ModelFileError(
-                f"{path} is an exported model, which cannot learn. Give the model file it was made of."
-            ) from error
         if path.suffix.lower() not in OF_OTHERS:
             raise
         raise ModelFileError(f"{error} The weights of an encoder alone are given with --encoder.") from error

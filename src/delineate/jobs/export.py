@@ -20,6 +20,7 @@ from delineate.export.synthetic import synthetic_images
 from delineate.files import output_error, probe_writable
 from delineate.formats import Reading
 from delineate.image import Image
+from delineate.inference.loading import refuse_exported
 from delineate.inference.model import Model, load
 from delineate.inference.onnx_file import Channels, Pixels
 from delineate.jobs.reading import reading_for
@@ -118,6 +119,8 @@ def export(
     if not TARGETS[to].formed and (channels != "last" or pixels is not None):
         raise UsageError(f"--channels and --pixels have no meaning with --to {to}. Leave them away.")
     path = free_path(Path(out), TARGETS[to].suffix)
+    if not isinstance(model, Model):
+        refuse_exported(model, "be exported again")
     loaded = in_fp32(model if isinstance(model, Model) else load(model))
     form = form_for(loaded, channels, pixels)
     given = [Path(images)] if isinstance(images, str | Path) else [Path(each) for each in images]

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 Labels = npt.NDArray[np.uint8]
 SAMPLE_ROWS = 64
 OWN_INTENSITIES = "its intensities were measured on all of its pixels before"
+SETTLED_S = 1.0  # after which a speed is told
 
 
 def predict_large(
@@ -286,15 +287,15 @@ class _LargePrediction:
 
     def _told(self, what: str) -> Callable[[int, int], None]:
         """Tells the reporter of parts done, as megapixels and with the time that is left."""
-        start, first = time.monotonic(), -1
+        start, first = 0.0, -1  # when the first part, which pays for what is set up, was done
         megapixels = self.image.regions.size[0] * self.image.regions.size[1] / 1e6
 
         def tell(done: int, total: int) -> None:
-            nonlocal first
+            nonlocal start, first
             if first < 0:
-                first = max(0, done - 1)
-            seconds = max(time.monotonic() - start, 1e-9)
-            per_s = (done - first) / total * megapixels / seconds
+                start, first = time.monotonic(), done
+            seconds = time.monotonic() - start
+            per_s = (done - first) / total * megapixels / seconds if seconds >= SETTLED_S else 0.0
             self.reporter.megapixels(f"{what} {self.name}", done / total * megapixels, megapixels, per_s)
 
         return tell

@@ -149,7 +149,7 @@ def write_manifest(
     """
     content = {
         "model": {"weights_sha256": weights_sha256, "labels": list(labels.names)},
-        "software": software_versions(),
+        "software": software_versions(*(() if engine is None else (engine.name,))),
         "seconds": round(seconds, 2),
         **({} if engine is None else {"engine": engine.name, "precision": engine.precision}),
         **({} if mirrored is None else {"mirrored": list(mirrored)}),

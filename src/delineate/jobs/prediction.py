@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,17 +14,17 @@ from delineate import formats
 from delineate.dataset.case_files import Problem
 from delineate.dataset.inputs import prediction_inputs
 from delineate.dataset.pseudonyms import Pseudonyms
-from delineate.errors import UsageError
+from delineate.errors import Interrupted, Stopped, UsageError
 from delineate.files import output_error
 from delineate.formats import Reading
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.mirroring import CALLED, mirrored_axes
-from delineate.jobs.engines import usual_wish
+from delineate.jobs.engines import Wish, usual_wish
 from delineate.jobs.flow import Flow, Work
 from delineate.jobs.manifest import Predicted, write_manifest
 from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
-from delineate.jobs.unfinished import Unfinished, settings_of
+from delineate.jobs.unfinished import UNFINISHED, Unfinished, engine_of, settings_of
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Wanted
 from delineate.threads import limiting_threads
 
@@ -118,6 +119,8 @@ def predict(
     if not given:
         raise UsageError("Nothing to predict: give images or folders of images.")
     wish = usual_wish(model, engine, precision)
+    if wish.engine == "auto" and wish.precision in (None, "auto") and (begun := engine_of(Path(out))):
+        wish = Wish(*begun)  # whatever was measured since then
     loaded = wish.model(model)
     if tta is not None:
         loaded = loaded.with_mirroring(tta)
@@ -160,6 +163,14 @@ def predict(
     try:
         flow.run()
         complete = True
+    except KeyboardInterrupt as stop:
+        if not unfinished.kept:
+            raise
+        raise Interrupted(
+            f"Stopped. What is done of large images is kept in {folder / UNFINISHED}. "
+            "Go on with the same command.",
+            stop.signal_number if isinstance(stop, Stopped) else signal.SIGINT,
+        ) from stop
     finally:  # also when stopped: what is done is told
         made, failures = flow.told()
         write_manifest(

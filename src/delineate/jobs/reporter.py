@@ -25,7 +25,10 @@ class Reporter:
         """So much of a stage is done; the last call has `done == total`."""
 
     def megapixels(self, name: str, done: float, total: float, per_second: float) -> None:
-        """So many millions of pixels of an image are done, at that speed; the last call has all of them."""
+        """So many millions of pixels of an image are done, at that speed; 0 where it is not known yet.
+
+        The last call has all of them.
+        """
 
     def checked(self, report: CheckReport, data: Path) -> None:
         """A data set was checked, well or not."""

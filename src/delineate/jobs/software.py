@@ -8,10 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 PACKAGES = ("delineate", "torch", "lightning-fabric", "numpy", "scipy", "scikit-image", "pillow", "tifffile")
 
 
-def software_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
+def software_versions(*others: str) -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on, and of others."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in dict.fromkeys((*PACKAGES, *others)):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -11,6 +11,7 @@ When all is done, the folder is removed.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
@@ -20,8 +21,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from delineate.errors import DataError, OutputError
+from delineate.errors import DataError, OutputError, UsageError
 from delineate.files import new_folder, output_error, write_text
+from delineate.inference.engines.wish import EngineChoice, PrecisionChoice, checked_choice
 from delineate.jobs.writing import Wanted
 
 if TYPE_CHECKING:
@@ -147,7 +149,8 @@ class Unfinished:
             return UnfinishedImage(folder, belongs_to)
         if content.get("format") != FORMAT or content.get("belongs_to") != json.loads(json.dumps(belongs_to)):
             raise DataError(
-                "its mask was begun in this folder, but the file has been changed since: give a new --out"
+                "its mask was begun in this folder, but the file has been changed since: remove "
+                f"{UNFINISHED}/{folder.name} there to begin it anew, or give a new --out"
             )
         return UnfinishedImage(folder, belongs_to, _saved(content.get("saved")))
 
@@ -166,6 +169,11 @@ class Unfinished:
         self.done[self.key(name)] = result
         self._save()
 
+    @property
+    def kept(self) -> bool:
+        """Whether anything is kept that the same command can go on with."""
+        return (self.results / UNFINISHED / STATE).is_file()
+
     def remove(self) -> None:
         """Let go of all of it, but of images that belong to other files."""
         folder = self.results / UNFINISHED
@@ -181,6 +189,15 @@ class Unfinished:
             raise output_error(folder, error) from error
         content = {"format": FORMAT, "settings": self.settings, "salt": self.salt.hex(), "done": self.done}
         write_text(folder / STATE, json.dumps(content))
+
+
+def engine_of(results: Path) -> tuple[EngineChoice, PrecisionChoice] | None:
+    """The engine and precision that unfinished masks in a folder were begun with; None where none are."""
+    settings = (_content(results / UNFINISHED / STATE) or {}).get("settings")
+    told = str(settings.get("engine")).split() if isinstance(settings, dict) else []
+    with contextlib.suppress(UsageError):  # of what is damaged nothing is known
+        return checked_choice(*told[:2]) if len(told) > 1 else None
+    return None
 
 
 def digest_of(text: str) -> str:

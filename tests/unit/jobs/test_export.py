@@ -12,7 +12,7 @@ from exporting import image_for, model_of
 from onnx import numpy_helper
 
 import delineate
-from delineate.errors import DataError, ExportError, OutputError, UsageError
+from delineate.errors import DataError, ExportError, ModelFileError, OutputError, UsageError
 from delineate.export import onnx_model as exporting_onnx
 from delineate.export.agreement import Agreement, compare, refuse_disagreement
 from delineate.export.order import Form
@@ -55,6 +55,19 @@ def test_a_file_that_agrees_is_written(tmp_path: Path) -> None:
     assert [path.name for path in made.path.parent.iterdir()] == ["model.onnx"]
     assert isinstance(delineate.load(made.path), ExportedModel)
     assert delineate.export_model is export  # whatever was imported before
+
+
+def test_what_was_exported_is_not_exported_again(tmp_path: Path) -> None:
+    for name in ("model.onnx", "model.pt", "ir/model.xml"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+        with pytest.raises(ModelFileError, match=r"cannot be exported again\. Give the model file"):
+            export(path, "onnx", tmp_path / "new.onnx")
+    with pytest.raises(ModelFileError, match="cannot be exported again"):
+        export(tmp_path / "ir", "onnx", tmp_path / "new.onnx")
+    with pytest.raises(ModelFileError, match="TorchScript is written for torch alone"):
+        delineate.load(tmp_path / "model.pt")
 
 
 def test_a_disturbed_graph_is_refused_with_the_difference(

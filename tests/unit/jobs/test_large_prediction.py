@@ -14,16 +14,17 @@ import openslide
 import pytest
 import tifffile
 import zarr
-from large_cases import blobs, model_of, save_tiled
+from large_cases import blobs, model_of, save_tiled, save_to
 from PIL import Image as Pillow
 
 from delineate import formats
-from delineate.errors import OutputError
+from delineate.errors import Interrupted, OutputError
 from delineate.formats import Reading, pyramid_writing
 from delineate.formats.tile_spool import TILE_PX
 from delineate.inference.model import Model
 from delineate.jobs import large_route, prediction
 from delineate.jobs.reporter import Reporter
+from delineate.jobs.unfinished import engine_of
 
 SMALL = Reading(maximum_megapixels=0.01)
 
@@ -179,8 +180,9 @@ def tall(tmp_path: Path) -> Path:
 
 
 def stopped(model: Model, tall: Path, out: Path, at: float, *, anonymous: bool = False) -> None:
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match=r"kept in .*unfinished\. Go on with the same command") as raised:
         prediction.predict(model, tall, out, reading=SMALL, reporter=Listening(at), anonymous=anonymous)
+    assert raised.value.exit_code == 130
 
 
 def test_gone_on_with(model: Model, tall: Path, tmp_path: Path) -> None:
@@ -216,7 +218,7 @@ def test_images_that_are_done_are_not_done_again(model: Model, tall: Path, tmp_p
             if "other" not in name and done / total > 0.4:
                 raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted):
         prediction.predict(model, inputs, out, reading=SMALL, reporter=Stopping())
     written = (out / "other.tif").stat().st_mtime_ns
     made = prediction.predict(model, inputs, out, reading=SMALL)
@@ -246,11 +248,35 @@ def test_unfinished_work_belongs_to_its_command(model: Model, tall: Path, tmp_pa
     content = tall.read_bytes()
     save_tiled(tall, np.tile(blobs(100, 100, seed=8), (18, 1)))
     made = prediction.predict(model, tall, out, reading=SMALL)
-    assert "the file has been changed since" in str(made.files[0].reason)
+    key = next(path.name for path in (out / "unfinished").iterdir() if path.is_dir())
+    assert f"the file has been changed since: remove unfinished/{key} there" in str(made.files[0].reason)
     tall.write_bytes(content)  # brought back, it is gone on with
     listening = Listening()
     assert prediction.predict(model, tall, out, reading=SMALL, reporter=listening).messages == ()
     assert "taken up again" in listening.said[1]
+
+
+def test_it_is_gone_on_with_by_the_engine_it_was_begun_with(
+    model: Model, tall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = save_to(tmp_path / "model.safetensors", model), tmp_path / "out"
+    with pytest.raises(Interrupted):
+        prediction.predict(path, tall, out, reading=SMALL, engine="onnxruntime", reporter=Listening(0.7))
+    assert engine_of(out) == ("onnxruntime", "fp32")
+    monkeypatch.setattr("delineate.inference.engines.choice.choose", None)  # nothing is chosen anew
+    listening = Listening()
+    made = prediction.predict(path, tall, out, reading=SMALL, reporter=listening)
+    assert made.messages == ()
+    assert "Computed by onnxruntime in fp32." in listening.said
+    assert any("taken up again" in text for text in listening.said)
+    assert engine_of(out) is None
+
+
+def test_a_damaged_state_tells_no_engine(tmp_path: Path) -> None:
+    (tmp_path / "unfinished").mkdir()
+    for settings in ("[]", '{"engine": 3}', '{"engine": "abacus fp32 cpu"}', '{"engine": "torch"}'):
+        (tmp_path / "unfinished" / "state.json").write_text(f'{{"settings": {settings}}}', encoding="utf-8")
+        assert engine_of(tmp_path) is None
 
 
 @pytest.mark.parametrize("damage", ["cut", "state"])
