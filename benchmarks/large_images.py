@@ -55,6 +55,9 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=SIDE, help="of the image, in pixels (%(default)s)")
     parser.add_argument("--model", type=Path, metavar="FILE", help="of pictures (the classic net)")
     parser.add_argument("--scratch", type=Path, metavar="FOLDER", help="for the image (the system's)")
+    parser.add_argument(
+        "--engine", choices=("auto", "torch", "onnxruntime", "openvino"), default="auto", help="(%(default)s)"
+    )
     parser.add_argument("--threads", type=int, help="to compute with (PyTorch's number)")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.scratch) as name:
@@ -62,7 +65,8 @@ def main() -> None:
     record |= {"machine": machine(), "at_most_gb": AT_MOST_GB, "at_least_share": AT_LEAST_SHARE}
     side = record["side"]
     print_table(
-        f"Predicting {side:,} × {side:,} pixels of 8 bits, windows of {record['window']}",
+        f"Predicting {side:,} × {side:,} pixels of 8 bits, windows of {record['window']}, "
+        f"by {' in '.join(record['engine'])}",
         ("what", "measured", "asked"),
         [
             ("peak memory, GB", record["peak_gb"], f"< {AT_MOST_GB}"),
@@ -81,19 +85,20 @@ def _measured(folder: Path, chosen: argparse.Namespace) -> Record:
     path = chosen.model or _classic(folder / "model.safetensors")
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
-    model = load(path)
+    model = load(path, engine=chosen.engine)
     image = folder / "slide.tif"
     _draw(image, chosen.side, model.plan.data.channels)
     before = _bare_megapixels_per_s(model, chosen.side)
-    command = [
-        sys.executable, "-m", "delineate", "predict", str(path), str(image), "--out", str(folder / "masks"),
-        "--max-megapixels", "1", *(["--threads", str(chosen.threads)] if chosen.threads else []),
-    ]  # fmt: skip
-    process = subprocess.Popen(command)
+    options = ["--engine", model.engine.name, "--precision", model.engine.precision, "--max-megapixels", "1"]
+    if chosen.threads:
+        options += ["--threads", str(chosen.threads)]
+    masks = folder / "masks"
+    command = [sys.executable, "-m", "delineate", "predict", path, image, "--out", masks, *options]
+    process = subprocess.Popen(list(map(str, command)))
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit("The prediction failed.")
-    manifest = json.loads((folder / "masks" / "manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads((masks / "manifest.json").read_text(encoding="utf-8"))
     after = _bare_megapixels_per_s(model, chosen.side)
     rate = chosen.side**2 / 1e6 / manifest["seconds"]
     return {
@@ -109,7 +114,7 @@ def _measured(folder: Path, chosen: argparse.Namespace) -> Record:
         "bare_megapixels_per_s": [round(before, 3), round(after, 3)],
         "share": round(rate / ((before + after) / 2), 3),
         "image_gb": round(image.stat().st_size / 1e9, 3),
-        "mask_mb": round((folder / "masks" / "slide.tif").stat().st_size / 1e6, 1),
+        "mask_mb": round((masks / "slide.tif").stat().st_size / 1e6, 1),
     }
 
 
