@@ -8,19 +8,18 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from delineate.files import output_error
+from delineate.formats.closing import Closing
 from delineate.formats.pixels import Array
 
 TILE_PX = 512
 _LENGTH = struct.Struct("<I")
 
 
-class TileSpool:
+class TileSpool(Closing):
     """A file of deflated tiles, row after row; what of it is on the disk can be taken up again.
 
     Args:
@@ -115,14 +114,6 @@ class TileSpool:
     def close(self) -> None:
         """Let go of the file."""
         self._stream.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _packed(self, tile: Array) -> bytes:
         """Deflated; tiles of one value, which are frequent, only once."""

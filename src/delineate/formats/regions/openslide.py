@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from delineate.formats.closing import Closing
 from delineate.formats.lengths import in_mm
 from delineate.formats.pixels import Array
 from delineate.formats.regions.region import EXTRA, Size, check_sides
@@ -22,7 +22,7 @@ _USUAL_ROWS = 256
 _MOST_ROWS = 2048
 
 
-class OpenSlideRegions:
+class OpenSlideRegions(Closing):
     """See `Regions`.
 
     Args:
@@ -82,14 +82,6 @@ class OpenSlideRegions:
     def close(self) -> None:
         """See `Regions`."""
         self._slide.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _colour(digits: str) -> npt.NDArray[np.float32]:

@@ -16,11 +16,11 @@ import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import Protocol, cast
 
 import numpy as np
 
+from delineate.formats.closing import Closing
 from delineate.formats.lengths import in_mm
 from delineate.formats.pixels import ALPHA_NOTE, Array, check_indices, image_pixels, through_palette
 from delineate.formats.regions.region import Size, check_sides
@@ -62,7 +62,7 @@ class _Series(Protocol):
     pages: Sequence[_Frame | None]
 
 
-class TiffRegions:
+class TiffRegions(Closing):
     """See `Regions`.
 
     Args:
@@ -148,14 +148,6 @@ class TiffRegions:
     def close(self) -> None:
         """See `Regions`."""
         self._stream.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _main_series(found: Sequence[_Series], source: Source) -> _Series:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import Protocol, cast
 
 import numpy as np
 
+from delineate.formats.closing import Closing
 from delineate.formats.pixels import Array, image_pixels
 from delineate.formats.regions.region import EXTRA, Size, check_part, check_sides
 from delineate.formats.regions.zarr_layout import ArrayFacts, is_zarr, layout
@@ -25,7 +25,7 @@ class _Opened(Protocol):
     def __getitem__(self, where: tuple[slice | int, ...]) -> Array: ...
 
 
-class ZarrRegions:
+class ZarrRegions(Closing):
     """See `Regions`.
 
     Args:
@@ -85,14 +85,6 @@ class ZarrRegions:
 
     def close(self) -> None:
         """See `Regions`."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _opened(facts: ArrayFacts, source: Source) -> _Opened:
