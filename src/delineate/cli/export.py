@@ -45,7 +45,10 @@ def export(
             show_default="measured against fp32's masks",
         ),
     ] = None,
-    max_dice_loss: Annotated[float, typer.Option(help="With int8: more is refused.", metavar="DICE")] = 0.005,
+    max_dice_loss: Annotated[
+        float | None,
+        typer.Option(help="With int8: more is refused.", metavar="DICE", show_default="0.005"),
+    ] = None,
     fourth_axis: FourthAxisOption = None,
     max_megapixels: MegapixelsOption = None,
     threads: ThreadsOption = None,
@@ -62,11 +65,14 @@ def export(
     if precision == "int8":
         from delineate.cli.export_int8 import export_int8  # noqa: PLC0415  likewise
 
+        if channels != "last" or pixels is not None:
+            raise UsageError("--channels and --pixels have no meaning with int8. Leave them away.")
         given = reading(max_megapixels, fourth_axis)
         export_int8(model, to, out, images or (), data, max_dice_loss, given, threads)
         return
-    if data is not None:
-        raise UsageError("--data is for --precision int8 alone: leave it away.")
+    for option, value in (("--data", data), ("--max-dice-loss", max_dice_loss)):
+        if value is not None:
+            raise UsageError(f"{option} is for --precision int8 alone: leave it away.")
     with ConsoleReporter() as reporter:
         made = job.export(
             model,

@@ -15,7 +15,7 @@ def export_int8(
     out: Path,
     images: Sequence[Path],
     data: Path | None,
-    max_dice_loss: float,
+    max_dice_loss: float | None,
     reading: Reading | None,
     threads: int | None,
 ) -> None:
@@ -35,7 +35,7 @@ def export_int8(
             out,
             images=images,
             data=data,
-            max_dice_loss=max_dice_loss,
+            max_dice_loss=job.MAXIMUM_DICE_LOSS if max_dice_loss is None else max_dice_loss,
             reading=reading,
             threads=threads,
             reporter=reporter,

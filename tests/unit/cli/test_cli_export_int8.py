@@ -22,6 +22,11 @@ def export(*options: str) -> Result:
         (("--to", "onnx", "--precision", "int8"), "int8 is for --to openvino"),
         (("--to", "monai-bundle", "--precision", "int8"), "int8 is for --to openvino"),
         (("--to", "openvino", "--data", "x"), "--data is for --precision int8 alone"),
+        (
+            ("--to", "openvino", "--precision", "int8", "--pixels", "uint8"),
+            "no meaning with int8",
+        ),
+        (("--to", "onnx", "--max-dice-loss", "0.1"), "--max-dice-loss is for --precision int8 alone"),
         (("--to", "openvino", "--channels", "first"), "no meaning with --to openvino"),
         (("--to", "monai-bundle", "--pixels", "uint8"), "no meaning with --to monai-bundle"),
     ],
