@@ -28,7 +28,7 @@ from delineate.export.order import in_fp32
 from delineate.export.quantization import export_int8
 from delineate.image import Image, LabelSet, Mask
 from delineate.inference.engines import Engine
-from delineate.inference.model import Model, load
+from delineate.inference.model import ComputedModel, Model, load
 from delineate.metrics.overlap import overlap
 
 LEAST_RUNS, LEAST_SECONDS = 20, 5.0
@@ -40,7 +40,7 @@ class Way:
     """A way to compute a net."""
 
     name: str
-    model: Model
+    model: ComputedModel
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ def small_model() -> delineate.Model:
     return delineate.train(data, out=folder / "run", epochs=60).load()
 
 
-def main(model: delineate.Model | delineate.ExportedModel) -> None:
+def main(model: delineate.Segmenter) -> None:
     """Predict three new slices."""
     for number, phantom in enumerate(phantoms.generate("organs", 3, size=(96, 80), seed=7)):
         image = phantom.image  # (96, 80) uint8; (H, W, C), uint16, bool, floats and PIL images do as well

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from delineate.dataset.check import check
     from delineate.dataset.check_report import CheckReport
     from delineate.errors import DelineateError
-    from delineate.inference.exported import ExportedModel
     from delineate.inference.loading import load_any as load
     from delineate.inference.model import Model
+    from delineate.inference.segmenter import Segmenter
     from delineate.jobs.demonstration import demonstrate
     from delineate.jobs.export import export as export_model
     from delineate.jobs.export_int8 import export_int8
@@ -38,13 +38,13 @@ _HOME = {
     "CheckReport": "delineate.dataset.check_report",
     "DelineateError": "delineate.errors",
     "Evaluation": "delineate.jobs.scoring",
-    "ExportedModel": "delineate.inference.exported",
     "KerasWishes": "delineate.jobs.import_keras",
     "Model": "delineate.inference.model",
     "Plan": "delineate.plan",
     "Prediction": "delineate.jobs.prediction",
     "Reporter": "delineate.jobs.reporter",
     "Run": "delineate.jobs.job",
+    "Segmenter": "delineate.inference.segmenter",
     "check": "delineate.dataset.check",
     "demonstrate": "delineate.jobs.demonstration",
     "evaluate": "delineate.jobs.scoring",
@@ -62,13 +62,13 @@ __all__ = [
     "CheckReport",
     "DelineateError",
     "Evaluation",
-    "ExportedModel",
     "KerasWishes",
     "Model",
     "Plan",
     "Prediction",
     "Reporter",
     "Run",
+    "Segmenter",
     "__version__",
     "check",
     "demonstrate",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from delineate.inference.ir_file import ir_path, read_ir
 from delineate.inference.loading import load_any
 from delineate.inference.model import Model
 from delineate.jobs import export_int8 as job
+from delineate.jobs.ancestor import Ancestor
 from delineate.jobs.export import export
 from delineate.jobs.prediction import predict
 from delineate.jobs.scoring import evaluate
@@ -166,6 +168,14 @@ def test_what_it_cannot_do_is_said(folder: Path, tmp_path: Path) -> None:
     assert ir_path(tmp_path) is None
     with pytest.raises(UsageError, match="There is no model"):
         load_any(tmp_path / "none.xml")
+
+
+def test_loaded_it_can_neither_learn_nor_be_exported_again(folder: Path, tmp_path: Path) -> None:
+    loaded: Any = load_any(folder)
+    with pytest.raises(ModelFileError, match="cannot learn"):
+        Ancestor.of(loaded)
+    with pytest.raises(ModelFileError, match="cannot be exported again"):
+        export(loaded, "onnx", tmp_path / "again.onnx")
 
 
 def test_nothing_of_the_machine_is_in_it(folder: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from delineate.errors import DataError, ModelFileError, UsageError
-from delineate.image import Image, LabelSet, Mask, turn_of
+from delineate.image import Image, Mask, turn_of
 from delineate.inference.engines.packages import optional_package
 from delineate.inference.fitting import (
     admitted,
@@ -22,8 +20,7 @@ from delineate.inference.fitting import (
     sampled,
     units_of,
 )
-from delineate.inference.found import Found, Progress, one_by_one
-from delineate.inference.given import Given, image_for
+from delineate.inference.found import Found, Progress
 from delineate.inference.memory import lacking
 from delineate.inference.mirroring import mirrored_axes, trained_axes
 from delineate.inference.onnx_file import (
@@ -36,7 +33,7 @@ from delineate.inference.onnx_file import (
     OnnxFile,
     Pixels,
 )
-from delineate.model_file import ModelCard
+from delineate.inference.segmenter import Segmenter
 from delineate.plan import Plan
 from delineate.threads import at_most, usual_threads
 
@@ -65,14 +62,13 @@ class Computation:
     device: Device = Device()
 
 
-class ExportedModel:
+class ExportedModel(Segmenter):
     """A trained segmentation model, as `delineate export` wrote it.
 
     Args:
         file: The file, read and checked.
 
     Attributes:
-        card: What the model is, was trained on, and scored.
         engine: What computes it.
 
     Raises:
@@ -81,55 +77,16 @@ class ExportedModel:
     """
 
     def __init__(self, file: OnnxFile) -> None:
-        self.card: ModelCard = file.card
+        self.card = file.card
         self.engine = Computation()
         self._file = file
         self._session = _session(file)
         _refuse_other_graphs(file, self._session)
 
     @property
-    def plan(self) -> Plan:
-        """The plan it was trained by."""
-        return self.card.plan
-
-    @property
-    def labels(self) -> LabelSet:
-        """Its labels and their values in the masks it makes."""
-        return self.card.plan.data.label_set
-
-    @property
     def parameters(self) -> int:
         """Trained numbers of its nets."""
         return self._file.parameters
-
-    def predict(self, image: Given) -> npt.NDArray[np.uint8]:
-        """Segment one image; as `Model.predict`.
-
-        Raises:
-            ImageError: The file cannot be read.
-            DataError: Its channels or values do not fit the model, or its pixels the exported file.
-        """
-        return self.predict_mask(image_for(self.plan, image)).values
-
-    def predict_mask(self, image: Image) -> Mask:
-        """Segment one image.
-
-        Raises:
-            DataError: As for `predict`.
-        """
-        return self.found_in(image).mask
-
-    def probabilities(self, image: Given) -> npt.NDArray[np.floating]:
-        """The probability of each label at each pixel; as `Model.probabilities`.
-
-        Raises:
-            ImageError: The file cannot be read.
-            DataError: As for `predict`.
-        """
-        found = self.found_in(image_for(self.plan, image), keep_probabilities=True).probabilities
-        if found is None:
-            raise ValueError("probabilities were asked for, and none kept")
-        return found
 
     def found_in(
         self,
@@ -139,11 +96,7 @@ class ExportedModel:
         memory_bytes: int | None = None,
         progress: Progress = lambda *_: None,
     ) -> Found:
-        """The mask and, if wanted, the probabilities it was decided from, in one pass; as `Model.found_in`.
-
-        Raises:
-            DataError: As for `predict`, or it is too large for the memory.
-        """
+        """See `Segmenter`."""
         if len(image.size) == 2:
             if self.plan.data.axes == 3:
                 raise DataError(
@@ -163,12 +116,6 @@ class ExportedModel:
             labels, probabilities = turn.undo(labels), turn.undo(probabilities)
         kept = probabilities.astype(np.float16) if keep_probabilities else None
         return Found(Mask(np.ascontiguousarray(labels), self.labels, image.geometry), kept)
-
-    def found_in_each(
-        self, pictures: Iterable[Image], *, keep_probabilities: bool = False
-    ) -> Iterator[Found | Exception]:
-        """What is found in each of many pictures, as `Model.found_in_each`."""
-        return one_by_one(functools.partial(self.found_in, keep_probabilities=keep_probabilities), pictures)
 
     def with_mirroring(self, mirror: bool) -> ExportedModel:
         """The same model: whether it averages over mirrored images was settled when it was exported.

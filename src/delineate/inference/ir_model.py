@@ -9,11 +9,11 @@ from delineate.inference.engines.graph_engine import GraphEngine
 from delineate.inference.engines.openvino import OpenVinoSession
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.ir_file import IrFile, read_ir
-from delineate.inference.model import Model
+from delineate.inference.model import ComputedModel
 
 
-class IrModel(Model):
-    """See `Model`; it has no weights that could be trained further.
+class IrModel(ComputedModel):
+    """See `Segmenter`; it has no weights that could be trained further, or exported again.
 
     Args:
         file: The IR, read and checked.

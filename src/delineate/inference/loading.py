@@ -12,9 +12,11 @@ from delineate.inference.onnx_file import SUFFIX
 if TYPE_CHECKING:
     from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
     from delineate.inference.exported import ExportedModel
+    from delineate.inference.ir_model import IrModel
     from delineate.inference.model import Model
+    from delineate.inference.segmenter import Segmenter
 
-    AnyModel: TypeAlias = Model | ExportedModel
+    AnyModel: TypeAlias = Model | IrModel | ExportedModel
 
 TORCHSCRIPT = (".pt", ".ts")  # suffixes of what is written for torch, and not read again
 
@@ -24,16 +26,19 @@ def is_exported(path: str | Path) -> bool:
     return Path(path).suffix.lower() == SUFFIX
 
 
-def refuse_exported(path: str | Path, verb: str) -> None:
+def refuse_exported(model: Segmenter | str | Path, verb: str) -> None:
     """Refuse what was exported, where the model file itself is needed.
 
     Args:
-        path: Of a model.
-        verb: What an exported file cannot do: "learn".
+        model: A path, or a loaded model other than `Model`.
+        verb: What an exported model cannot do: "learn".
 
     Raises:
-        ModelFileError: It is of an exported file.
+        ModelFileError: It was exported.
     """
+    if not isinstance(model, str | Path):
+        raise ModelFileError(f"An exported model cannot {verb}. Give the model file that it was made of.")
+    path = model
     if is_exported(path) or ir_path(path) is not None or Path(path).suffix.lower() in TORCHSCRIPT:
         raise ModelFileError(
             f"{path} is an exported model, which cannot {verb}. Give the model file that it was made of."

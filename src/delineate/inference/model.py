@@ -7,23 +7,22 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from delineate.errors import DelineateWarning, UsageError
-from delineate.image import Image, LabelSet, Mask
+from delineate.image import Image, Mask
 from delineate.inference.engines import Engine
 from delineate.inference.engines.choice import asked_for, choose
 from delineate.inference.engines.making import Net
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice, checked_choice
-from delineate.inference.found import Found, Progress, label_probabilities, one_by_one
-from delineate.inference.given import Given, image_for
+from delineate.inference.found import Found, Progress, label_probabilities
 from delineate.inference.loading import is_exported
 from delineate.inference.mirroring import with_mirroring
 from delineate.inference.predict import decide, probabilities
+from delineate.inference.segmenter import Segmenter
 from delineate.inference.together import Together, windows_at_once
 from delineate.inference.volumes import predict_volume
 from delineate.model_file import MODEL_NAME, ModelCard, apart, load_model, model_path
@@ -31,101 +30,14 @@ from delineate.networks.unet import UNet
 from delineate.plan import Plan
 
 
-class Model:
-    """A trained segmentation model.
-
-    Args:
-        card: What it says about itself.
-        weights: As the plan's network names them, of several nets as the model file does.
-        engine: What computes it, see `load`.
-        precision: In which numbers, see `load`.
+class ComputedModel(Segmenter):
+    """A model whose net an engine computes, and all else this package.
 
     Attributes:
-        card: What the model is, was trained on, and scored.
-        network: The net, in evaluation mode; of several a list, whose probabilities are averaged.
-        net: The same with what engines are made from it need.
         engine: What computes it.
     """
 
-    def __init__(
-        self,
-        card: ModelCard,
-        weights: dict[str, torch.Tensor],
-        *,
-        engine: EngineChoice = "torch",
-        precision: PrecisionChoice = "auto",
-    ) -> None:
-        self.card = card
-        nets = [_net(card.plan, member) for member in apart(weights, card.members)]
-        self.network: nn.Module = nets[0] if len(nets) == 1 else nn.ModuleList(nets).eval()
-        self.net = Net(self.network, card.plan, card.members, card.training.precision, card.weights_sha256)
-        name, precision = checked_choice(engine, precision)
-        if name != "auto":
-            self.engine: Engine = asked_for(self.net, name, precision)
-            return
-        chosen = choose(self.net, precision)
-        self.engine = chosen.engine
-        for each in chosen.passed_over:
-            warnings.warn(f"The engine {each}. It is passed over.", DelineateWarning, stacklevel=2)
-
-    @property
-    def plan(self) -> Plan:
-        """The plan it was trained by."""
-        return self.card.plan
-
-    @property
-    def labels(self) -> LabelSet:
-        """Its labels and their values in the masks it makes."""
-        return self.card.plan.data.label_set
-
-    @property
-    def parameters(self) -> int:
-        """Trained numbers of its nets."""
-        return sum(each.numel() for each in self.network.parameters())
-
-    def predict(self, image: Given) -> npt.NDArray[np.uint8]:
-        """Segment one image.
-
-        Args:
-            image: A path, of a folder with one DICOM series too; a PIL image; an array `(H, W)` or
-                `(H, W, C)`, uint8, uint16, bool, or float (in [0, 1] if the model was trained on integer
-                images); for a model of volumes an array `(D, H, W)` or `(D, H, W, C)` in the units and the
-                spacing of its training images, or an `Image` that says its own.
-
-        Returns:
-            `(H, W)` or `(D, H, W)` uint8 on the image's own grid: 0 background, 1…n the labels.
-
-        Raises:
-            ImageError: The file cannot be read.
-            DataError: Its channels or values do not fit the model.
-        """
-        return self.predict_mask(image_for(self.plan, image)).values
-
-    def predict_mask(self, image: Image) -> Mask:
-        """Segment one image.
-
-        Raises:
-            DataError: Its channels or values do not fit the model.
-        """
-        return self.found_in(image).mask
-
-    def probabilities(self, image: Given) -> npt.NDArray[np.floating]:
-        """The probability of each label at each pixel.
-
-        Args:
-            image: As for `predict`.
-
-        Returns:
-            `(n, H, W)` float32 or `(n, D, H, W)` float16 in [0, 1], the labels in the order of their values.
-
-        Raises:
-            ImageError: The file cannot be read.
-            DataError: Its channels or values do not fit the model.
-        """
-        found = self.found_in(image_for(self.plan, image), keep_probabilities=True).probabilities
-        if found is None:
-            raise ValueError("probabilities were asked for, and none kept")
-        return found
+    engine: Engine
 
     def found_in(
         self,
@@ -135,17 +47,7 @@ class Model:
         memory_bytes: int | None = None,
         progress: Progress = lambda *_: None,
     ) -> Found:
-        """The mask and, if wanted, the probabilities it was decided from, in one pass.
-
-        Args:
-            image: A picture or a volume.
-            keep_probabilities: Whether they are wanted.
-            memory_bytes: That may be used in all for a volume; None for what is free.
-            progress: Of a volume: told the steps done and their number.
-
-        Raises:
-            DataError: Its channels or values do not fit the model, or it is too large for the memory.
-        """
+        """See `Segmenter`."""
         if len(image.size) == 2:
             found = probabilities(self.engine, self.plan, image)
             return self._decided(found, image)
@@ -162,20 +64,10 @@ class Model:
     def found_in_each(
         self, pictures: Iterable[Image], *, keep_probabilities: bool = False
     ) -> Iterator[Found | Exception]:
-        """What is found in each of many pictures, several at a time where that is faster.
-
-        Args:
-            pictures: Of two axes; taken only as they are needed.
-            keep_probabilities: Whether they are wanted.
-
-        Yields:
-            For each, in order, the same as `found_in` gives for it alone, or the error that it raises.
-        """
+        """See `Segmenter`."""
         at_once = windows_at_once(self.engine, self.plan)
         if at_once == 1:
-            yield from one_by_one(
-                lambda picture: self.found_in(picture, keep_probabilities=keep_probabilities), pictures
-            )
+            yield from super().found_in_each(pictures, keep_probabilities=keep_probabilities)
             return
         waiting: deque[Image] = deque()
 
@@ -192,11 +84,52 @@ class Model:
         mask = Mask(decide(found, self.plan), self.labels, image.geometry)
         return Found(mask, label_probabilities(found.numpy()))
 
-    def with_mirroring(self, mirror: bool) -> Model:
+    def with_mirroring(self, mirror: bool) -> Self:
         """The same model, which averages over mirrored images or does not."""
         other = copy.copy(self)
         other.card = self.card.model_copy(update={"plan": with_mirroring(self.plan, mirror)})
         return other
+
+
+class Model(ComputedModel):
+    """A trained segmentation model.
+
+    Args:
+        card: What it says about itself.
+        weights: As the plan's network names them, of several nets as the model file does.
+        engine: What computes it, see `load`.
+        precision: In which numbers, see `load`.
+
+    Attributes:
+        network: The net, in evaluation mode; of several a list, whose probabilities are averaged.
+        net: The same with what engines are made from it need.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        weights: dict[str, torch.Tensor],
+        *,
+        engine: EngineChoice = "torch",
+        precision: PrecisionChoice = "auto",
+    ) -> None:
+        self.card = card
+        nets = [_net(card.plan, member) for member in apart(weights, card.members)]
+        self.network: nn.Module = nets[0] if len(nets) == 1 else nn.ModuleList(nets).eval()
+        self.net = Net(self.network, card.plan, card.members, card.training.precision, card.weights_sha256)
+        name, precision = checked_choice(engine, precision)
+        if name != "auto":
+            self.engine = asked_for(self.net, name, precision)
+            return
+        chosen = choose(self.net, precision)
+        self.engine = chosen.engine
+        for each in chosen.passed_over:
+            warnings.warn(f"The engine {each}. It is passed over.", DelineateWarning, stacklevel=2)
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of its nets."""
+        return sum(each.numel() for each in self.network.parameters())
 
 
 def _net(plan: Plan, weights: dict[str, torch.Tensor]) -> UNet:

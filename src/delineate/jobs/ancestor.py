@@ -46,6 +46,8 @@ class Ancestor:
             UsageError: There is nothing at the path.
             ModelFileError: The model cannot be used.
         """
+        if not isinstance(model, Model | str | Path):
+            refuse_exported(model, "learn")
         loaded = model if isinstance(model, Model) else _loaded(Path(model))
         network = loaded.network[0] if isinstance(loaded.network, nn.ModuleList) else loaded.network
         return cls(loaded.card, {name: each.cpu() for name, each in network.state_dict().items()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from delineate.errors import ExportError, UsageError
 from delineate.export.openvino import exported
@@ -19,6 +20,9 @@ from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import evaluate
 from delineate.threads import limiting_threads
+
+if TYPE_CHECKING:
+    from delineate.inference.loading import AnyModel
 
 MAXIMUM_DICE_LOSS = 0.005
 MOST_IMAGES = 300
@@ -133,6 +137,6 @@ def export_int8(
     return made
 
 
-def _dice(model: Model, data: str | Path, reading: Reading | None, reporter: Reporter) -> float | None:
+def _dice(model: AnyModel, data: str | Path, reading: Reading | None, reporter: Reporter) -> float | None:
     dice = evaluate(model, data, reading=reading, reporter=reporter).summary.mean_dice
     return None if dice is None else dice.mean
