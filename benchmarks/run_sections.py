@@ -34,7 +34,7 @@ PLACES: tuple[tuple[ModuleType | type, str, str], ...] = (
     (UNet, "forward", FORWARD),
     (torch.Tensor, "backward", BACKWARD),
     (trainer, "segmentation_loss", LOSS),
-    (trainer, "hard_dice", DICE),
+    (trainer, "overlap_counts", DICE),
     (trainer.Trainer, "validation_dice", LOOKS),
     (loop, "save_checkpoint", CHECKPOINTS),
 )

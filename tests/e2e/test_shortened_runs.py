@@ -30,9 +30,9 @@ def test_a_shortened_run_is_told_of_written_down_and_repeated(
     now = [0.0, 0.0]  # the time, and what a step takes
     take_step = Trainer.take_step
 
-    def timed(trainer: Trainer) -> tuple[float, float]:
+    def timed(trainer: Trainer) -> None:
         now[0] += now[1]
-        return take_step(trainer)
+        take_step(trainer)
 
     def busier(plan: Plan, *arguments: Any, budget: Budget | None, **options: Any) -> Trained:
         """Each step takes twice as long as measured."""

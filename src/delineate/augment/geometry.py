@@ -11,6 +11,7 @@ from torch.nn import functional
 from delineate.augment.left_right import LeftRight, swap_labels
 from delineate.augment.movement import Movement, draw_movement, output_to_input
 from delineate.augment.settings import AugmentationSettings
+from delineate.augment.transfer import to_device
 
 __all__ = ["Movement", "draw_movement", "move", "output_to_input", "warp", "warp_part"]
 
@@ -44,9 +45,10 @@ def move(
         masks = swap_labels(masks, movement.is_mirrored(left_right.axis), left_right.pairs)
     if size is not None:
         return warp(images, masks, output_to_input(movement, size, spacing), size, settings)
-    still = movement.is_identity().to(images.device)
+    still = movement.is_identity()
     if bool(still.all()):
         return images, masks
+    still = to_device(still, images.device)
     size = tuple(images.shape[2:])
     moved, labels = warp(images, masks, output_to_input(movement, size, spacing), size, settings)
     return torch.where(_each(still, images), images, moved), torch.where(_each(still, masks), masks, labels)
@@ -67,7 +69,7 @@ def warp(
     Returns:
         Images `(N, C, *size)` and masks `(N, *size)`.
     """
-    grid = _sampling_grid(maps.to(images.device), size, tuple(images.shape[2:]))
+    grid = _sampling_grid(to_device(maps, images.device), size, tuple(images.shape[2:]))
     padding = "border" if settings.fill == "nearest" else "reflection"
     moved = functional.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
     # the mask's nearest pixel by rounding: exact for every label, and cheaper than a second grid_sample
@@ -83,7 +85,13 @@ def warp(
 
 
 def warp_part(
-    image: Tensor, mask: Tensor, seen: Tensor, size: tuple[int, ...], settings: AugmentationSettings
+    image: Tensor,
+    mask: Tensor,
+    seen: Tensor,
+    size: tuple[int, ...],
+    settings: AugmentationSettings,
+    *,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Show one image through its map, of which only the part that is seen is taken to float32.
 
@@ -93,6 +101,7 @@ def warp_part(
         seen: `(2, 3)` or `(3, 4)`, its map as from `output_to_input`, from the image's centre.
         size: Of the outputs.
         settings: Only `fill` is read.
+        device: Where it is computed; the part that is seen is brought there.
 
     Returns:
         The image `(C, *size)` float32 and its mask `(*size)`.
@@ -100,14 +109,15 @@ def warp_part(
     part = _reached(seen, size, tuple(mask.shape), settings.fill)
     centre = [(piece.start + piece.stop - length) / 2 for piece, length in zip(part, mask.shape, strict=True)]
     there = seen.clone()
-    there[:, -1] -= torch.tensor(centre[::-1], device=seen.device)
-    moved, labels = warp(image[:, *part][None].float(), mask[part][None], there[None], size, settings)
+    there[:, -1] -= torch.tensor(centre[::-1])
+    seen_image, seen_mask = to_device(image[:, *part], device), to_device(mask[part], device)
+    moved, labels = warp(seen_image[None].float(), seen_mask[None], there[None], size, settings)
     return moved[0], labels[0]
 
 
 def _reached(seen: Tensor, size: tuple[int, ...], source: tuple[int, ...], fill: str) -> tuple[slice, ...]:
     """The pixels of an image that a map reads; the whole of an axis where its edge is mirrored in."""
-    half = torch.tensor([(side - 1) / 2 for side in reversed(size)], device=seen.device)
+    half = torch.tensor([(side - 1) / 2 for side in reversed(size)])
     reach = (seen[:, :-1].abs() @ half).tolist()
     part = []
     for middle, most, length in zip(seen[:, -1].tolist()[::-1], reach[::-1], source, strict=True):
@@ -137,7 +147,7 @@ def _sampling_grid(maps: Tensor, size: tuple[int, ...], source: tuple[int, ...])
         along[axes - 1 - column] = side
         coefficients = maps[..., column].view(-1, *[1] * axes, axes)
         grid = grid + coefficients * places.view(1, *along, 1)
-    to_unit = torch.tensor([2 / side for side in reversed(source)], device=maps.device)
+    to_unit = to_device(torch.tensor([2 / side for side in reversed(source)]), maps.device)
     return grid.add_(maps[..., axes].view(-1, *[1] * axes, axes)).mul_(to_unit)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from delineate.augment.settings import AugmentationSettings
+from delineate.augment.transfer import to_device
 
 SHARP_SIGMA_PX = 0.1  # a Gaussian of less reaches no neighbour
 
@@ -90,23 +91,22 @@ def recolour(images: Tensor, recolouring: Recolouring, spacing: tuple[float, ...
     axes = images.ndim - 2
 
     def each(values: Tensor) -> Tensor:
-        values = values.to(images.device)
+        values = to_device(values, images.device)
         return values.view(*values.shape, *[1] * (images.ndim - values.ndim))
 
     if bool((recolouring.gamma != 1).any()):
         images = _gamma(images, each(recolouring.gamma))
-    contrast = each(recolouring.contrast)
-    shift = each(recolouring.brightness) + each(recolouring.colour)
-    if bool((contrast != 1).any()) or bool((shift != 0).any()):
-        mean = images.mean(_all_but_first(images), keepdim=True)
-        images = images * contrast + (mean * (1 - contrast) + shift)
+    shift = recolouring.brightness[:, None] + recolouring.colour
+    if bool((recolouring.contrast != 1).any()) or bool((shift != 0).any()):
+        contrast, mean = each(recolouring.contrast), images.mean(_all_but_first(images), keepdim=True)
+        images = images * contrast + (mean * (1 - contrast) + each(shift))
     if recolouring.blur_sigma_px > SHARP_SIGMA_PX and bool(recolouring.blurred.any()):
         spacing = spacing or (1.0,) * axes
         sigmas_px = tuple(recolouring.blur_sigma_px * (min(spacing) / each_mm) for each_mm in spacing)
         images = torch.where(each(recolouring.blurred), _blur(images, sigmas_px), images)
     if bool((recolouring.noise != 0).any()):
         generator = torch.Generator().manual_seed(recolouring.noise_seed)
-        noise = torch.randn(images.shape, generator=generator).to(images.device)
+        noise = to_device(torch.randn(images.shape, generator=generator), images.device)
         images = images + noise * each(recolouring.noise)
     return images
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from delineate.augment.transfer import to_device
+
 
 @dataclass(frozen=True)
 class LeftRight:
@@ -41,19 +43,16 @@ def swap_labels(masks: Tensor, mirrored: Tensor, pairs: Sequence[tuple[int, int]
 
     Args:
         masks: `(N, H, W)` or `(N, D, H, W)` uint8.
-        mirrored: `(N,)` bool.
+        mirrored: `(N,)` bool, in the processor's memory.
         pairs: Of label values, none in two pairs.
 
     Returns:
         Masks of the same shape; the given ones stay as they are.
     """
-    mirrored = mirrored.to(masks.device)
     if not pairs or not bool(mirrored.any()):
         return masks
     becomes = torch.arange(256, dtype=torch.uint8)
     for left, right in pairs:
         becomes[left], becomes[right] = right, left
-    chosen = masks[mirrored]
-    swapped = masks.clone()
-    swapped[mirrored] = becomes.to(masks.device)[chosen.int()]
-    return swapped
+    swapped = to_device(becomes, masks.device)[masks.int()]
+    return torch.where(to_device(mirrored, masks.device).view(-1, *[1] * (masks.ndim - 1)), swapped, masks)

@@ -14,6 +14,7 @@ from delineate.augment.geometry import Movement, draw_movement, move, output_to_
 from delineate.augment.intensity import draw_recolouring, recolour
 from delineate.augment.left_right import LeftRight, swap_labels
 from delineate.augment.settings import AugmentationSettings
+from delineate.augment.transfer import to_device
 from delineate.geometry import left_right_axis
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
@@ -53,7 +54,7 @@ def batch_at(step: int, cases: Sequence[CachedCase], plan: Plan, device: torch.d
     movement = draw_movement(augmentation, len(chosen), generator, plan.network.axes)
     if plan.preprocessing.mode == "whole":
         images = _normalized(chosen, [case.pixels for case in chosen], device)
-        masks = torch.stack([case.mask for case in chosen]).to(device)
+        masks = to_device(torch.stack([case.mask for case in chosen]), device)
         images, masks = move(images, masks, movement, augmentation)
     elif plan.network.axes == 3:
         images, masks = _volume_patches(chosen, movement, plan, generator, device)
@@ -75,10 +76,10 @@ def _left_right(plan: Plan) -> LeftRight | None:
 
 
 def _normalized(chosen: Sequence[CachedCase], pixels: Sequence[Tensor], device: torch.device) -> Tensor:
-    batch = torch.stack(list(pixels)).to(device).float()
+    batch = to_device(torch.stack(list(pixels)), device).float()
     shape = (len(chosen), -1, *[1] * (batch.ndim - 2))
-    gain = torch.stack([case.gain for case in chosen]).to(device).view(shape)
-    offset = torch.stack([case.offset for case in chosen]).to(device).view(shape)
+    gain = to_device(torch.stack([case.gain for case in chosen]), device).view(shape)
+    offset = to_device(torch.stack([case.offset for case in chosen]), device).view(shape)
     return batch.mul_(gain).add_(offset)
 
 
@@ -102,10 +103,10 @@ def _volume_patches(
         ]
         there = seen.clone()
         there[:, -1] += torch.tensor(away[::-1])
-        image, labels = warp_part(case.pixels, case.mask, there, size, settings)
+        image, labels = warp_part(case.pixels, case.mask, there, size, settings, device=device)
         images.append(image)
         masks.append(labels)
-    return _normalized(chosen, images, device), torch.stack(masks).to(device)
+    return _normalized(chosen, images, device), torch.stack(masks)
 
 
 def _patches(
@@ -122,7 +123,7 @@ def _patches(
         _cut(case, _centre(case, size, plan.training.foreground_share, generator), room) for case in chosen
     ]
     images = _normalized(chosen, [pixels for pixels, _ in cuts], device)
-    masks = torch.stack([mask for _, mask in cuts]).to(device)
+    masks = to_device(torch.stack([mask for _, mask in cuts]), device)
     return warp(images, masks, output_to_input(movement, size), size, plan.augmentation)
 
 

@@ -54,7 +54,7 @@ class Watcher(Protocol):
     """Whoever watches: a progress bar, a TensorBoard writer."""
 
     def __call__(self, progress: Progress, row: HistoryRow | None) -> None:
-        """Be told after each step; `row` when the history has grown."""
+        """Be told after each step whose loss is known; `row` when the history has grown."""
 
 
 @dataclass(frozen=True)
@@ -163,13 +163,16 @@ def _run(
     pace = Pace()
     before, start, first = state.seconds, clock(), state.step
     last_saved = last = start
+    recent: tuple[float, float] | None = None
     while state.step < trainer.steps:
-        loss, dice = trainer.take_step()
-        state.losses.append(loss)
-        state.dices.append(dice)
-        recent = fmean(state.losses[-RECENT:]), fmean(state.dices[-RECENT:])
+        trainer.take_step()
+        look = state.step in looks
+        if look:
+            trainer.settle()
+        if state.losses:
+            recent = fmean(state.losses[-RECENT:]), fmean(state.dices[-RECENT:])
         row = stepped = None
-        if state.step in looks:
+        if look:
             stepped = clock()
             row = HistoryRow(
                 step=state.step,
@@ -189,7 +192,7 @@ def _run(
             looks = trainer.schedule.marks(training.evaluations)
         last = now
         rate = (state.step - first) / max(now - start, 1e-9)
-        if watcher is not None:
+        if watcher is not None and recent is not None:
             progress = Progress(
                 step=state.step,
                 steps=trainer.steps,
@@ -254,6 +257,7 @@ def _restore(state: State, facts: dict[str, Any], checkpoint: Path) -> tuple[tup
 
 
 def _save(trainer: Trainer, folder: Path) -> None:
+    trainer.settle()  # what is not sound is not saved
     state = trainer.state
     facts = {
         "plan_sha256": trainer.plan.with_shortened(()).sha256(),

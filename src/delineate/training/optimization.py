@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +66,13 @@ class Muon(torch.optim.Optimizer):
                     self._orthogonal_step(parameter, group["lr"], group["weight_decay"], group["momentum"])
                 else:
                     self._adam_step(parameter, group["lr"] * group["share"])
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As torch does, but for the counts of steps, which stay where reading them makes no device wait."""
+        super().load_state_dict(state_dict)
+        for moments in self.state.values():
+            if "count" in moments:
+                moments["count"] = moments["count"].cpu()
 
     def _orthogonal_step(
         self, parameter: Tensor, learning_rate: float, weight_decay: float, momentum: float

@@ -118,10 +118,12 @@ def _timed(
     trainer = Trainer(plan.with_steps(1000), cases, 1000)
     for _ in range(warm_up):
         trainer.take_step()
+    trainer.settle()
     seconds: list[float] = []
     while len(seconds) < warm_up + 1 or (sum(seconds) < allowed_s and len(seconds) < most):
         before = clock()
         trainer.take_step()
+        trainer.settle()
         seconds.append(clock() - before)
     look = 0.0
     if validation:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
@@ -12,7 +11,6 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from delineate.errors import TrainingError
 from delineate.image import IGNORED
 from delineate.inference.hardware import has_fast_bf16
 from delineate.inference.windows import predict_windows, slabs_of_windows
@@ -24,6 +22,7 @@ from delineate.training.cache import CachedCase
 from delineate.training.history import HistoryRow
 from delineate.training.memory import keep_freed_memory
 from delineate.training.optimization import build_optimizer, learning_rate_at
+from delineate.training.reports import STEPS_AHEAD, Reports, dice_of, overlap_counts
 from delineate.training.schedule import Schedule
 
 
@@ -84,6 +83,7 @@ class Trainer:
         wrapped, self._optimizer = self._fabric.setup(network, optimizer)
         self._wrapped = wrapped
         self.state = State(network, optimizer)
+        self.reports = Reports(STEPS_AHEAD if self._fabric.device.type == "cuda" else 0)
 
     @property
     def steps(self) -> int:
@@ -103,15 +103,12 @@ class Trainer:
         """The batch of the next step."""
         return batch_at(self.state.step, self.cases, self.plan, self._fabric.device)
 
-    def take_step(self) -> tuple[float, float]:
-        """Learn from the next batch.
-
-        Returns:
-            The loss, and the Dice of the batch over foreground pixels.
+    def take_step(self) -> None:
+        """Learn from the next batch, and note the loss and the Dice of each step whose report has come.
 
         Raises:
-            TrainingError: The loss or its gradient is not a number; step and cases are named, the weights
-                not touched.
+            TrainingError: A loss or its gradient is not a number; step and cases are named. Where reports are
+                read at once, the weights are not touched.
         """
         state = self.state
         batch = self.batch()
@@ -120,23 +117,26 @@ class Trainer:
             group["lr"] = self.learning_rate(state.step)
         logits = cast(Tensor, self._wrapped(images))
         loss = segmentation_loss(logits, batch.masks, self.plan.loss)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise self._nonsense(f"The loss is {value}", batch)
         self._optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(loss)
-        if not _is_finite(state.network):
-            raise self._nonsense("The net's gradients or statistics overflow", batch)
+        counts = overlap_counts(logits.detach(), batch.masks)
+        self.reports.add(state.step + 1, batch.names, loss.detach(), _is_finite(state.network), counts)
+        self._read()
         self._optimizer.step()
         state.step += 1
-        return value, hard_dice(logits.detach(), batch.masks)
 
-    def _nonsense(self, what: str, batch: Batch) -> TrainingError:
-        return TrainingError(
-            f"{what} at step {self.state.step + 1}, on the batch of {', '.join(batch.names)}. "
-            "Look at these images for extreme values, or lower "
-            "training.learning_rate in a copy of plan.yaml and train with --plan."
-        )
+    def settle(self) -> None:
+        """Wait for all steps taken, and note what they report.
+
+        Raises:
+            TrainingError: As `take_step`.
+        """
+        self._read(all_of_them=True)
+
+    def _read(self, *, all_of_them: bool = False) -> None:
+        for report in self.reports.read(all_of_them=all_of_them):
+            self.state.losses.append(report.loss)
+            self.state.dices.append(report.dice)
 
     def validation_dice(self, cases: Sequence[CachedCase]) -> float | None:
         """Mean Dice of the model-to-be at the working size; None where no case has a labelled pixel."""
@@ -167,11 +167,11 @@ class Trainer:
         return predict_windows(predictor, image, size, overlap)
 
 
-def _is_finite(network: UNet) -> bool:
+def _is_finite(network: UNet) -> Tensor:
     """Whether gradients, with their squares as optimizers take them, and running statistics are numbers."""
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     statistics = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
-    return bool(torch.stack([tensor.norm() for tensor in gradients + statistics]).isfinite().all())
+    return torch.stack([tensor.norm() for tensor in gradients + statistics]).isfinite().all()
 
 
 def hard_dice(logits: Tensor, masks: Tensor) -> float:
@@ -184,13 +184,4 @@ def hard_dice(logits: Tensor, masks: Tensor) -> float:
     Returns:
         In [0, 1].
     """
-    scored = masks != IGNORED
-    found = (logits[:, 0] > 0).to(masks.dtype) if logits.shape[1] == 1 else logits.argmax(1).to(masks.dtype)
-    labels = max(1, logits.shape[1] - 1)
-    dice = []
-    for value in range(1, labels + 1):
-        reference, prediction = masks == value, (found == value) & scored
-        total = int(reference.sum()) + int(prediction.sum())
-        if total:
-            dice.append(2 * int((reference & prediction).sum()) / total)
-    return sum(dice) / len(dice) if dice else 1.0
+    return dice_of(overlap_counts(logits, masks))

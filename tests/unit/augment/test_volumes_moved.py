@@ -19,6 +19,7 @@ from delineate.augment.left_right import LeftRight
 from delineate.augment.movement import DepthMovement, Movement, draw_movement, output_to_input
 from delineate.augment.settings import CLASSIC, NONE, AugmentationSettings
 
+CPU = torch.device("cpu")
 NEAREST, REFLECT = AugmentationSettings(fill="nearest"), AugmentationSettings(fill="reflect")
 STILL = {
     "rotation_degrees": 0.0,
@@ -309,7 +310,7 @@ def test_the_part_that_is_seen_is_all_that_counts(
     drawn = draw_movement(WILD.model_copy(update={"zoom": (1, 3)}), 1, generator, axes=3)
     seen = output_to_input(drawn, size, (2.0, 1.0, 1.0))[0]
     seen[:, -1] += torch.tensor(source[::-1]) * (torch.rand(3, generator=generator) - 0.5)
-    image, labels = warp_part(volume, mask, seen, size, fill)
+    image, labels = warp_part(volume, mask, seen, size, fill, device=CPU)
     whole, all_labels = warp(volume[None].float(), mask[None], seen[None], size, fill)
     assert image.dtype == torch.float32
     assert torch.allclose(image, whole[0], atol=0.1)  # of ± 1000
@@ -321,7 +322,7 @@ def test_only_the_part_that_is_seen_is_read() -> None:
     volume[:, 2:7, 10:30, 10:30] = 1.0
     mask = torch.zeros(9, 40, 40, dtype=torch.uint8)
     drawn = movement({"rotation_degrees": 45, "tilt_rows_degrees": 5})
-    image, _ = warp_part(volume, mask, output_to_input(drawn, (1, 8, 8))[0], (1, 8, 8), NEAREST)
+    image, _ = warp_part(volume, mask, output_to_input(drawn, (1, 8, 8))[0], (1, 8, 8), NEAREST, device=CPU)
     assert torch.allclose(image, torch.ones_like(image))
 
 
