@@ -94,9 +94,7 @@ def _measured(model: Model, divided: Divided, calibration: int, folder: Path) ->
         ways.insert(1, Way("torch bf16", model))
     ways.append(Way("OpenVINO int8", exported(folder / "int8")))
     plan = exact.plan
-    image = torch.randn(
-        1, plan.data.channels, *plan.preprocessing.size, generator=torch.Generator().manual_seed(0)
-    )
+    image = torch.randn(1, plan.data.channels, *plan.window, generator=torch.Generator().manual_seed(0))
     return [
         {
             "way": way.name,

@@ -104,7 +104,7 @@ def _measured(folder: Path, chosen: argparse.Namespace) -> Record:
     return {
         "side": chosen.side,
         "model": chosen.model.name if chosen.model else "classic",
-        "window": list(model.plan.preprocessing.size),
+        "window": list(model.plan.window),
         "mirrored": model.plan.prediction.mirror,
         "engine": [model.engine.name, model.engine.precision],
         "threads": torch.get_num_threads(),
@@ -124,7 +124,7 @@ def _bare_megapixels_per_s(model: Model, side: int) -> float:
     height, width = working_size((side, side), plan.preprocessing)
     if plan.preprocessing.mode != "patch":
         raise SystemExit("This model sees whole images at once: give one that sees windows.")
-    size = (plan.preprocessing.size[-2], plan.preprocessing.size[-1])
+    size = (plan.window[-2], plan.window[-1])
     windows = Windows((height, width), size, plan.prediction.overlap)
     batch = torch.randn(windows.batch_size, plan.data.channels, *size, device=model.engine.device)
     predictor = predictor_of(model.engine, plan)

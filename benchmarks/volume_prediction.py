@@ -57,7 +57,7 @@ def main() -> None:
         "size": [DEPTH, HEIGHT, WIDTH],
         "spacing_mm": list(SPACING_MM[::-1]),
         "working_spacing_mm": list(planned.plan.preprocessing.spacing_mm or ()),
-        "window": list(planned.plan.preprocessing.size),
+        "window": list(planned.plan.window),
         "widths": list(planned.plan.network.widths),
         "parameters": parameters,
         "mask_size": list(mask.shape),
@@ -72,7 +72,7 @@ def main() -> None:
         [
             ("peak memory, GB", str(record["peak_gb"]), f"< {AT_MOST_GB}"),
             ("whole command, s", str(record["seconds"]), ""),
-            ("window", " × ".join(map(str, planned.plan.preprocessing.size)), ""),
+            ("window", " × ".join(map(str, planned.plan.window)), ""),
             ("working spacing, mm", working, ""),
         ],
     )

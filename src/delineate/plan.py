@@ -88,7 +88,7 @@ class PreprocessingPlan(_Section):
 
     Attributes:
         mode: "whole": every image is brought to `size` and seen at once; "patch": images are scaled by
-            `scale`, and the net sees cut-outs of `size`, in prediction overlapping windows of it.
+            `scale`, and the net sees cut-outs of `size`, in prediction overlapping windows.
         orientation: Volumes with a place in the patient are turned so that their axes (depth, height, width)
             run this way: "SPL" is to the head, to the back, to the left; null leaves them as they are stored.
             A net of two axes sees slices across the first.
@@ -186,11 +186,14 @@ class PredictionPlan(_Section):
 
     Attributes:
         threshold: With one label: the least probability that is foreground; of several the likeliest wins.
-        overlap: In mode "patch": share by which neighbouring windows overlap.
+        window: In mode "patch": what the net sees at once, `(height, width)` or `(depth, height, width)`;
+            None for `preprocessing.size`, as in training.
+        overlap: Likewise: share by which neighbouring windows overlap.
         mirror: Whether predictions of the mirrored image are averaged in.
     """
 
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    window: Size | None = None
     overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25
     mirror: bool = False
 
@@ -249,14 +252,11 @@ class Plan(_Section):
     def _misfits_of_space(self) -> Iterator[str]:
         """What cannot be together of axes, sizes and sides."""
         data, preprocessing, network = self.data, self.preprocessing, self.network
-        sides = list(preprocessing.size)
-        if len(sides) != network.axes:
-            yield f"preprocessing.size {sides} must have network.axes = {network.axes} numbers"
-        elif any(side % stride for side, stride in zip(sides, network.total_strides, strict=True)):
-            strides = network.stride if network.axes == 2 else list(network.total_strides)
-            yield f"preprocessing.size {sides} must be a multiple of {strides}, the network's stride"
-        if math.prod(sides) > MAXIMUM_VOXELS:
-            yield f"preprocessing.size {sides} is too large: at most {MAXIMUM_VOXELS:,} pixels"
+        yield from self._misfits_of_size("preprocessing.size", preprocessing.size)
+        if self.prediction.window is not None:
+            if preprocessing.mode == "whole":
+                yield 'prediction.window is for preprocessing.mode "patch"'
+            yield from self._misfits_of_size("prediction.window", self.prediction.window)
         if network.axes == 3:
             if data.axes == 2:
                 yield "network.axes is 3, but data.axes is 2: a net of volumes cannot see pictures"
@@ -274,6 +274,21 @@ class Plan(_Section):
         paired = [name for pair in data.left_right for name in pair]
         if len(set(paired)) != len(paired) or set(paired) - set(data.labels):
             yield "data.left_right must name each label at most once, and only such as there are"
+
+    def _misfits_of_size(self, name: str, size: Size) -> Iterator[str]:
+        sides, network = list(size), self.network
+        if len(sides) != network.axes:
+            yield f"{name} {sides} must have network.axes = {network.axes} numbers"
+        elif any(side % stride for side, stride in zip(sides, network.total_strides, strict=True)):
+            strides = network.stride if network.axes == 2 else list(network.total_strides)
+            yield f"{name} {sides} must be a multiple of {strides}, the network's stride"
+        if math.prod(sides) > MAXIMUM_VOXELS:
+            yield f"{name} {sides} is too large: at most {MAXIMUM_VOXELS:,} pixels"
+
+    @property
+    def window(self) -> Size:
+        """What the net sees at once in prediction, `(height, width)` or `(depth, height, width)`."""
+        return self.prediction.window or self.preprocessing.size
 
     def with_steps(self, steps: int, evaluations: int | None = None) -> Plan:
         """This plan with its number of steps settled, and that of the looks on the way if it is given.

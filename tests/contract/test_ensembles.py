@@ -21,7 +21,14 @@ from delineate.networks.settings import UNetSettings, most_parameters
 from delineate.networks.unet import UNet
 from delineate.plan import DataPlan, Plan, PredictionPlan, PreprocessingPlan, TrainingPlan, output_channels
 
-KINDS = ("whole, one label", "whole, three labels", "patches", "patches, mirrored", "slices", "volumes")
+KINDS = (
+    "whole, one label",
+    "whole, three labels",
+    "patches",
+    "larger windows, mirrored",
+    "slices",
+    "volumes",
+)
 Weights = dict[str, torch.Tensor]
 
 
@@ -43,7 +50,9 @@ def plan_of(kind: str) -> Plan:
         augmentation=AugmentationSettings(flip_horizontal=True),
         loss=LossSettings(),
         training=TrainingPlan(steps=1, batch_size=2, learning_rate=0.1),
-        prediction=PredictionPlan(mirror=kind.endswith("mirrored")),
+        prediction=PredictionPlan(
+            window=(20, 24) if kind.startswith("larger") else None, mirror=kind.endswith("mirrored")
+        ),
     )
 
 

@@ -21,6 +21,7 @@ KINDS: list[tuple[str, Pixels, Channels]] = [
     ("padded", "uint8", "last"),
     ("colour, several labels", "uint16", "first"),
     ("patches of larger images", "float32", "last"),
+    ("larger windows", "uint8", "last"),
     ("mirrored, sides swapped", "uint8", "first"),
     ("clipped", "uint8", "last"),
     ("slices", "float32", "last"),

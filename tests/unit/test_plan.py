@@ -405,6 +405,18 @@ def test_all_misfits_are_listed_at_once() -> None:
             "preprocessing.size [7, 16, 18] must be a multiple of [2, 4, 4], the network's stride",
         ),
         (
+            {"prediction": {"window": [7, 16, 18]}},
+            "prediction.window [7, 16, 18] must be a multiple of [2, 4, 4], the network's stride",
+        ),
+        (
+            {"prediction": {"window": [512, 512, 516]}},
+            "prediction.window [512, 512, 516] is too large: at most 134,217,728 pixels",
+        ),
+        (
+            {"prediction": {"window": [16, 16]}},
+            "prediction.window [16, 16] must have network.axes = 3 numbers",
+        ),
+        (
             {"preprocessing": {"size": [512, 512, 516]}},
             "preprocessing.size [512, 512, 516] is too large: at most 134,217,728 pixels",
         ),
@@ -619,6 +631,7 @@ def test_numbers_as_people_write_them() -> None:
 
 
 OTHER: dict[str, object] = {
+    "prediction.window": [8, 32, 32],
     "preset": "classic",
     "data.colour": "channels",
     "data.fourth_axis": "channels",
@@ -651,7 +664,7 @@ OTHER: dict[str, object] = {
     "training.encoder_learning_rate": 1e-4,
 }
 LINKED = {"format", "data.channels", "network.axes", "network.input_channels", "network.output_channels"}
-OF_VOLUMES = {"preprocessing.spacing_mm", "network.strides", "network.stem_depth"}
+OF_VOLUMES = {"preprocessing.spacing_mm", "prediction.window", "network.strides", "network.stem_depth"}
 OF_RESNETS = {"network.encoder", "training.encoder_learning_rate"}
 
 
@@ -680,6 +693,12 @@ def test_every_choice_is_in_the_hash(path: str) -> None:
     plan = from_yaml(yaml.safe_dump(changed(path, other, whole)))
     assert plan != whole
     assert plan.sha256() != whole.sha256()
+
+
+def test_images_seen_whole_have_no_windows() -> None:
+    assert 'prediction.window is for preprocessing.mode "patch"' in refusal(
+        changed("prediction.window", [96, 128])
+    )
 
 
 def test_a_resnet_makes_its_demands() -> None:

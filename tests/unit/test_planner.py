@@ -14,6 +14,7 @@ from delineate.augment.settings import AugmentationSettings
 from delineate.errors import PlanError
 from delineate.fingerprint import SCALES, SIDES, Fingerprint
 from delineate.image import Colour
+from delineate.inference.windows import window_starts
 from delineate.losses import LossSettings
 from delineate.networks.settings import UNetSettings
 from delineate.networks.unet import UNet, parameter_count
@@ -220,6 +221,33 @@ def test_patches_of_smaller_images_where_nothing_is_lost(
 
 def test_patches_are_no_larger_than_small_images_need() -> None:
     assert make_plan(fingerprint(median=(50, 9), **THIN), Length()).plan.preprocessing.size == (56, 16)
+
+
+@pytest.mark.parametrize(
+    ("median", "window", "overlap", "by_hand"),
+    [
+        ((584, 565), (312, 304), 0.103, ([0, 272], [0, 261])),
+        ((256, 256), (256, 256), 0.125, ([0], [0])),
+        ((384, 385), (384, 216), 0.083, ([0], [0, 169])),  # one pixel too many: two windows
+        ((100, 1000), (104, 360), 0.089, ([0], [0, 320, 640])),
+        ((90, 120), (96, 120), 0.25, ([0], [0])),
+    ],
+)
+def test_as_few_windows_as_can_be_cover_an_image(
+    median: tuple[int, int], window: tuple[int, int], overlap: float, by_hand: tuple[list[int], list[int]]
+) -> None:
+    data = fingerprint(median=median, **(THIN | {"scale_ceiling": {1.0: 1.0, 0.5: 0.9}}))
+    plan = make_plan(data, Length()).plan
+    assert plan.prediction.window == plan.window == window
+    assert plan.prediction.overlap == overlap
+    starts = tuple(window_starts(*each, overlap) for each in zip(median, window, strict=True))
+    assert starts == by_hand
+
+
+def test_whole_images_are_seen_at_once() -> None:
+    plan = make_plan(fingerprint(), Length()).plan
+    assert plan.prediction.window is None
+    assert plan.window == plan.preprocessing.size
 
 
 @pytest.mark.parametrize("other", [NOT_LOST, THIN])

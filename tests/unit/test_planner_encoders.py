@@ -45,8 +45,14 @@ def test_only_what_the_encoder_asks_for_changes(data: Fingerprint, encoder: Enco
     assert all(side % 32 == 0 for side in plan.preprocessing.size)
     for ours, theirs in zip(plan.preprocessing.size, plain.plan.preprocessing.size, strict=True):
         assert theirs <= ours < theirs + 32
-    for section in ("data", "augmentation", "loss", "prediction"):
+    for section in ("data", "augmentation", "loss"):
         assert getattr(plan, section) == getattr(plain.plan, section)
+    assert (
+        plan.prediction.model_copy(update={"window": plain.plan.prediction.window}) == plain.plan.prediction
+    )
+    assert all(
+        theirs <= ours < theirs + 32 for ours, theirs in zip(plan.window, plain.plan.window, strict=True)
+    )
     rate = {"encoder_learning_rate": None}
     assert plan.training.model_copy(update=rate) == plain.plan.training
     for name in planned.reasons:

@@ -29,7 +29,7 @@ class Net:
     @property
     def window(self) -> tuple[int, ...]:
         """What it sees at once."""
-        return self.plan.preprocessing.size
+        return self.plan.window
 
     def write(self, to: GraphWriter, image: str) -> str:
         """The probabilities `(1, K, …)` of a normalized image `(1, C, …)` of the window's size."""

@@ -72,10 +72,8 @@ def converted(model: Model) -> Graph:
         ExportError: It cannot compute the net on this machine; found out in a process of its own.
     """
     openvino, plan = optional_package("openvino", WHY), model.plan
-    graph: bytes = network_onnx(
-        model.network, plan.data.channels, plan.preprocessing.size
-    ).SerializeToString()
-    images = np.zeros((1, plan.data.channels, *plan.preprocessing.size), np.float32)
+    graph: bytes = network_onnx(model.network, plan.data.channels, plan.window).SerializeToString()
+    images = np.zeros((1, plan.data.channels, *plan.window), np.float32)
     task = Task(graph, images, plan.network.output_channels, threads=1)
     if (fault := probe("openvino", ["fp32"], task, limit_s=LIMIT_S)["fp32"].fault) is not None:
         raise ExportError(

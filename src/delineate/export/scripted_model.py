@@ -69,7 +69,7 @@ class ScriptedModel(nn.Module):
         self.by_image = preprocessing.normalization == "image"
         self.colour, self.reversed_axes = str(plan.data.colour), reversed_axes
         self.sampled, self.at_once = SAMPLED_VOXELS, WINDOWS_AT_ONCE
-        self.window = list(preprocessing.size)
+        self.window = list(plan.window)
         self.steps = [max(1, round(s * (1 - plan.prediction.overlap))) for s in self.window]
         self.scale = preprocessing.scale
         self.spacing_mm = list(preprocessing.spacing_mm or ())
@@ -204,7 +204,7 @@ def scripted_model(network: nn.Module, plan: Plan, *, reversed_axes: bool) -> by
         What `torch.jit.load` reads.
     """
     networks = list(network) if isinstance(network, nn.ModuleList) else [network]
-    example = torch.zeros(2, plan.data.channels, *plan.preprocessing.size)
+    example = torch.zeros(2, plan.data.channels, *plan.window)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # of torch: what the trace holds fast is meant, and that it is old
         traced = torch.jit.trace(Averaged(networks).eval(), example, check_trace=False)  # type: ignore[no-untyped-call]  # torch's

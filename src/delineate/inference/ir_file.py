@@ -123,7 +123,7 @@ def _told(path: Path, model: Graph) -> dict[str, str]:
 def _refuse_other_graphs(path: Path, card: ModelCard, model: Graph) -> None:
     """Compare what the graph takes and gives with what its card says."""
     plan = card.plan
-    size = plan.preprocessing.size
+    size = plan.window
     expected = [[plan.data.channels, *size], [plan.network.output_channels, *size]]
     if [_sides(ports) for ports in (model.inputs, model.outputs)] != [[each] for each in expected]:
         raise ModelFileError(f"{path} is damaged: its graph does not fit what it says of itself.")

@@ -23,7 +23,7 @@ class IrModel(ComputedModel):
         self.card = file.card
         self._parameters = file.parameters
         plan = file.card.plan
-        shape = (plan.data.channels, *plan.preprocessing.size)
+        shape = (plan.data.channels, *plan.window)
 
         def open_session(threads: int) -> OpenVinoSession:
             return OpenVinoSession(file.graph, shape, precision="fp32", threads=threads, weights=file.weights)

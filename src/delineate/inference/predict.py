@@ -82,7 +82,7 @@ def windows_of(engine: Engine, plan: Plan, image: Image, intensities: Intensitie
         DataError: The image does not fit the plan.
     """
     pixels = to_working(prepared(image, plan), plan, intensities).normalized().to(engine.device)
-    window = (plan.preprocessing.size[-2], plan.preprocessing.size[-1])
+    window = (plan.window[-2], plan.window[-1])
     if plan.preprocessing.mode == "whole":
         return Whole(pad_pixels_to(pixels, window), (pixels.shape[1], pixels.shape[2]))  # as in training
     return Blended(pixels, window, plan.prediction.overlap)

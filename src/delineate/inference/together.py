@@ -18,7 +18,7 @@ from delineate.image import Image
 from delineate.inference.engines import Engine
 from delineate.inference.found import FAILURES
 from delineate.inference.predict import Windows, on_own_grid, predictor_of, probabilities, windows_of
-from delineate.inference.windows import WINDOWS_OF_ONE
+from delineate.inference.windows import windows_of_one
 from delineate.plan import Plan
 
 PIXELS_AT_ONCE = {("torch", "bf16"): 1 << 17}
@@ -32,7 +32,7 @@ def windows_at_once(engine: Engine, plan: Plan) -> int:
     if plan.network.axes != 2:
         return 1
     pixels = PIXELS_AT_ONCE.get((engine.name, engine.precision), 0)
-    return max(1, min(MOST_AT_ONCE, pixels // math.prod(plan.preprocessing.size)))
+    return max(1, min(MOST_AT_ONCE, pixels // math.prod(plan.window)))
 
 
 class Together:
@@ -47,7 +47,7 @@ class Together:
     def __init__(self, engine: Engine, plan: Plan, at_once: int) -> None:
         self._engine, self._plan, self._at_once = engine, plan, at_once
         self._predictor = predictor_of(engine, plan)
-        self._alone = 1 if plan.preprocessing.mode == "whole" else WINDOWS_OF_ONE
+        self._alone = 1 if plan.preprocessing.mode == "whole" else windows_of_one(plan.window)
         self._agreed: dict[int, bool] = {1: True}
 
     def probabilities(self, pictures: Iterable[Image]) -> Iterator[Tensor | Exception]:

@@ -20,7 +20,7 @@ from delineate.inference.found import Progress
 from delineate.inference.memory import PROGRAM_BYTES, lacking
 from delineate.inference.predict import decide, predictor_of, probabilities
 from delineate.inference.preprocess import resize, slices, to_working
-from delineate.inference.windows import slabs_of_windows
+from delineate.inference.windows import slabs_of_windows, windows_of_one
 from delineate.networks.settings import most_parameters
 from delineate.plan import Plan
 
@@ -103,19 +103,19 @@ def needed_bytes(plan: Plan, image: Image, *, keep_probabilities: bool = False, 
     voxels = math.prod(image.size)
     classes = plan.network.output_channels
     image_bytes = image.pixels.nbytes + voxels * (1 + 2 * len(plan.data.labels) * keep_probabilities)
-    turned, window = prepared(image, plan), plan.preprocessing.size
-    features = 4 * WINDOWS_AT_ONCE * math.prod(window) * plan.network.widths[0] * ACTIVATION_COPIES
+    turned, window = prepared(image, plan), plan.window
+    features = 4 * math.prod(window) * plan.network.widths[0] * ACTIVATION_COPIES  # of one window
     if plan.network.axes == 2:
         slice_bytes = 4 * (4 * classes + 3 * plan.data.channels + 2) * math.prod(turned.size[1:])
         stretched = 0 if image.shares or plan.data.pixels == "float" else 4 * plan.data.channels * voxels
-        four_windows = 2 * features
-        return PROGRAM_BYTES + image_bytes + stretched + slice_bytes + four_windows
+        at_once = windows_of_one(window) * features
+        return PROGRAM_BYTES + image_bytes + stretched + slice_bytes + at_once
     size = working_size(turned.size, plan.preprocessing, turned.geometry.spacing_mm)
     size = tuple(max(side, own) for side, own in zip(size, window, strict=True))
     working = 4 * plan.data.channels * (2 * math.prod(size) + voxels)
     slab = 4 * (2 * classes + 1) * window[0] * math.prod(size[1:])
     row = 4 * 3 * classes * math.prod(turned.size[1:])
-    return PROGRAM_BYTES + image_bytes + working + slab + row + features
+    return PROGRAM_BYTES + image_bytes + working + slab + row + WINDOWS_AT_ONCE * features
 
 
 def _rows_of_slices(engine: Engine, plan: Plan, image: Image, *, progress: Progress) -> Iterator[Tensor]:
@@ -128,7 +128,7 @@ def _rows_of_slices(engine: Engine, plan: Plan, image: Image, *, progress: Progr
 
 def _rows_of_windows(engine: Engine, plan: Plan, image: Image, *, progress: Progress) -> Iterator[Tensor]:
     """`(K, H, W)` of each slice of the volume's own grid, by a net of three axes."""
-    window = plan.preprocessing.size
+    window = plan.window
     if len(window) != 3:
         raise ValueError("the plan's window has not three axes")
     working = to_working(image, plan).normalized()

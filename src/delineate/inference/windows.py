@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-WINDOWS_OF_ONE = 4  # of one image in a call
+MOST_OF_ONE, PIXELS_OF_ONE = 4, 1 << 16  # of one image in a call: windows, and pixels of several
 KEPT_PIXELS = 1 << 22  # of images whose sums of weights are kept
 
 
@@ -58,7 +58,7 @@ def predict_windows(
     window: tuple[int, int],
     overlap: float,
     *,
-    batch_size: int = WINDOWS_OF_ONE,
+    batch_size: int | None = None,
 ) -> Tensor:
     """Apply a predictor window by window and blend.
 
@@ -67,7 +67,7 @@ def predict_windows(
         image: `(C, H, W)`, any size; filled up with its edge where smaller than a window.
         window: `(height, width)`.
         overlap: Least share by which neighbouring windows overlap.
-        batch_size: Windows a call.
+        batch_size: Windows a call; None for `windows_of_one`.
 
     Returns:
         `(K, H, W)` float32, the weighted mean of the windows' predictions.
@@ -75,6 +75,11 @@ def predict_windows(
     windows = Blended(image, window, overlap)
     fill(windows, predictor, batch_size)
     return windows.result()
+
+
+def windows_of_one(window: tuple[int, ...]) -> int:
+    """How many windows of one image are given to an engine in a call."""
+    return max(1, min(MOST_OF_ONE, PIXELS_OF_ONE // math.prod(window)))
 
 
 class Blended:
@@ -87,6 +92,7 @@ class Blended:
 
     Attributes:
         corners: `(y, x)` of each window.
+        at_once: Of them best given in a call.
     """
 
     def __init__(self, image: Tensor, window: tuple[int, int], overlap: float) -> None:
@@ -98,6 +104,7 @@ class Blended:
         self._window, self._overlap = window, overlap
         self._size = (self._padded.shape[1], self._padded.shape[2])
         self.corners = window_corners(self._size, window, overlap)
+        self.at_once = windows_of_one(window)
         self._weight = _kept_weight(window).to(image.device)
         self._total: Tensor | None = None
 
@@ -131,6 +138,7 @@ class Whole:
     """
 
     corners: Sequence[tuple[int, int]] = ((0, 0),)
+    at_once = 1
 
     def __init__(self, filled: Tensor, size: tuple[int, int]) -> None:
         self._filled, self._size = filled, size
@@ -152,16 +160,16 @@ class Whole:
 
 
 def fill(
-    windows: Blended | Whole, predictor: Callable[[Tensor], Tensor], batch_size: int = WINDOWS_OF_ONE
+    windows: Blended | Whole, predictor: Callable[[Tensor], Tensor], batch_size: int | None = None
 ) -> None:
     """Have all windows of an image predicted.
 
     Args:
         windows: The image's.
         predictor: `(N, C, height, width)` → `(N, K, height, width)`.
-        batch_size: Windows a call.
+        batch_size: Windows a call; None for `at_once` of them.
     """
-    for some in _batches(range(len(windows.corners)), batch_size):
+    for some in _batches(range(len(windows.corners)), batch_size or windows.at_once):
         batch = torch.stack([windows.cut(at) for at in some])
         for at, prediction in zip(some, predictor(batch), strict=True):
             windows.add(at, prediction)

@@ -24,6 +24,6 @@ def windows_in(plan: Plan, size: tuple[int, ...]) -> int:
         working = working_size(seen, plan.preprocessing)
         windows = math.prod(
             len(window_starts(length, side, plan.prediction.overlap))
-            for length, side in zip(working, plan.preprocessing.size, strict=True)
+            for length, side in zip(working, plan.window, strict=True)
         )
     return slices * windows * (1 << len(mirrored_axes(plan)))

@@ -139,7 +139,7 @@ def _passes(plan: Plan, case: LoadedCase) -> int:
     size = working_size(turned.size, plan.preprocessing, turned.geometry.spacing_mm)
     return math.prod(
         len(window_starts(length, side, plan.prediction.overlap))
-        for length, side in zip(size, plan.preprocessing.size, strict=True)
+        for length, side in zip(size, plan.window, strict=True)
     )
 
 

@@ -214,6 +214,19 @@ def up(length: float, multiple: int) -> int:
     return math.ceil(length / multiple) * multiple
 
 
+def up_to_strides(plan: Plan, strides: tuple[int, ...]) -> dict[str, dict[str, object]]:
+    """The sections of a plan that hold sizes, with the next that a network of these strides takes."""
+
+    def rounded(size: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(up(side, stride) for side, stride in zip(size, strides, strict=True))
+
+    window = plan.prediction.window
+    return {
+        "preprocessing": plan.preprocessing.model_dump() | {"size": rounded(plan.preprocessing.size)},
+        "prediction": plan.prediction.model_dump() | {"window": None if window is None else rounded(window)},
+    }
+
+
 @dataclass(frozen=True)
 class IntensityScheme:
     """How intensities are brought to one scale; see `PreprocessingPlan`."""

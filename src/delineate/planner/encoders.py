@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from delineate.fingerprint import Fingerprint
 from delineate.networks.settings import Encoder, UNetSettings
 from delineate.plan import Plan, plan_error
-from delineate.planner.common import Planned, up
+from delineate.planner.common import Planned, up_to_strides
 
 DECODER_WIDTHS = (16, 32, 64, 128, 256)
 ENCODER_RATE = 1e-4
@@ -43,9 +43,9 @@ def with_encoder(planned: Planned, data: Fingerprint, encoder: Encoder) -> Plann
     reasons["network.encoder"] = "that of the file whose weights it begins from"
     if "network.axes" in reasons:
         reasons["network.axes"] = "slices: such encoders see nothing else"
-    preprocessing: dict[str, object] = plan.preprocessing.model_dump()
+    intensities: dict[str, object] = {}
     if data.pixels == "integer" and not data.calibrated and data.colour in ("grey", "rgb"):
-        preprocessing |= {"normalization": "dataset", "clip": (), **_imagenet(data.channels)}
+        intensities = {"normalization": "dataset", "clip": (), **_imagenet(data.channels)}
         reasons["preprocessing.normalization"] = "ImageNet's mean and deviation, as such weights expect"
     training = plan.training.model_dump() | {"encoder_learning_rate": ENCODER_RATE}
     reasons["training.encoder_learning_rate"] = (
@@ -53,9 +53,9 @@ def with_encoder(planned: Planned, data: Fingerprint, encoder: Encoder) -> Plann
     )
     try:
         net = UNetSettings.model_validate(network)
-        sides = zip(plan.preprocessing.size, net.total_strides, strict=True)
-        preprocessing["size"] = tuple(up(side, stride) for side, stride in sides)
-        changes = {"network": net, "preprocessing": preprocessing, "training": training}
+        sizes = up_to_strides(plan, net.total_strides)
+        sizes["preprocessing"] |= intensities
+        changes = {"network": net, "training": training, **sizes}
         return Planned(Plan.model_validate(plan.model_dump() | changes), reasons)
     except ValidationError as error:
         raise plan_error("The plan with this encoder", error) from error

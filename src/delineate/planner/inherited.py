@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from delineate.errors import PlanError, UsageError
 from delineate.networks.settings import UNetSettings, with_channels_of
 from delineate.plan import Plan, plan_error
-from delineate.planner.common import Planned, up
+from delineate.planner.common import Planned, up_to_strides
 from delineate.planner.encoders import ENCODER_RATE
 
 KINDS = {2: "pictures or slices", 3: "volumes"}
@@ -38,19 +38,17 @@ def inherit(planned: Planned, network: UNetSettings, model: str) -> Planned:
     reasons = {name: why for name, why in planned.reasons.items() if name not in OF_NETWORK}
     reasons["training.adam_share"] = "a last layer that is new must catch up with the layers before it"
     reasons["network"] = f"that of the model {model}, whose weights the training starts from"
-    size = tuple(
-        up(side, stride) for side, stride in zip(plan.preprocessing.size, network.total_strides, strict=True)
-    )
+    sizes = up_to_strides(plan, network.total_strides)
     changes: dict[str, dict[str, object]] = {
         "network": with_channels_of(network, plan.network).model_dump(),
         "training": plan.training.model_dump() | {"adam_share": ADAM_SHARE},
+        **sizes,
     }
-    if size != plan.preprocessing.size:
+    if sizes["preprocessing"] != plan.preprocessing.model_dump():
         strides = " × ".join(map(str, reversed(network.total_strides)))
         rounded = f"rounded up to multiples of {strides}, the strides of that model's network"
         before = reasons.get("preprocessing.size")
         reasons["preprocessing.size"] = f"{before}; {rounded}" if before else rounded
-        changes["preprocessing"] = plan.preprocessing.model_dump() | {"size": size}
     if network.encoder != "plain":
         changes["training"] |= {"encoder_learning_rate": ENCODER_RATE}
     try:

@@ -31,6 +31,8 @@ KEPT = 0.992  # least Dice that masks must keep when brought to the working size
 KEPT_WHOLLY = 0.9993  # likewise, for patches to be taken from smaller images
 FREE_ASPECT = 2.0  # largest ratio of aspects that stretching to one size may even out
 
+WINDOW_SIDE, WINDOW_OVERLAP = 384, 32  # most of a window in prediction, and pixels that neighbours share
+
 WHOLE_STRIDE, PATCH_STRIDE = 32, 8
 WHOLE_WIDTHS, PATCH_WIDTHS = (32, 64, 128, 192, 256), (24, 48, 96, 128)
 
@@ -73,6 +75,10 @@ def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
         if augmentation.flip_horizontal or augmentation.flip_vertical
         else "no mirroring was trained"
     )
+    prediction = PredictionPlan(mirror=augmentation.flip_horizontal or augmentation.flip_vertical)
+    if not whole:
+        prediction = _windows(prediction, data, preprocessing)
+        reasons["prediction.window"] = "larger than the patches, so that windows overlap less"
     plan = Plan(
         preset="auto",
         data=data_plan(data, asked),
@@ -81,9 +87,7 @@ def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
         augmentation=augmentation,
         loss=LossSettings(cross_entropy=1, dice=1),
         training=training,
-        prediction=PredictionPlan(
-            overlap=0.25, mirror=augmentation.flip_horizontal or augmentation.flip_vertical
-        ),
+        prediction=prediction,
     )
     return Planned(plan, reasons)
 
@@ -133,6 +137,20 @@ def _preprocessing(data: Fingerprint) -> tuple[PreprocessingPlan, dict[str, str]
         clip=scheme.clip,
     )
     return preprocessing, reasons
+
+
+def _windows(
+    prediction: PredictionPlan, data: Fingerprint, preprocessing: PreprocessingPlan
+) -> PredictionPlan:
+    """Windows of which as few as can be cover a median image; never smaller than the patches learned from."""
+    sides = []
+    for length, patch in zip(data.median[-2:], preprocessing.size, strict=True):
+        working = length * preprocessing.scale
+        count = max(1, math.ceil((working - WINDOW_OVERLAP) / (WINDOW_SIDE - WINDOW_OVERLAP)))
+        side = up((working + (count - 1) * WINDOW_OVERLAP) / count, PATCH_STRIDE)
+        sides.append(max(patch, min(WINDOW_SIDE, side)))
+    overlap = round(min(0.25, WINDOW_OVERLAP / max(sides)), 3)
+    return prediction.model_copy(update={"window": (sides[0], sides[1]), "overlap": overlap})
 
 
 def _augmentation(

@@ -161,7 +161,7 @@ class Trainer:
         return sum(scores) / len(scores) if scores else None
 
     def _windows(self, predictor: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
-        size, overlap = self.plan.preprocessing.size, self.plan.prediction.overlap
+        size, overlap = self.plan.window, self.plan.prediction.overlap
         if len(size) == 3:
             return torch.cat(list(slabs_of_windows(predictor, image, size, overlap)), dim=1)
         return predict_windows(predictor, image, size, overlap)

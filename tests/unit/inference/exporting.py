@@ -42,6 +42,11 @@ PLANS: dict[str, dict[str, dict[str, Any]]] = {
     "patches": {"preprocessing": PATCH, "prediction": {"overlap": 0.5, "threshold": 0.3}},
     "patches of larger images": {"preprocessing": PATCH | {"scale": 0.37}},
     "patches of smaller images": {"preprocessing": PATCH | {"scale": 1.7} | OWN},
+    "larger windows": {
+        "preprocessing": PATCH | {"scale": 0.6},
+        "prediction": {"window": [24, 32], "overlap": 0.1, "mirror": True},
+        "augmentation": FLIPS,
+    },
     "mirrored": {"prediction": {"mirror": True}, "augmentation": FLIPS},
     "mirrored, sides swapped": {
         "data": LUNGS,

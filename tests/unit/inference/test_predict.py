@@ -78,6 +78,16 @@ def net(plan: Plan, seed: int = 0) -> UNet:
     return network.eval()
 
 
+def test_windows_may_be_larger_than_the_patches() -> None:
+    small, large = plan_of("patch"), plan_of("patch", window=(40, 48))
+    network, image = net(small), noise(40, 48)
+    found = probabilities(TorchEngine(network), large, image)
+    with torch.inference_mode():
+        seen = torch.from_numpy(image.pixels)[None].float() / 255
+        assert torch.allclose(found, network(seen).sigmoid()[0], atol=1e-6)
+    assert not torch.allclose(found, probabilities(TorchEngine(network), small, image), atol=1e-3)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "size", [(16, 32), (17, 33), (101, 64), (64, 101), (7, 300), (300, 7), (5, 5), (1, 1), (1, 40)]

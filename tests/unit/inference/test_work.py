@@ -19,6 +19,7 @@ from delineate.inference.work import windows_in
         ("patches", (17, 16), 2),
         ("patches", (32, 64), 3 * 5),  # windows of 16 that overlap by a quarter
         ("patches, mirrored", (32, 64), 2 * 3 * 5),
+        ("larger windows, mirrored", (32, 64), 2 * 2 * 4),  # of 20 × 24
         ("slices", (10, 16, 16), 10),
         ("volumes", (8, 16, 16), 1),
         ("volumes", (16, 16, 32), 3 * 3),
@@ -28,7 +29,7 @@ def test_windows_of_an_image(kind: str, size: tuple[int, ...], expected: int) ->
     assert windows_in(plan_of(kind), size) == expected
 
 
-@pytest.mark.parametrize("kind", ["patches", "patches, mirrored"])
+@pytest.mark.parametrize("kind", ["patches", "patches, mirrored", "larger windows, mirrored"])
 def test_it_is_what_prediction_computes(kind: str) -> None:
     counted: list[int] = []
 

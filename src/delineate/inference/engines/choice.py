@@ -164,7 +164,7 @@ def _about(net: Net) -> dict[str, str]:
     packages = ("delineate", "torch", "onnx", "onnxruntime", "openvino")
     return {
         "weights_sha256": net.weights_sha256,
-        "window": " × ".join(map(str, net.plan.preprocessing.size)),
+        "window": " × ".join(map(str, net.plan.window)),
         "processor": processor(),
         "threads": str(torch.get_num_threads()),
         "versions": ", ".join(f"{package} {_version(package)}" for package in packages),

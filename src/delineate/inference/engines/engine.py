@@ -38,7 +38,7 @@ class Engine(Protocol):
         """The probabilities of normalized images.
 
         Args:
-            batch: `(N, C, …)` float32 on `device`; of the plan's `preprocessing.size`.
+            batch: `(N, C, …)` float32 on `device`; of the plan's `window`.
 
         Returns:
             `(N, K, …)` float32 in [0, 1]: the foreground's, K = 1, for one label; else the background's and

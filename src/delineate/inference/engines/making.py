@@ -45,14 +45,14 @@ class Net:
             UsageError: The package onnx is not installed.
         """
         optional_package("onnx", "Another engine than torch")
-        proto = network_onnx(self.network, self.plan.data.channels, self.plan.preprocessing.size)
+        proto = network_onnx(self.network, self.plan.data.channels, self.plan.window)
         content: bytes = proto.SerializeToString()
         return content
 
     @property
     def shape(self) -> tuple[int, ...]:
         """`(C, …)` of an image or a window."""
-        return (self.plan.data.channels, *self.plan.preprocessing.size)
+        return (self.plan.data.channels, *self.plan.window)
 
     @property
     def classes(self) -> int:

@@ -39,7 +39,7 @@ def network_onnx(network: nn.Module, channels: int, size: tuple[int, ...]) -> Mo
         network: In evaluation mode, on the processor; a `ModuleList` of several, whose probabilities are
             averaged.
         channels: C of its images.
-        size: Of its images, as the plan's `preprocessing.size`.
+        size: Of its images, as the plan's `window`.
 
     Returns:
         An ONNX model of opset 20 with the one input `images` `(N, C, *size)` float32, any N, and the one

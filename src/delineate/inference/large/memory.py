@@ -24,7 +24,7 @@ def needed_bytes(image: LargeImage, tile_rows: int, *, keep_probabilities: bool)
     plan, regions = image.plan, image.regions
     width, channels, classes = regions.size[1], plan.data.channels, plan.network.output_channels
     working = image.working.size
-    window = (plan.preprocessing.size[-2], plan.preprocessing.size[-1])
+    window = (plan.window[-2], plan.window[-1])
     written = ROWS_OF_TILES * tile_rows * width * (1 + 4 * len(plan.data.labels) * keep_probabilities)
     at_once = BLOCKS * max(BLOCK_BYTES, 4 * width * max(channels, regions.channels))
     if plan.preprocessing.mode == "whole":

@@ -43,7 +43,7 @@ class LargeImage:
     @property
     def windows(self) -> Windows:
         """How it is covered by windows, in mode "patch"."""
-        size = self.plan.preprocessing.size
+        size = self.plan.window
         return Windows(self.working.size, (size[-2], size[-1]), self.plan.prediction.overlap)
 
     def probability_rows(
