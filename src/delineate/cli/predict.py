@@ -38,7 +38,9 @@ def predict(
     memory: Annotated[
         str | None,
         typer.Option(
-            help="Memory that an image may take in all: 4GB.", show_default="what is free", metavar="SIZE"
+            help="Memory that an image may take in all, 0.6 GB for the program itself with it: 4GB.",
+            show_default="what is free",
+            metavar="SIZE",
         ),
     ] = None,
     fourth_axis: FourthAxisOption = None,

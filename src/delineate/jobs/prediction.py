@@ -24,7 +24,7 @@ from delineate.jobs.flow import Flow, Work
 from delineate.jobs.manifest import Predicted, write_manifest
 from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
-from delineate.jobs.unfinished import UNFINISHED, Unfinished, engine_of, settings_of
+from delineate.jobs.unfinished import UNFINISHED, Unfinished, engine_of, refuse_taken, settings_of
 from delineate.jobs.writing import OVERLAYS, PROBABILITIES, MaskFormat, Wanted
 from delineate.threads import limiting_threads
 
@@ -131,6 +131,7 @@ def predict(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
     )
     reading = reading_for(loaded.plan, reading)
+    refuse_taken(Path(out))  # before engines are tried
     wish.settle_for_images(loaded, found.images, reading, reporter)
     wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
     unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted, anonymous=anonymous))

@@ -191,6 +191,16 @@ class Unfinished:
         write_text(folder / STATE, json.dumps(content))
 
 
+def refuse_taken(results: Path) -> None:
+    """Refuse a folder that is no place for results, and make it where it is not there.
+
+    Raises:
+        OutputError: It holds what is not unfinished, or cannot be written.
+    """
+    if _content(results / UNFINISHED / STATE) is None:
+        new_folder(results, "the masks")
+
+
 def engine_of(results: Path) -> tuple[EngineChoice, PrecisionChoice] | None:
     """The engine and precision that unfinished masks in a folder were begun with; None where none are."""
     settings = (_content(results / UNFINISHED / STATE) or {}).get("settings")

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import delineate
 from delineate.cli.app import app
 from delineate.dataset.inputs import GivenImage
-from delineate.errors import UsageError
+from delineate.errors import OutputError, UsageError
 from delineate.formats import USUAL
 from delineate.inference.engines import choice
 from delineate.inference.engines.choice import Chosen
@@ -153,3 +153,14 @@ def test_the_work_is_read_from_some_headers(run: Path) -> None:
     assert windows_of_images(plan, [image, broken, image], USUAL) == 3
     assert windows_of_images(plan, [broken], USUAL) == 0
     assert windows_of_images(plan, [], USUAL) == 0
+
+
+def test_a_folder_that_is_taken_is_refused_before_engines_are_tried(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tried(*_: object, **__: object) -> Chosen:
+        raise AssertionError("time was spent on engines")
+
+    monkeypatch.setattr(choice, "choose", tried)
+    with pytest.raises(OutputError, match="is not empty"):
+        delineate.predict(run / MODEL_NAME, run / "images", run)
