@@ -17,7 +17,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from delineate.jobs import training as job
+from delineate.jobs import expectation, job
 from delineate.networks.unet import UNet
 from delineate.training import loop, trainer
 
@@ -29,7 +29,7 @@ LOSS, DICE, OPTIMIZER = "loss", "Dice of the batch", "optimizer"
 LOOKS, CHECKPOINTS, REST = "looks at the validation part", "checkpoints", "all else"
 TOTAL = "the whole training"
 PLACES: tuple[tuple[ModuleType | type, str, str], ...] = (
-    (job, "measure_steps", SPEED),
+    (expectation, "measure_steps", SPEED),
     (trainer.Trainer, "batch", BATCH),
     (UNet, "forward", FORWARD),
     (torch.Tensor, "backward", BACKWARD),

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from delineate.augment.settings import AugmentationSettings
 from delineate.errors import PlanError
@@ -126,8 +135,9 @@ class TrainingPlan(_Section):
 
     Attributes:
         steps: Optimizer steps; None until measured from `budget_s`.
-        shortened: Where the machine grew busier than the budget allowed for: pairs of the steps done and the
-            whole number of steps that was lowered to; the rest of the learning rate's way is made shorter.
+        adjusted: Where steps took longer or less than the budget allowed for: pairs of the steps done and the
+            whole number of steps that was changed to; the rest of the learning rate's way is spread over what
+            is left of them.
         budget_s: Wall-clock time the steps were, or shall be, chosen for.
         batch_size: Images, or patches, a step.
         optimizer: "adam" (Kingma 2015), or "muon" (Jordan 2024) for the convolutions' weights with AdamW
@@ -146,7 +156,10 @@ class TrainingPlan(_Section):
     """
 
     steps: Steps | None = None
-    shortened: Annotated[tuple[tuple[Steps, Steps], ...], Field(max_length=100)] = ()
+    adjusted: Annotated[
+        tuple[tuple[Steps, Steps], ...],
+        Field(max_length=100, validation_alias=AliasChoices("adjusted", "shortened")),  # its name before
+    ] = ()
     budget_s: Annotated[float, Field(gt=0, le=3_000_000)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     optimizer: Literal["adam", "muon"] = "muon"
@@ -166,19 +179,19 @@ class TrainingPlan(_Section):
         if self.steps is None and self.budget_s is None:
             raise ValueError("give steps, or budget_s to have them measured")
         done, steps = 0, self.steps
-        for at, fewer in self.shortened:
-            if steps is None or not done < at < fewer < steps:
+        for at, whole in self.adjusted:
+            if steps is None or not done < at < min(steps, whole) or whole == steps:
                 raise ValueError(
-                    "shortened holds pairs [steps done, steps in all], each after the one before and with "
-                    "fewer steps in all"
+                    "adjusted holds pairs [steps done, steps in all], each after the one before and with "
+                    "another number of steps in all"
                 )
-            done, steps = at, fewer
+            done, steps = at, whole
         return self
 
     @property
     def last_step(self) -> int | None:
         """How many steps are taken in all; None until they are measured."""
-        return self.shortened[-1][1] if self.shortened else self.steps
+        return self.adjusted[-1][1] if self.adjusted else self.steps
 
 
 class PredictionPlan(_Section):
@@ -296,7 +309,7 @@ class Plan(_Section):
         Raises:
             PlanError: A number is out of its range.
         """
-        values = self.training.model_dump() | {"steps": steps, "shortened": ()}
+        values = self.training.model_dump() | {"steps": steps, "adjusted": ()}
         if evaluations is not None:
             values["evaluations"] = evaluations
         try:
@@ -305,9 +318,9 @@ class Plan(_Section):
             raise plan_error("The plan", error) from error
         return self.model_copy(update={"training": training})
 
-    def with_shortened(self, shortened: tuple[tuple[int, int], ...]) -> Plan:
+    def with_adjusted(self, adjusted: tuple[tuple[int, int], ...]) -> Plan:
         """This plan with other changes of its number of steps; see `TrainingPlan`."""
-        training = TrainingPlan.model_validate(self.training.model_dump() | {"shortened": shortened})
+        training = TrainingPlan.model_validate(self.training.model_dump() | {"adjusted": adjusted})
         return self.model_copy(update={"training": training})
 
     def sha256(self) -> str:

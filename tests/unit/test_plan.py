@@ -334,28 +334,35 @@ def test_no_length_at_all() -> None:
 
 
 @pytest.mark.parametrize(
-    "pairs", [[[60, 60]], [[50, 100]], [[50, 120]], [[50, 60], [40, 55]], [[50, 60], [55, 60]]]
+    "pairs", [[[60, 60]], [[50, 100]], [[100, 120]], [[50, 60], [40, 55]], [[50, 60], [55, 60]]]
 )
-def test_shortenings_that_follow_from_no_run(pairs: list[list[int]]) -> None:
-    assert "shortened holds pairs [steps done, steps in all]" in refusal(changed("training.shortened", pairs))
+def test_changes_of_steps_that_follow_from_no_run(pairs: list[list[int]]) -> None:
+    assert "adjusted holds pairs [steps done, steps in all]" in refusal(changed("training.adjusted", pairs))
 
 
-def test_a_shortened_plan_is_written_and_read_and_ends_earlier() -> None:
+def test_an_adjusted_plan_is_written_and_read_and_ends_elsewhere() -> None:
     plan = from_yaml(yaml.safe_dump(changed("training.budget_s", 60)))
     assert (plan.training.steps, plan.training.last_step) == (100, 100)
-    once = plan.with_shortened(((50, 80),))
-    twice = once.with_shortened(((50, 80), (60, 70)))
-    assert (once.training.last_step, twice.training.last_step, twice.training.steps) == (80, 70, 100)
-    reasons = {"training.shortened": "why"}
+    once = plan.with_adjusted(((50, 80),))
+    twice = once.with_adjusted(((50, 80), (60, 170)))
+    assert (once.training.last_step, twice.training.last_step, twice.training.steps) == (80, 170, 100)
+    reasons = {"training.adjusted": "why"}
     text = to_yaml(plan, reasons)
     for before, after in ((plan, once), (once, twice)):
         text = retold(text, before, after)
         assert from_yaml(text) == after
-    assert "\n  shortened: [[50, 80], [60, 70]]  # why\n" in text
-    assert twice.with_steps(100) == twice.with_shortened(()) == plan
+    assert "\n  adjusted: [[50, 80], [60, 170]]  # why\n" in text
+    assert twice.with_steps(100) == twice.with_adjusted(()) == plan
     unsettled = changed("training.steps", None)
-    unsettled["training"] |= {"budget_s": 60, "shortened": [[50, 60]]}
-    assert "shortened holds pairs" in refusal(unsettled)
+    unsettled["training"] |= {"budget_s": 60, "adjusted": [[50, 60]]}
+    assert "adjusted holds pairs" in refusal(unsettled)
+
+
+def test_the_name_that_adjusted_had_before_is_read() -> None:
+    values = changed("training.budget_s", 60)
+    del values["training"]["adjusted"]
+    values["training"]["shortened"] = [[50, 80]]
+    assert from_yaml(yaml.safe_dump(values)).training.adjusted == ((50, 80),)
 
 
 def test_nothing_to_learn() -> None:
@@ -656,7 +663,7 @@ OTHER: dict[str, object] = {
     "network.stem_depth": 2,
     "augmentation.zoom": [0.8, 1.3],
     "augmentation.fill": "reflect",
-    "training.shortened": [[50, 60]],
+    "training.adjusted": [[50, 60]],
     "training.optimizer": "adam",
     "training.schedule": "constant",
     "training.precision": "bf16",

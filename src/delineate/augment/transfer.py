@@ -17,5 +17,5 @@ def to_device(values: Tensor, device: torch.device) -> Tensor:
         The same values there.
     """
     if device.type == "cuda" and values.device.type == "cpu":
-        return values.pin_memory().to(device, non_blocking=True)
+        return values.contiguous().pin_memory().to(device, non_blocking=True)
     return values.to(device)

@@ -160,16 +160,20 @@ class Job:
         settled = plan.with_steps(speed.steps, speed.evaluations)
         self._rewrite(settled)
         left_s = (plan.training.budget_s or 0.0) - speed.seconds
-        return settled, Budget(max(left_s, expectation.training_seconds), self._shortened)
+        allowed_s = max(left_s, expectation.training_seconds)
+        return settled, Budget(allowed_s, self._adjusted, speed.look_seconds)
 
-    def _shortened(self, plan: Plan) -> None:
-        """Note that steps were taken off."""
+    def _adjusted(self, plan: Plan) -> None:
+        """Note that steps were taken off or added."""
         self._rewrite(plan)
-        at, steps = plan.training.shortened[-1]
-        self.reporter.say(
-            f"The machine has become busier: to end in time, the training is shortened to {steps} steps, "
-            f"noted at step {at} in {self.folder / PLAN_NAME}."
+        *earlier, (at, steps) = plan.training.adjusted
+        before = earlier[-1][1] if earlier else plan.training.steps or 0
+        why = (
+            "The machine has become busier: to end in time, the training is shortened"
+            if steps < before
+            else "Steps take less time than was measured: the training is lengthened"
         )
+        self.reporter.say(f"{why} to {steps} steps, noted at step {at} in {self.folder / PLAN_NAME}.")
 
     def _rewrite(self, plan: Plan) -> None:
         """Bring the changes of a plan's steps into `plan.yaml`, comments kept."""

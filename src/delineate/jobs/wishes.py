@@ -141,11 +141,11 @@ def planned_for(
         refuse_other_network(plan, start.plan.network, f"The plan {wishes.plan}")
     changed = plan.training.model_dump(mode="json")
     if wishes.length.budget_s is not None:
-        changed |= {"budget_s": wishes.length.budget_s, "steps": None, "shortened": ()}
+        changed |= {"budget_s": wishes.length.budget_s, "steps": None, "adjusted": ()}
     if wishes.length.epochs is not None:
         seen = fingerprint.slices if plan.network.axes == 2 and fingerprint.slices else fingerprint.cases
         steps = math.ceil(wishes.length.epochs * seen / plan.training.batch_size)
-        changed |= {"budget_s": None, "steps": steps, "shortened": ()}
+        changed |= {"budget_s": None, "steps": steps, "adjusted": ()}
     if wishes.seed is not None:
         changed["seed"] = wishes.seed
     if wishes.precision is not None:

@@ -90,9 +90,7 @@ def length_of(
     """
     if length.epochs is None:
         reasons["training.steps"] = "as many as fit into budget_s here; null has them measured again"
-        reasons["training.shortened"] = (
-            "[steps done, steps in all] where the machine grew too busy on the way"
-        )
+        reasons["training.adjusted"] = "[steps done, steps in all] where steps took longer or less on the way"
         return None, length.budget_s or DEFAULT_BUDGET_S
     seen, kind = (data.slices, "slices") if slices and data.slices else (data.cases, "cases")
     reasons["training.steps"] = f"{length.epochs} epochs of {seen} {kind}"

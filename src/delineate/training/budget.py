@@ -1,4 +1,4 @@
-"""A time budget that holds on a machine that grows busier: steps are taken off while there is time."""
+"""A time budget that holds though a machine grows busier or calmer: steps are taken off or added."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from delineate.plan import Plan
 from delineate.training.schedule import Schedule
 
 CHECKS, LAST_CHECK = 20, 16  # every 5 % of the schedule, up to 80 %
-TOLERANCE = 0.1  # of the budget that may be overrun
+OVERRUN, UNUSED = 0.1, 0.05  # of the budget that may be overrun, and may be left over
+SPARE = 0.02  # of the budget is left over where steps are added
 LEAST_DECAY = 0.1  # of the steps planned at first are left for the rate to come down
 
 
@@ -20,11 +21,13 @@ class Budget:
 
     Attributes:
         seconds: From the first step to the last.
-        keep: Given the plan with fewer steps before the training goes on by it, to write it down.
+        keep: Given the plan with other steps before the training goes on by it, to write it down.
+        look_seconds: Measured for a look at the validation part.
     """
 
     seconds: float
     keep: Callable[[Plan], None]
+    look_seconds: float = 0.0
 
 
 @dataclass
@@ -32,7 +35,7 @@ class Pace:
     """How long steps and looks at the validation part take; a window is what lies between two checks.
 
     Attributes:
-        look_seconds: The last look's.
+        look_seconds: The last look's; before the first what was measured.
     """
 
     look_seconds: float = 0.0
@@ -51,17 +54,18 @@ class Pace:
             self.look_seconds = now - stepped
         self._seconds.append((now if stepped is None else stepped) - begun)
 
-    def close_window(self) -> float | None:
+    def close_window(self) -> tuple[float, float] | None:
         """A check is reached.
 
         Returns:
-            Seconds of a step, as in the quicker of the last two windows, so that one busy moment decides
-            nothing; None before there are two.
+            Seconds of a step, in the quicker and in the slower of the last two windows, so that one moment
+            decides nothing; None before there are two.
         """
         if self._seconds:
             self._windows.append(sum(self._seconds) / len(self._seconds))
             self._seconds = []
-        return min(self._windows[-2:]) if len(self._windows) > 1 else None
+        last = self._windows[-2:]
+        return (min(last), max(last)) if len(last) > 1 else None
 
 
 def checks(schedule: Schedule) -> frozenset[int]:
@@ -69,25 +73,37 @@ def checks(schedule: Schedule) -> frozenset[int]:
     return frozenset(schedule.marks(CHECKS)[:LAST_CHECK])
 
 
-def fewer_steps(
-    schedule: Schedule, step: int, *, left_s: float, spare_s: float, step_s: float, looks_s: float
+def fitting_steps(
+    schedule: Schedule,
+    step: int,
+    *,
+    budget_s: float,
+    left_s: float,
+    step_s: tuple[float, float],
+    looks_s: float,
 ) -> int | None:
-    """To how many steps a training must be shortened.
+    """To how many steps a training is to be adjusted.
 
     Args:
         schedule: As it stands.
         step: Steps done.
-        left_s: Until the budget is used up; below 0 where it is.
-        spare_s: By which it may be overrun.
-        step_s: That a step takes now.
+        budget_s: All of it.
+        left_s: Until it is used up; below 0 where it is.
+        step_s: That a step takes now, as it looks at best and at worst.
         looks_s: That the looks still to come will take.
 
     Returns:
-        Fewer than now, so that they end with the budget, but at least `LEAST_DECAY` more than are done; None
-        where they end in time, or nothing can be taken off.
+        Fewer than now where too much of the budget would be overrun even at best, so that they end with it,
+        but at least `LEAST_DECAY` more than are done. More where too much would be left over even at worst.
+        None where they end in time, or nothing can be taken off.
     """
-    if (schedule.last_step - step) * step_s + looks_s <= left_s + spare_s:
-        return None
-    fitting = max(0, math.floor((left_s - looks_s) / step_s))
-    steps = step + max(fitting, math.ceil(LEAST_DECAY * schedule.steps))
-    return steps if steps < schedule.last_step else None
+    ahead = schedule.last_step - step
+    quick, slow = step_s
+    time_s = left_s - looks_s
+    if ahead * quick > time_s + OVERRUN * budget_s:
+        steps = step + max(0, math.floor(time_s / quick), math.ceil(LEAST_DECAY * schedule.steps))
+        return steps if steps < schedule.last_step else None
+    if ahead * slow < time_s - UNUSED * budget_s:
+        steps = step + math.floor((time_s - SPARE * budget_s) / slow)
+        return steps if steps > schedule.last_step else None
+    return None

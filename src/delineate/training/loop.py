@@ -15,7 +15,7 @@ from torch import Tensor
 from delineate.errors import Interrupted, ModelFileError
 from delineate.files import output_error
 from delineate.plan import Plan
-from delineate.training.budget import TOLERANCE, Budget, Pace, checks, fewer_steps
+from delineate.training.budget import Budget, Pace, checks, fitting_steps
 from delineate.training.cache import CachedCase
 from delineate.training.checkpoint import FOLDER, NAME, load_checkpoint, other_plan, save_checkpoint
 from delineate.training.history import HistoryRow, write_history
@@ -103,7 +103,7 @@ def fit(
         resume: Go on from the checkpoint if there is one.
         start: Weights to start from; None for those that the seed gives.
         watcher: Told after each step, if any.
-        budget: Steps are taken off where it would be overrun; None takes the plan's steps, however long.
+        budget: Steps are taken off or added so that it is kept; None takes the plan's steps, however long.
         clock: Seconds.
 
     Returns:
@@ -124,7 +124,7 @@ def fit(
     except OSError as error:
         raise output_error(checkpoint.parent, error) from error
     if resume and checkpoint.exists():
-        state, begun = trainer.state, plan.with_shortened(())
+        state, begun = trainer.state, plan.with_adjusted(())
         facts = load_checkpoint(checkpoint, state.network, state.optimizer, begun.sha256())
         known = _restore(state, facts, checkpoint)
         _refuse_other_steps(plan, known, state.step, checkpoint)
@@ -160,7 +160,7 @@ def _run(
 ) -> None:
     state, training = trainer.state, trainer.plan.training
     looks = trainer.schedule.marks(training.evaluations)
-    pace = Pace()
+    pace = Pace(budget.look_seconds if budget is not None else 0.0)
     before, start, first = state.seconds, clock(), state.step
     last_saved = last = start
     recent: tuple[float, float] | None = None
@@ -188,7 +188,7 @@ def _run(
         now = clock()
         state.seconds = before + now - start
         pace.note(last, stepped, now)
-        if budget is not None and _shortened(trainer, pace, budget):
+        if budget is not None and _adjusted(trainer, pace, budget):
             looks = trainer.schedule.marks(training.evaluations)
         last = now
         rate = (state.step - first) / max(now - start, 1e-9)
@@ -215,41 +215,41 @@ def _run(
     _save(trainer, folder)
 
 
-def _shortened(trainer: Trainer, pace: Pace, budget: Budget) -> bool:
-    """Whether steps were taken off, so that the training ends with its budget."""
+def _adjusted(trainer: Trainer, pace: Pace, budget: Budget) -> bool:
+    """Whether steps were taken off or added, so that the training ends with its budget."""
     schedule, step = trainer.schedule, trainer.state.step
     if step not in checks(schedule) or (step_s := pace.close_window()) is None:
         return False
     looks = sum(mark > step for mark in set(schedule.marks(trainer.plan.training.evaluations)))
-    steps = fewer_steps(
+    steps = fitting_steps(
         schedule,
         step,
+        budget_s=budget.seconds,
         left_s=budget.seconds - trainer.state.seconds,
-        spare_s=TOLERANCE * budget.seconds,
         step_s=step_s,
         looks_s=looks * pace.look_seconds,
     )
     if steps is None:
         return False
-    trainer.shorten(steps)
+    trainer.adjust(steps)
     budget.keep(trainer.plan)  # before a step is taken by it
     return True
 
 
 def _refuse_other_steps(plan: Plan, known: tuple[tuple[int, int], ...], step: int, checkpoint: Path) -> None:
-    """Since the checkpoint the plan may have been shortened, but not changed in what was done by it."""
-    before, later = plan.training.shortened[: len(known)], plan.training.shortened[len(known) :]
+    """Since the checkpoint the plan may have been adjusted, but not changed in what was done by it."""
+    before, later = plan.training.adjusted[: len(known)], plan.training.adjusted[len(known) :]
     if before != known or any(at < step for at, _ in later):
         raise other_plan(checkpoint)
 
 
 def _restore(state: State, facts: dict[str, Any], checkpoint: Path) -> tuple[tuple[int, int], ...]:
-    """Put the facts into the state; returns how the plan was shortened by then."""
+    """Put the facts into the state; returns how the plan was adjusted by then."""
     try:
         state.step, state.seconds = int(facts["step"]), float(facts["seconds"])
         state.history = [HistoryRow(**row) for row in facts["history"]]
         state.losses, state.dices = list(facts["losses"]), list(facts["dices"])
-        return tuple((int(at), int(steps)) for at, steps in facts["shortened"])
+        return tuple((int(at), int(steps)) for at, steps in facts["adjusted"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"The checkpoint {checkpoint} is damaged. Start the training anew in another folder."
@@ -260,8 +260,8 @@ def _save(trainer: Trainer, folder: Path) -> None:
     trainer.settle()  # what is not sound is not saved
     state = trainer.state
     facts = {
-        "plan_sha256": trainer.plan.with_shortened(()).sha256(),
-        "shortened": trainer.plan.training.shortened,
+        "plan_sha256": trainer.plan.with_adjusted(()).sha256(),
+        "adjusted": trainer.plan.training.adjusted,
         "step": state.step,
         "seconds": state.seconds,
         "history": [asdict(row) for row in state.history],

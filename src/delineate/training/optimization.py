@@ -147,7 +147,7 @@ def learning_rate_at(step: float, steps: int, training: TrainingPlan) -> float:
     """The learning rate of a step.
 
     Args:
-        step: From 0; between two where the training was shortened, see `training.schedule`.
+        step: From 0; between two where the training was adjusted, see `training.schedule`.
         steps: Of the whole run.
         training: The schedule.
 

@@ -1,4 +1,4 @@
-"""Where each step of a training lies in its schedule, also where steps were taken off on the way."""
+"""Where each step of a training lies in its schedule, also where steps were taken off or added on the way."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ class Schedule:
 
     Attributes:
         steps: As planned at first.
-        shortened: `(step, steps)`: when so many steps were done, their whole number was lowered to so many.
+        adjusted: `(step, steps)`: when so many steps were done, their whole number was changed to so many.
     """
 
     steps: int
-    shortened: tuple[tuple[int, int], ...] = ()
+    adjusted: tuple[tuple[int, int], ...] = ()
 
     @property
     def last_step(self) -> int:
         """How many steps are taken in all."""
-        return self.shortened[-1][1] if self.shortened else self.steps
+        return self.adjusted[-1][1] if self.adjusted else self.steps
 
     def position(self, step: int) -> float:
         """Where a step lies among the steps planned at first.
@@ -29,15 +29,15 @@ class Schedule:
             step: Steps done, up to `last_step`.
 
         Returns:
-            The step itself up to the first shortening; from each on what is left to `steps` evenly over what
+            The step itself up to the first change; from each on what is left to `steps` evenly over what
             is left of the steps, so that it goes on where it was and ends at `steps`.
         """
         place, begin, end = 0.0, 0, self.steps
-        for changed, fewer in self.shortened:
+        for changed, whole in self.adjusted:
             if step <= changed:
                 break
             place += (changed - begin) * (self.steps - place) / (end - begin)
-            begin, end = changed, fewer
+            begin, end = changed, whole
         return step if begin == 0 else place + (step - begin) * (self.steps - place) / (end - begin)
 
     def marks(self, count: int) -> tuple[int, ...]:
@@ -48,14 +48,14 @@ class Schedule:
 
         Returns:
             In rising order, where there are fewer steps than marks some of them alike. Marks up to a
-            shortening are where they were without it.
+            change are where they were without it.
         """
         places = [self.steps * (number + 1) / count for number in range(count)]
         marks = [round(place) for place in places]
-        for changed, fewer in self.shortened:
+        for changed, whole in self.adjusted:
             begin = self.position(changed)
             for number, place in enumerate(places):
                 if marks[number] > changed:
                     share = (place - begin) / (self.steps - begin)
-                    marks[number] = max(changed + 1, round(changed + share * (fewer - changed)))
+                    marks[number] = max(changed + 1, round(changed + share * (whole - changed)))
         return tuple(marks)

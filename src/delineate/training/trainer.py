@@ -64,7 +64,7 @@ class Trainer:
         start: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.plan, self.cases = plan, cases
-        self.schedule = Schedule(steps, plan.training.shortened)
+        self.schedule = Schedule(steps, plan.training.adjusted)
         self.precision = precision_for(plan)
         keep_freed_memory()
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -94,10 +94,10 @@ class Trainer:
         """The learning rate of a step, from 0."""
         return learning_rate_at(self.schedule.position(step), self.schedule.steps, self.plan.training)
 
-    def shorten(self, steps: int) -> None:
-        """From here on take so many steps in all, fewer than before; the plan says so, too."""
-        self.plan = self.plan.with_shortened((*self.plan.training.shortened, (self.state.step, steps)))
-        self.schedule = Schedule(self.schedule.steps, self.plan.training.shortened)
+    def adjust(self, steps: int) -> None:
+        """From here on take so many steps in all; the plan says so, too."""
+        self.plan = self.plan.with_adjusted((*self.plan.training.adjusted, (self.state.step, steps)))
+        self.schedule = Schedule(self.schedule.steps, self.plan.training.adjusted)
 
     def batch(self) -> Batch:
         """The batch of the next step."""

@@ -134,11 +134,11 @@ def test_a_plan_for_volumes_is_none_for_pictures(tmp_path: Path, of: bool, given
 def test_another_length_of_a_given_plan_begins_without_its_shortenings(tmp_path: Path) -> None:
     fingerprint = of_volumes(pictures=True)
     planned, _ = planned_for(Wishes(Length(epochs=100)), fingerprint)
-    shortened = planned.plan.with_steps(100).with_shortened(((50, 60),))
-    write_plan(tmp_path / "plan.yaml", shortened)
+    adjusted = planned.plan.with_steps(100).with_adjusted(((50, 60),))
+    write_plan(tmp_path / "plan.yaml", adjusted)
     for length, steps in ((Length(epochs=100), planned.plan.training.steps), (Length(budget_s=60), None)):
         found, text = planned_for(Wishes(length, plan=tmp_path / "plan.yaml"), fingerprint)
-        assert (found.plan.training.steps, found.plan.training.shortened) == (steps, ())
-        assert "shortened: []" in text
+        assert (found.plan.training.steps, found.plan.training.adjusted) == (steps, ())
+        assert "adjusted: []" in text
     same, _ = planned_for(Wishes(plan=tmp_path / "plan.yaml"), fingerprint)
-    assert same.plan == shortened
+    assert same.plan == adjusted

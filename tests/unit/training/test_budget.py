@@ -13,7 +13,7 @@ import torch
 
 from delineate.errors import Interrupted, ModelFileError
 from delineate.plan import Plan, from_yaml, retold, to_yaml
-from delineate.training.budget import Budget, Pace, checks, fewer_steps
+from delineate.training.budget import Budget, Pace, checks, fitting_steps
 from delineate.training.cache import CachedCase
 from delineate.training.history import HistoryRow
 from delineate.training.loop import Progress, Trained, fit
@@ -100,7 +100,7 @@ def test_a_run_ends_in_time_when_each_step_takes_twice_as_long_from_the_middle_o
     machine = Machine(monkeypatch, from_the_middle, learning=True)
     trained = fit(plan, cases, [], run.folder, budget=Budget(40, run.keep), clock=machine.clock)
     # after 24 steps, of which the last four took 8 s, 28 s are over: 12 s are left for 6 steps
-    assert run.plan.training.shortened == ((24, 30),)
+    assert run.plan.training.adjusted == ((24, 30),)
     assert run.plan.training.steps == 40
     assert trained.plan == run.plan
     assert trained.seconds == 40
@@ -123,10 +123,9 @@ def trainer_rate(plan: Plan, step: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("step_s", "shortened", "seconds"),
+    ("step_s", "adjusted", "seconds"),
     [
         (lambda step: 1.09, (), 109.0),  # within a tenth
-        (lambda step: 0.5, (), 50.0),  # quicker is left as it is
         (lambda step: 3.0 if 20 <= step < 25 else 1.0, (), 110.0),  # one busy moment
         (lambda step: 3.0 if step >= 80 else 1.0, (), 140.0),  # the last fifth is left alone
         # twice as long from the beginning: seen at a tenth, 80 s are left for 40 steps
@@ -136,9 +135,9 @@ def trainer_rate(plan: Plan, step: int) -> float:
         (lambda step: 1.0 if step < 30 else 1.5 if step < 55 else 4.0, ((40, 76), (61, 71)), 131.5),
     ],
 )
-def test_when_a_run_is_shortened(
+def test_when_a_run_is_adjusted(
     step_s: Callable[[int], float],
-    shortened: tuple[tuple[int, int], ...],
+    adjusted: tuple[tuple[int, int], ...],
     seconds: float,
     tiny_plan: PlanMaker,
     tiny_cases: CaseMaker,
@@ -148,11 +147,66 @@ def test_when_a_run_is_shortened(
     plan = tiny_plan(training={"steps": 100, "budget_s": 100, "evaluations": 1})
     run, machine = Run(tmp_path / "run", plan), Machine(monkeypatch, step_s)
     trained = fit(plan, tiny_cases(), [], run.folder, budget=Budget(100, run.keep), clock=machine.clock)
-    assert run.plan.training.shortened == shortened
+    assert run.plan.training.adjusted == adjusted
     assert trained.seconds == pytest.approx(seconds)
 
 
-def test_without_a_budget_nothing_is_shortened(
+@pytest.mark.parametrize(
+    ("step_s", "adjusted", "seconds"),
+    [
+        (lambda step: 0.96, (), 96.0),  # a twentieth may be left over
+        # seen at a tenth: of 91 s that are left, two are spared, and 98 steps of 0.9 s fit
+        (lambda step: 0.9, ((10, 108),), 97.2),
+        (lambda step: 0.5, ((10, 196),), 98.0),
+        (lambda step: 0.2 if 20 <= step < 25 else 1.0, (), 96.0),  # one calm moment
+        (lambda step: 0.5 if step >= 85 else 1.0, (), 92.5),  # the last fifth is left alone
+        # calmer from the middle, then busy again: 196 steps would be too many
+        (lambda step: 0.5 if step < 100 else 2.0, ((10, 196), (113, 138), (116, 126)), 102.0),
+    ],
+)
+def test_when_a_run_is_lengthened(
+    step_s: Callable[[int], float],
+    adjusted: tuple[tuple[int, int], ...],
+    seconds: float,
+    tiny_plan: PlanMaker,
+    tiny_cases: CaseMaker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = tiny_plan(training={"steps": 100, "budget_s": 100, "evaluations": 10})
+    run, machine = Run(tmp_path / "run", plan), Machine(monkeypatch, step_s)
+    trained = fit(plan, tiny_cases(), [], run.folder, budget=Budget(100, run.keep), clock=machine.clock)
+    assert run.plan.training.adjusted == adjusted
+    assert trained.seconds == pytest.approx(seconds)
+
+
+def test_before_the_first_look_what_was_measured_counts(
+    tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tiny_plan(training={"steps": 100, "budget_s": 100, "evaluations": 1})
+    run, machine = Run(tmp_path / "run", plan), Machine(monkeypatch, lambda step: 0.5, look_s=40)
+    budget = Budget(100, run.keep, look_seconds=42)
+    trained = fit(plan, tiny_cases(), [], run.folder, budget=budget, clock=machine.clock)
+    # at a tenth 95 s are left, of which the look will take 42 and two are spared
+    assert run.plan.training.adjusted == ((10, 112),)
+    assert trained.seconds == 96
+
+
+def test_a_lengthened_run_is_repeated_by_its_plan(
+    plan: Plan, tiny_cases: CaseMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases, run = tiny_cases(), Run(tmp_path / "run", plan)
+    machine = Machine(monkeypatch, lambda step: 0.8, learning=True)
+    trained = fit(plan, cases, [], run.folder, budget=Budget(40, run.keep), clock=machine.clock)
+    # seen at a tenth: of 36.8 s that are left 36 are for 45 steps
+    assert run.plan.training.adjusted == ((4, 49),)
+    assert trained.plan == run.plan
+    again = fit(run.plan, cases, [], Run(tmp_path / "again", plan).folder, clock=lambda: 0.0)
+    assert same(again, trained)
+    assert not same(fit(plan, cases, [], Run(tmp_path / "shorter", plan).folder), trained)
+
+
+def test_without_a_budget_nothing_is_adjusted(
     tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, machine = tiny_plan(training={"steps": 40, "budget_s": 40}), Machine(monkeypatch, lambda step: 5.0)
@@ -172,7 +226,7 @@ def test_looks_are_counted_apart(
     run, machine = Run(tmp_path / "busy", plan), Machine(monkeypatch, lambda step: 2.0, look_s=4.0)
     fit(plan, cases, cases[:1], run.folder, budget=Budget(120, run.keep), clock=machine.clock)
     # after ten steps and a look 24 s are over and nine looks of 4 s to come: 60 s for 30 steps
-    assert run.plan.training.shortened == ((10, 40),)
+    assert run.plan.training.adjusted == ((10, 40),)
     assert machine.now == 120
 
 
@@ -190,7 +244,7 @@ def test_a_run_killed_about_its_shortening_goes_on_to_the_same_weights(
 
     with pytest.raises(MemoryError):
         fit(plan, cases, [], run.folder, watcher=die, budget=Budget(40, run.keep), clock=machine.clock)
-    assert run.plan.training.shortened == (((24, 30),) if died >= 24 else ())
+    assert run.plan.training.adjusted == (((24, 30),) if died >= 24 else ())
     found = fit(run.plan, cases, [], run.folder, resume=True)
     again = fit(run.plan, cases, [], Run(tmp_path / "again", plan).folder)
     assert same(found, again)
@@ -237,9 +291,9 @@ def test_a_resumed_run_takes_the_steps_of_its_plan(
     assert fit(plan, tiny_cases(), [], run.folder, resume=True, clock=machine.clock).seconds == 360
 
 
-@pytest.mark.parametrize("shortened", [(), ((20, 30),), ((24, 31),), ((24, 30), (26, 28))])
+@pytest.mark.parametrize("adjusted", [(), ((20, 30),), ((24, 31),), ((24, 30), (26, 28))])
 def test_other_changes_than_those_that_were_made_are_refused(
-    shortened: tuple[tuple[int, int], ...],
+    adjusted: tuple[tuple[int, int], ...],
     plan: Plan,
     tiny_cases: CaseMaker,
     tmp_path: Path,
@@ -250,7 +304,7 @@ def test_other_changes_than_those_that_were_made_are_refused(
     fit(plan, cases, [], run.folder, budget=Budget(40, run.keep), clock=machine.clock)
     assert fit(run.plan, cases, [], run.folder, resume=True).plan == run.plan
     with pytest.raises(ModelFileError, match="made by another plan"):
-        fit(plan.with_shortened(shortened), cases, [], run.folder, resume=True)
+        fit(plan.with_adjusted(adjusted), cases, [], run.folder, resume=True)
 
 
 def test_the_clock_is_looked_at_every_twentieth_up_to_four_fifths() -> None:
@@ -258,7 +312,7 @@ def test_the_clock_is_looked_at_every_twentieth_up_to_four_fifths() -> None:
     assert sorted(checks(Schedule(200, ((100, 120),)))) == [*range(10, 101, 10), 102, 104, 106, 108, 110, 112]
 
 
-def test_the_quicker_of_two_windows_counts() -> None:
+def test_the_last_two_windows_count() -> None:
     pace = Pace()
     assert pace.close_window() is None
     for begun, stepped, now, look in ((0, None, 2, 0), (2, 6, 9, 3), (9, None, 11, 3)):
@@ -267,30 +321,42 @@ def test_the_quicker_of_two_windows_counts() -> None:
     assert pace.close_window() is None  # the first: 2, 4 and 2 s
     assert pace.close_window() is None  # nothing since
     pace.note(11, None, 12)
-    assert pace.close_window() == 1
+    assert pace.close_window() == (1, 8 / 3)
     pace.note(12, None, 17)
-    assert pace.close_window() == 1
+    assert pace.close_window() == (1, 5)
     pace.note(17, None, 20)
-    assert pace.close_window() == 3
+    assert pace.close_window() == (3, 5)
 
 
 @pytest.mark.parametrize(
-    ("left_s", "spare_s", "step_s", "looks_s", "steps"),
+    ("left_s", "step_s", "looks_s", "steps"),
     [
-        (50, 10, 1, 0, None),
-        (40, 10, 1, 0, None),  # just within what may be spared
-        (39, 10, 1, 0, 89),
-        (50, 10, 1, 11, 89),
-        (10, 10, 1, 0, 60),  # a tenth of the steps is left to come down
-        (-20, 10, 1, 0, 60),
-        (30, 1, 0.7, 0, 92),  # 42.9 fit
+        (50, (1, 1), 0, None),
+        (40, (1, 1), 0, None),  # just within what may be overrun
+        (39, (1, 1), 0, 89),
+        (39, (0.9, 1), 0, None),  # at best it ends in time
+        (50, (1, 1), 11, 89),
+        (10, (1, 1), 0, 60),  # a tenth of the steps is left to come down
+        (-20, (1, 1), 0, 60),
+        (30, (0.9, 2), 0, 83),  # 33.3 fit
+        (55, (1, 1), 0, None),  # just what may be left over
+        (56, (1, 1), 0, 104),
+        (56, (1, 1), 1, None),
+        (58, (1, 1), 1, 105),
+        (56, (0.5, 1.01), 0, 103),  # 53.5 fit at worst
+        (56, (0.5, 1.1), 0, None),
+        (72, (1.2, 1.2), 0, 108),
     ],
 )
-def test_fewer_steps(left_s: float, spare_s: float, step_s: float, looks_s: float, steps: int | None) -> None:
-    found = fewer_steps(Schedule(100), 50, left_s=left_s, spare_s=spare_s, step_s=step_s, looks_s=looks_s)
+def test_fitting_steps(left_s: float, step_s: tuple[float, float], looks_s: float, steps: int | None) -> None:
+    found = fitting_steps(Schedule(100), 50, budget_s=100, left_s=left_s, step_s=step_s, looks_s=looks_s)
     assert found == steps
+
+
+def test_where_not_one_step_more_fits_none_is_added() -> None:
+    assert fitting_steps(Schedule(10), 9, budget_s=100, left_s=16, step_s=(10, 10), looks_s=0) is None
 
 
 def test_where_nothing_can_be_taken_off_nothing_is() -> None:
     late = Schedule(100, ((50, 60),))
-    assert fewer_steps(late, 51, left_s=0, spare_s=0, step_s=1, looks_s=0) is None
+    assert fitting_steps(late, 51, budget_s=100, left_s=-20, step_s=(1, 1), looks_s=0) is None

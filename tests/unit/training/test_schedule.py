@@ -1,4 +1,4 @@
-"""The schedule of a training that is shortened on the way: continuous, to its end, marks kept."""
+"""The schedule of a training that is adjusted on the way: continuous, to its end, marks kept."""
 
 from __future__ import annotations
 
@@ -31,6 +31,16 @@ def test_a_shortened_schedule_by_hand() -> None:
     assert twice.marks(5) == (20, 40, 60, 70, 75)
 
 
+def test_a_lengthened_schedule_by_hand() -> None:
+    once = Schedule(100, ((60, 140),))  # 40 in 80 steps: one every two steps
+    assert once.last_step == 140
+    assert [once.position(step) for step in (0, 59, 60, 61, 70, 140)] == [0, 59, 60, 60.5, 65, 100]
+    assert once.marks(5) == (20, 40, 60, 100, 140)
+    twice = Schedule(100, ((60, 140), (120, 130)))  # then 10 in 10 again
+    assert [twice.position(step) for step in (60, 120, 121, 130)] == [60, 90, 91, 100]
+    assert twice.marks(5) == (20, 40, 60, 100, 130)
+
+
 def test_a_mark_that_was_passed_stays_and_one_to_come_lies_after_the_change() -> None:
     # places 3.33, 6.67, 10: of the whole schedule the marks are 3, 7, 10
     assert Schedule(10).marks(3) == (3, 7, 10)
@@ -47,7 +57,7 @@ def schedules(draw: st.DrawFn) -> Schedule:
         if end - done < 3:
             break
         done = draw(st.integers(done + 1, end - 2))
-        end = draw(st.integers(done + 1, end - 1))
+        end = draw(st.one_of(st.integers(done + 1, end - 1), st.integers(end + 1, 2 * end)))
         changes.append((done, end))
     return Schedule(steps, tuple(changes))
 
@@ -58,16 +68,16 @@ def test_every_schedule_rises_to_its_end_without_a_jump(schedule: Schedule, coun
     assert places[0] == 0
     assert places[-1] == pytest.approx(schedule.steps)
     assert all(low < high for low, high in pairwise(places))
-    for changed, _ in schedule.shortened:  # from both sides the same
-        earlier = Schedule(schedule.steps, tuple(each for each in schedule.shortened if each[0] < changed))
+    for changed, _ in schedule.adjusted:  # from both sides the same
+        earlier = Schedule(schedule.steps, tuple(each for each in schedule.adjusted if each[0] < changed))
         assert earlier.position(changed) == schedule.position(changed)
     marks = schedule.marks(count)
     assert len(marks) == count
     assert marks[-1] == schedule.last_step
     assert list(marks) == sorted(marks)
-    for number in range(len(schedule.shortened)):  # what was passed is not changed afterwards
-        changed = schedule.shortened[number][0]
-        before = Schedule(schedule.steps, schedule.shortened[:number]).marks(count)
+    for number in range(len(schedule.adjusted)):  # what was passed is not changed afterwards
+        changed = schedule.adjusted[number][0]
+        before = Schedule(schedule.steps, schedule.adjusted[:number]).marks(count)
         assert [mark for mark in marks if mark <= changed] == [mark for mark in before if mark <= changed]
 
 
@@ -79,7 +89,7 @@ def test_the_learning_rate_goes_on_where_it_was_and_comes_down_to_zero(schedule:
         for step in range(schedule.last_step + 1)
     ]
     whole = [learning_rate_at(step, schedule.steps, training) for step in range(schedule.steps + 1)]
-    first = schedule.shortened[0][0] if schedule.shortened else schedule.steps
+    first = schedule.adjusted[0][0] if schedule.adjusted else schedule.steps
     assert rates[: first + 1] == whole[: first + 1]
     assert all(0 < rate <= 0.5 for rate in rates)
     assert rates[-1] == pytest.approx(0.5 * 1e-4)  # the least it ever is

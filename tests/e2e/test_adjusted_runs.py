@@ -24,8 +24,11 @@ class Noting(delineate.Reporter):
 
 
 @pytest.mark.slow
-def test_a_shortened_run_is_told_of_written_down_and_repeated(
-    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("slower", "why"), [(2.0, "busier: to end in time, the training is shortened"), (0.5, "lengthened")]
+)
+def test_an_adjusted_run_is_told_of_written_down_and_repeated(
+    slower: float, why: str, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0, 0.0]  # the time, and what a step takes
     take_step = Trainer.take_step
@@ -34,25 +37,26 @@ def test_a_shortened_run_is_told_of_written_down_and_repeated(
         now[0] += now[1]
         take_step(trainer)
 
-    def busier(plan: Plan, *arguments: Any, budget: Budget | None, **options: Any) -> Trained:
-        """Each step takes twice as long as measured."""
+    def otherwise(plan: Plan, *arguments: Any, budget: Budget | None, **options: Any) -> Trained:
+        """Each step takes so many times as long as measured."""
         assert plan.training.steps is not None
         assert budget is not None
-        now[1] = 2 * budget.seconds / plan.training.steps
+        now[1] = slower * budget.seconds / plan.training.steps
         return fit(plan, *arguments, budget=budget, clock=lambda: now[0], **options)
 
     monkeypatch.setattr(Trainer, "take_step", timed)
-    monkeypatch.setattr(job, "fit", busier)
+    monkeypatch.setattr(job, "fit", otherwise)
     noting = Noting()
     run = delineate.train(small_data, out=tmp_path / "run", budget=1.0, reporter=noting)
     written = delineate.read_plan(run.folder / "plan.yaml")
     assert written == run.plan
-    (at, steps), *_ = written.training.shortened
-    assert at < steps < (written.training.steps or 0)
+    (at, steps), *_ = written.training.adjusted
+    assert at < steps
+    assert (steps < (written.training.steps or 0)) == (slower > 1)
     text = (run.folder / "plan.yaml").read_text()
     assert "# small batches take more steps" in text  # the reasons are kept
-    told = [said for said in noting.said if "busier" in said]
-    assert f"shortened to {steps} steps, noted at step {at} in " in told[0]
+    told = [said for said in noting.said if "noted at step" in said]
+    assert f"{why} to {steps} steps, noted at step {at} in " in told[0]
     assert run.load().card.training.steps == written.training.last_step
     monkeypatch.undo()
     again = delineate.train(
