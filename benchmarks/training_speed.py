@@ -138,7 +138,7 @@ def _run(data: Path | None, budget: str) -> Record:
     return {
         "data": called,
         "budget": budget,
-        "steps": done.plan.training.steps,
+        "steps": done.plan.training.last_step,
         "plan_sha256": done.plan.sha256(),
         "seconds": round(whole, 2),
         "parts_seconds": {part: round(value, 3) for part, value in sorted(seconds.items())},

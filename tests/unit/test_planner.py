@@ -224,24 +224,51 @@ def test_patches_are_no_larger_than_small_images_need() -> None:
 
 
 @pytest.mark.parametrize(
-    ("median", "window", "overlap", "by_hand"),
+    ("size", "window", "by_hand"),
     [
-        ((584, 565), (312, 304), 0.103, ([0, 272], [0, 261])),
-        ((256, 256), (256, 256), 0.125, ([0], [0])),
-        ((384, 385), (384, 216), 0.083, ([0], [0, 169])),  # one pixel too many: two windows
-        ((100, 1000), (104, 360), 0.089, ([0], [0, 320, 640])),
-        ((90, 120), (96, 120), 0.25, ([0], [0])),
+        ((584, 565), (320, 312), ([0, 264], [0, 253])),
+        ((256, 256), (256, 256), ([0], [0])),
+        ((384, 385), (384, 216), ([0], [0, 169])),  # one pixel too many: two windows
+        ((100, 1000), (104, 376), ([0], [0, 312, 624])),
+        ((90, 120), (96, 120), ([0], [0])),
     ],
 )
 def test_as_few_windows_as_can_be_cover_an_image(
-    median: tuple[int, int], window: tuple[int, int], overlap: float, by_hand: tuple[list[int], list[int]]
+    size: tuple[int, int], window: tuple[int, int], by_hand: tuple[list[int], list[int]]
 ) -> None:
-    data = fingerprint(median=median, **(THIN | {"scale_ceiling": {1.0: 1.0, 0.5: 0.9}}))
-    plan = make_plan(data, Length()).plan
+    plan = make_plan(fingerprint(median=size, **THIN), Length()).plan
     assert plan.prediction.window == plan.window == window
-    assert plan.prediction.overlap == overlap
-    starts = tuple(window_starts(*each, overlap) for each in zip(median, window, strict=True))
+    assert plan.prediction.overlap == 0.15
+    starts = tuple(window_starts(*each, 0.15) for each in zip(size, window, strict=True))
     assert starts == by_hand
+
+
+@given(st.tuples(st.integers(1, 4000), st.integers(1, 4000)))
+def test_windows_of_images_of_one_size_compute_little_twice(size: tuple[int, int]) -> None:
+    plan = make_plan(fingerprint(median=size, **THIN), Length()).plan
+    for length, window, patch in zip(size, plan.window, plan.preprocessing.size, strict=True):
+        count = len(window_starts(length, window, plan.prediction.overlap))
+        before = len(window_starts(length, patch, 0.25))
+        assert patch <= window <= 384
+        assert count <= before
+        assert count * window <= max(before * patch, 1.25 * length + 8 * count)
+
+
+@pytest.mark.parametrize(
+    ("smallest", "largest", "window"),
+    [
+        ((270, 361), (300, 400), (304, 224)),  # a tenth smaller: what covers the largest covers all
+        ((269, 400), (300, 400), None),
+        ((300, 359), (300, 400), None),
+    ],
+)
+def test_where_images_vary_windows_are_as_large_as_the_patches(
+    smallest: tuple[int, int], largest: tuple[int, int], window: tuple[int, int] | None
+) -> None:
+    plan = make_plan(fingerprint(smallest=smallest, largest=largest, **THIN), Length()).plan
+    assert plan.prediction.window == window
+    assert plan.prediction.overlap == (0.25 if window is None else 0.15)
+    assert plan.window == (window or (128, 128))
 
 
 def test_whole_images_are_seen_at_once() -> None:

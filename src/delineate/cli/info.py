@@ -49,7 +49,8 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
 
     plan, scores = card.plan, card.scores
     pre = plan.preprocessing
-    size = f"{' × '.join(map(str, reversed(pre.size)))} {'px' if len(pre.size) == 2 else 'voxels'}"
+    seen = plan.window
+    size = f"{' × '.join(map(str, reversed(seen)))} {'px' if len(seen) == 2 else 'voxels'}"
     if pre.spacing_mm is not None:
         size += f" of {' × '.join(f'{each:.3g}' for each in reversed(pre.spacing_mm))} mm"
     encoder = "" if plan.network.encoder == "plain" else f" around a {plan.network.encoder}"

@@ -47,7 +47,7 @@ class Together:
     def __init__(self, engine: Engine, plan: Plan, at_once: int) -> None:
         self._engine, self._plan, self._at_once = engine, plan, at_once
         self._predictor = predictor_of(engine, plan)
-        self._alone = 1 if plan.preprocessing.mode == "whole" else windows_of_one(plan.window)
+        self._alone = 1 if plan.preprocessing.mode == "whole" else windows_of_one(plan.window, engine.device)
         self._agreed: dict[int, bool] = {1: True}
 
     def probabilities(self, pictures: Iterable[Image]) -> Iterator[Tensor | Exception]:

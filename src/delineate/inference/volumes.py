@@ -108,7 +108,7 @@ def needed_bytes(plan: Plan, image: Image, *, keep_probabilities: bool = False, 
     if plan.network.axes == 2:
         slice_bytes = 4 * (4 * classes + 3 * plan.data.channels + 2) * math.prod(turned.size[1:])
         stretched = 0 if image.shares or plan.data.pixels == "float" else 4 * plan.data.channels * voxels
-        at_once = windows_of_one(window) * features
+        at_once = windows_of_one(window, torch.device("cpu")) * features
         return PROGRAM_BYTES + image_bytes + stretched + slice_bytes + at_once
     size = working_size(turned.size, plan.preprocessing, turned.geometry.spacing_mm)
     size = tuple(max(side, own) for side, own in zip(size, window, strict=True))

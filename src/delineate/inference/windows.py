@@ -77,8 +77,10 @@ def predict_windows(
     return windows.result()
 
 
-def windows_of_one(window: tuple[int, ...]) -> int:
-    """How many windows of one image are given to an engine in a call."""
+def windows_of_one(window: tuple[int, ...], device: torch.device) -> int:
+    """How many windows of one image an engine is given in a call; a processor few, for its caches."""
+    if device.type != "cpu":
+        return MOST_OF_ONE
     return max(1, min(MOST_OF_ONE, PIXELS_OF_ONE // math.prod(window)))
 
 
@@ -104,7 +106,7 @@ class Blended:
         self._window, self._overlap = window, overlap
         self._size = (self._padded.shape[1], self._padded.shape[2])
         self.corners = window_corners(self._size, window, overlap)
-        self.at_once = windows_of_one(window)
+        self.at_once = windows_of_one(window, image.device)
         self._weight = _kept_weight(window).to(image.device)
         self._total: Tensor | None = None
 

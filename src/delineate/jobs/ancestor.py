@@ -80,7 +80,10 @@ def _loaded(path: Path) -> Model:
     except ModelFileError as error:
         if path.suffix.lower() not in OF_OTHERS:
             raise
-        raise ModelFileError(f"{error} The weights of an encoder alone are given with --encoder.") from error
+        raise ModelFileError(
+            f"{error} An exported model cannot learn: give the model file that it was made of. "
+            "The weights of an encoder alone are given with --encoder."
+        ) from error
 
 
 def _told(found: Transferred, theirs: Plan, plan: Plan, members: int) -> str:

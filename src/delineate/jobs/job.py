@@ -156,7 +156,10 @@ class Job:
         if plan.training.steps is not None:
             return plan, None
         if speed.steps <= LEAST_STEPS:
-            self.reporter.warn("So few steps teach a net next to nothing: give a longer --budget.")
+            self.reporter.warn(
+                f"So few steps teach a net next to nothing, and at least {LEAST_STEPS} are taken even if the "
+                "budget ends before: give a longer one with --budget."
+            )
         settled = plan.with_steps(speed.steps, speed.evaluations)
         self._rewrite(settled)
         left_s = (plan.training.budget_s or 0.0) - speed.seconds

@@ -31,7 +31,8 @@ KEPT = 0.992  # least Dice that masks must keep when brought to the working size
 KEPT_WHOLLY = 0.9993  # likewise, for patches to be taken from smaller images
 FREE_ASPECT = 2.0  # largest ratio of aspects that stretching to one size may even out
 
-WINDOW_SIDE, WINDOW_OVERLAP = 384, 32  # most of a window in prediction, and pixels that neighbours share
+WINDOW_SIDE, WINDOW_OVERLAP = 384, 0.15  # most of a window in prediction, and the share that neighbours have
+OF_ONE_SIZE = 0.9  # least share of the largest image's sides that the smallest ones have
 
 WHOLE_STRIDE, PATCH_STRIDE = 32, 8
 WHOLE_WIDTHS, PATCH_WIDTHS = (32, 64, 128, 192, 256), (24, 48, 96, 128)
@@ -77,8 +78,13 @@ def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
     )
     prediction = PredictionPlan(mirror=augmentation.flip_horizontal or augmentation.flip_vertical)
     if not whole:
-        prediction = _windows(prediction, data, preprocessing)
-        reasons["prediction.window"] = "larger than the patches, so that windows overlap less"
+        larger = _windows(prediction, data, preprocessing)
+        prediction = larger or prediction
+        reasons["prediction.window"] = (
+            "as large as the patches, since images are of different sizes"
+            if larger is None
+            else "larger than the patches, so that fewer cover an image"
+        )
     plan = Plan(
         preset="auto",
         data=data_plan(data, asked),
@@ -141,16 +147,21 @@ def _preprocessing(data: Fingerprint) -> tuple[PreprocessingPlan, dict[str, str]
 
 def _windows(
     prediction: PredictionPlan, data: Fingerprint, preprocessing: PreprocessingPlan
-) -> PredictionPlan:
-    """Windows of which as few as can be cover a median image; never smaller than the patches learned from."""
+) -> PredictionPlan | None:
+    """As few windows as cover every image, never smaller than the patches learned from.
+
+    None where the images are not of one size: what covers one without waste overlaps far too much on another.
+    """
     sides = []
-    for length, patch in zip(data.median[-2:], preprocessing.size, strict=True):
-        working = length * preprocessing.scale
-        count = max(1, math.ceil((working - WINDOW_OVERLAP) / (WINDOW_SIDE - WINDOW_OVERLAP)))
-        side = up((working + (count - 1) * WINDOW_OVERLAP) / count, PATCH_STRIDE)
-        sides.append(max(patch, min(WINDOW_SIDE, side)))
-    overlap = round(min(0.25, WINDOW_OVERLAP / max(sides)), 3)
-    return prediction.model_copy(update={"window": (sides[0], sides[1]), "overlap": overlap})
+    each_axis = zip(data.smallest[-2:], data.largest[-2:], preprocessing.size, strict=True)
+    for smallest, largest, patch in each_axis:
+        if smallest < OF_ONE_SIZE * largest:
+            return None
+        length, count = largest * preprocessing.scale, 1
+        while (side := up(length / (1 + (count - 1) * (1 - WINDOW_OVERLAP)), PATCH_STRIDE)) > WINDOW_SIDE:
+            count += 1
+        sides.append(max(patch, side))
+    return prediction.model_copy(update={"window": (sides[0], sides[1]), "overlap": WINDOW_OVERLAP})
 
 
 def _augmentation(

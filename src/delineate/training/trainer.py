@@ -126,7 +126,7 @@ class Trainer:
         state.step += 1
 
     def settle(self) -> None:
-        """Wait for all steps taken, and note what they report.
+        """Note what all steps taken report.
 
         Raises:
             TrainingError: As `take_step`.
