@@ -98,6 +98,15 @@ def test_info_tells_what_it_is(folder: Path) -> None:
     assert told.exit_code == 0, told.output
     assert "model.xml" in told.output
     assert "1 a, 2 b, 3 c" in told.output
+    assert "whole images brought to 16 × 16 px" in told.output
+
+
+def test_info_tells_the_windows_of_prediction(tmp_path: Path) -> None:
+    model = made("larger windows, mirrored")
+    save_model(tmp_path / "model.safetensors", model.card, together([model.network.state_dict()]))
+    told = CliRunner().invoke(app, ["info", str(tmp_path / "model.safetensors")])
+
+    assert "overlapping windows of 24 × 20 px" in told.output
 
 
 def test_an_engine_that_crashes_is_told_and_nothing_written(
