@@ -164,12 +164,36 @@ def _clamp(value: int, low: int, high: int, length: int) -> int:
 
 def _cut(case: CachedCase, centre: tuple[int, ...], room: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """`room` pixels about the centre; beyond the edge the edge's pixels are repeated, in image and mask."""
-    height, width = case.mask.shape
-    rows = torch.arange(centre[0] - room[0] // 2, centre[0] - room[0] // 2 + room[0]).clamp_(0, height - 1)
-    columns = torch.arange(centre[1] - room[1] // 2, centre[1] - room[1] // 2 + room[1]).clamp_(0, width - 1)
-    first, last = int(columns[0]), int(columns[-1]) + 1
-    local = columns - first
-    return (
-        case.pixels[:, rows, first:last].index_select(2, local),
-        case.mask[rows, first:last].index_select(1, local),
-    )
+    starts = [at - side // 2 for at, side in zip(centre, room, strict=True)]
+    pixels, mask = case.pixels, case.mask
+    for axis, start, side in zip((-2, -1), starts, room, strict=True):
+        pixels, mask = part_of(pixels, axis, start, side), part_of(mask, axis, start, side)
+    return pixels, mask
+
+
+def part_of(values: Tensor, axis: int, start: int, side: int) -> Tensor:
+    """A part of one axis; beyond the edge the edge is repeated.
+
+    Args:
+        values: Of any shape.
+        axis: Of it.
+        start: Where the part begins, also below 0 or beyond the end.
+        side: Its length, at least 1.
+
+    Returns:
+        A view where nothing of it lies beyond the edge.
+    """
+    length = values.shape[axis]
+    first, last = max(0, min(start, length - 1)), max(0, min(start + side, length) - 1)
+    inside = values.narrow(axis, first, last - first + 1)
+    before = max(0, min(-start, side - 1))
+    after = side - before - inside.shape[axis]
+    if not before and not after:
+        return inside
+
+    def edge(at: int, count: int) -> list[Tensor]:
+        sizes = [-1] * values.ndim
+        sizes[axis] = count
+        return [values.narrow(axis, at, 1).expand(sizes)] if count else []
+
+    return torch.cat([*edge(first, before), inside, *edge(last, after)], dim=axis)

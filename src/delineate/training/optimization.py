@@ -101,10 +101,14 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalize(matrix: Tensor) -> Tensor:
-    """The nearest matrix with singular values about one (0.7 to 1.2), in bfloat16.
+    """The nearest matrix with singular values about one (0.7 to 1.2).
+
+    Each iteration multiplies the matrix X by a polynomial of its Gram matrix X Xᵀ, and the next Gram matrix
+    is this one times the polynomial's square. So the iterations run on the small square Gram matrix, and X
+    is multiplied once, by the product of the polynomials.
 
     Args:
-        matrix: `(rows, columns)`.
+        matrix: `(rows, columns)` float32.
 
     Returns:
         Of the same shape and type.
@@ -114,12 +118,17 @@ def orthogonalize(matrix: Tensor) -> Tensor:
     """
     a, b, c = NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).bfloat16()
+    x = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
+    gram = x @ x.T
+    product = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     for _ in range(NEWTON_SCHULZ_STEPS):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.T if tall else x).to(matrix.dtype)
+        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        polynomial.diagonal().add_(a)
+        gram = polynomial @ (polynomial @ gram)
+        product = polynomial @ product
+    found: Tensor = product @ x
+    return found.T if tall else found
 
 
 def build_optimizer(network: UNet, training: TrainingPlan) -> torch.optim.Optimizer:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from delineate.image import IGNORED
 from delineate.plan import Plan
-from delineate.training.batches import Batch, batch_at
+from delineate.training.batches import Batch, batch_at, part_of
 from delineate.training.cache import CachedCase, places_of
 from delineate.training.randomness import indices_at
 
@@ -216,3 +218,13 @@ def test_a_moved_patch_shows_the_image_and_no_fill(
         images = batch_at(step, [case], plan, CPU).images
         for dim in (2, 3):
             assert float(images.diff(n=2, dim=dim).abs().max()) < 0.02
+
+
+@given(st.integers(1, 12), st.sampled_from([-2, -1]), st.integers(-30, 30), st.integers(1, 25))
+def test_a_part_repeats_the_edge_beyond_it(length: int, axis: int, start: int, side: int) -> None:
+    values = torch.arange(3 * length * length).view(3, length, length)
+    places = torch.arange(start, start + side).clamp(0, length - 1)
+    found = part_of(values, axis, start, side)
+    assert torch.equal(found, values.index_select(axis, places))
+    if start >= 0 and start + side <= length:  # nothing is copied
+        assert found.untyped_storage().data_ptr() == values.untyped_storage().data_ptr()

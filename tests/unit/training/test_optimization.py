@@ -55,6 +55,26 @@ def test_no_direction_is_blown_up_or_turned(rows: int, columns: int, seed: int) 
     assert torch.allclose(orthogonalize(matrix.T), found.T, atol=0.05)
 
 
+@pytest.mark.parametrize("shape", [(3, 40), (128, 1152), (512, 600)])
+@pytest.mark.parametrize("rank", [1, 2, 17])
+def test_directions_that_are_lost_to_rounding_are_not_blown_up(shape: tuple[int, int], rank: int) -> None:
+    matrix = noise(shape[0], rank) @ noise(rank, shape[1], seed=1) * 1e-3
+    values = torch.linalg.svdvals(orthogonalize(matrix))
+    assert float(values.max()) < 1.3
+    assert int((values > 0.6).sum()) == min(rank, *shape)
+    assert int((values > 0.3).sum()) == min(rank, *shape)
+
+
+def test_the_iteration_is_that_of_the_source() -> None:
+    """One matrix multiplied step by step, in float64."""
+    matrix = noise(20, 90)
+    x = matrix.double() / matrix.double().norm()
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    assert torch.allclose(orthogonalize(matrix).double(), x, atol=1e-5)
+
+
 def test_orthogonalize_of_nothing_is_nothing() -> None:
     assert torch.equal(orthogonalize(torch.zeros(3, 5)), torch.zeros(3, 5))
 
