@@ -10,7 +10,8 @@ from delineate.plan import Plan
 from delineate.training.schedule import Schedule
 
 CHECKS, LAST_CHECK = 20, 16  # every 5 % of the schedule, up to 80 %
-OVERRUN, UNUSED = 0.1, 0.05  # of the budget that may be overrun, and may be left over
+OVERRUN = 0.1  # of the budget is allowed
+WORTH = 1.05  # times as many steps are worth a change
 SPARE = 0.02  # of the budget is left over where steps are added
 LEAST_DECAY = 0.1  # of the steps planned at first are left for the rate to come down
 
@@ -94,7 +95,7 @@ def fitting_steps(
 
     Returns:
         Fewer than now where too much of the budget would be overrun even at best, so that they end with it,
-        but at least `LEAST_DECAY` more than are done. More where too much would be left over even at worst.
+        but at least `LEAST_DECAY` more than are done. More where a twentieth more end in time even at worst.
         None where they end in time, or nothing can be taken off.
     """
     ahead = schedule.last_step - step
@@ -103,7 +104,5 @@ def fitting_steps(
     if ahead * quick > time_s + OVERRUN * budget_s:
         steps = step + max(0, math.floor(time_s / quick), math.ceil(LEAST_DECAY * schedule.steps))
         return steps if steps < schedule.last_step else None
-    if ahead * slow < time_s - UNUSED * budget_s:
-        steps = step + math.floor((time_s - SPARE * budget_s) / slow)
-        return steps if steps > schedule.last_step else None
-    return None
+    steps = step + math.floor((time_s - SPARE * budget_s) / slow)
+    return steps if steps >= WORTH * schedule.last_step else None

@@ -154,7 +154,7 @@ def test_when_a_run_is_adjusted(
 @pytest.mark.parametrize(
     ("step_s", "adjusted", "seconds"),
     [
-        (lambda step: 0.96, (), 96.0),  # a twentieth may be left over
+        (lambda step: 0.96, (), 96.0),  # less than a twentieth more would fit
         # seen at a tenth: of 91 s that are left, two are spared, and 98 steps of 0.9 s fit
         (lambda step: 0.9, ((10, 108),), 97.2),
         (lambda step: 0.5, ((10, 196),), 98.0),
@@ -339,12 +339,12 @@ def test_the_last_two_windows_count() -> None:
         (10, (1, 1), 0, 60),  # a tenth of the steps is left to come down
         (-20, (1, 1), 0, 60),
         (30, (0.9, 2), 0, 83),  # 33.3 fit
-        (55, (1, 1), 0, None),  # just what may be left over
-        (56, (1, 1), 0, 104),
-        (56, (1, 1), 1, None),
+        (56.9, (1, 1), 0, None),  # 54 more would fit
+        (57, (1, 1), 0, 105),
+        (57, (1, 1), 1, None),
         (58, (1, 1), 1, 105),
-        (56, (0.5, 1.01), 0, 103),  # 53.5 fit at worst
-        (56, (0.5, 1.1), 0, None),
+        (58, (0.5, 1.01), 0, 105),  # 55.4 fit at worst
+        (58, (0.5, 1.1), 0, None),
         (72, (1.2, 1.2), 0, 108),
     ],
 )
