@@ -101,7 +101,15 @@ def test_options_named_in_the_text_exist(page: Path) -> None:
     }
     known |= {"--help", "--version", "--constraint", "--check"}
     known |= {"--minutes", "--only", "--replay"}  # of the fuzzer
-    known |= {"--no-deps", "--data", "--cores", "--nnunet-memory-gb"}  # of pip and the benchmarks
+    known |= {
+        "--no-deps",
+        "--data",
+        "--cores",
+        "--first",
+        "--steps",
+        "--seeds",
+        "--nnunet-memory-gb",
+    }  # of pip and the benchmarks
     for code in re.findall(r"`([^`\n]+)`", prose(page)):
         found = re.match(r"delineate (\w[\w-]*)(.*)", code)
         if found:
