@@ -1,10 +1,14 @@
 """The Keras script's net on given images for a time, masks moved too. Runs under the Keras interpreter.
 
-    PYTHON -m benchmarks.keras_budget IN.npz OUT.npz SECONDS SEED
+    PYTHON -m benchmarks.keras_budget IN.npz OUT SECONDS[,SECONDS…] SEED
+
+Its learning rate does not depend on the length of the training, so that a long one passes through what the
+shorter ones reach: of several times, in ascending order, each has its probabilities.
 
 IN holds `images` `(N, 128, 128)` uint8, `masks` alike with 0 background and 1…n the labels, `held_out`
-images, and `labels`, their number. OUT receives `probabilities` `(held out, K, 128, 128)` float32. The last
-line of output is a record of the training.
+images, and `labels`, their number. The folder OUT receives an `.npz` a time, named by its seconds, with
+`probabilities` `(held out, K, 128, 128)` float32. The last line of output is a list of records of the
+training, one a time.
 """
 
 from __future__ import annotations
@@ -24,31 +28,35 @@ from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
 
 def main() -> None:
-    """Train until the time is over, then predict."""
-    given, out, budget_s = np.load(sys.argv[1], allow_pickle=False), Path(sys.argv[2]), float(sys.argv[3])
+    """Train until each time is over, then predict."""
+    given, out, times = np.load(sys.argv[1], allow_pickle=False), Path(sys.argv[2]), sys.argv[3]
     labels = int(given["labels"])
     keras.utils.set_random_seed(int(sys.argv[4]))
     images = _units(given["images"])
     batches = moved_together(images, given["masks"][..., None].astype("float32"))
     net = compiled(1 if labels == 1 else labels + 1)
-    start, steps, losses = time.monotonic(), 0, []
-    while time.monotonic() - start < budget_s:
-        loss, _ = net.train_on_batch(*next(batches))
-        losses.append(float(loss))
-        steps += 1
-    seconds = time.monotonic() - start
-    start = time.monotonic()
-    found = net.predict(_units(given["held_out"]), batch_size=BATCH_SIZE, verbose=0)
-    np.savez(out, probabilities=np.moveaxis(found, -1, 1).astype("float32"))
-    record = {
-        "steps": steps,
-        "train_seconds": round(seconds, 2),
-        "preprocessing_seconds": 0.0,
-        "prediction_seconds": round(time.monotonic() - start, 2),
-        "loss": float(np.mean(losses[-20:])),
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
-    }
-    print(json.dumps(record))
+    out.mkdir()
+    losses: list[float] = []
+    records, trained = [], 0.0
+    for name in times.split(","):
+        begun, start = trained, time.monotonic()
+        while trained < float(name):
+            loss, _ = net.train_on_batch(*next(batches))
+            losses.append(float(loss))
+            trained = begun + time.monotonic() - start
+        start = time.monotonic()
+        found = net.predict(_units(given["held_out"]), batch_size=BATCH_SIZE, verbose=0)
+        np.savez(out / f"{name}.npz", probabilities=np.moveaxis(found, -1, 1).astype("float32"))
+        record = {
+            "steps": len(losses),
+            "train_seconds": round(trained, 2),
+            "preprocessing_seconds": 0.0,
+            "prediction_seconds": round(time.monotonic() - start, 2),
+            "loss": float(np.mean(losses[-20:])),
+            "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+        }
+        records.append(record)
+    print(json.dumps(records))
 
 
 def moved_together(images: Any, masks: Any) -> Iterator[tuple[Any, Any]]:

@@ -1,6 +1,9 @@
 """MONAI as its tutorials have it, for a time. Runs under the MONAI interpreter.
 
-    PYTHON -m benchmarks.monai_budget IN OUT SECONDS SEED
+    PYTHON -m benchmarks.monai_budget IN OUT SECONDS[,SECONDS…] SEED
+
+Its learning rate does not depend on the length of the training, so that a long one passes through what the
+shorter ones reach: of several times, in ascending order, each has its masks.
 
 Of pictures as in `2d_segmentation/torch/unet_training_dict.py`: intensities scaled to [0, 1] an image,
 `RandCropByPosNegLabel` (as many about foreground as not), quarter turns, `UNet(16…256, num_res_units=2)`,
@@ -16,7 +19,8 @@ MR: intensities are normalized a volume, as in `brats_segmentation_3d.ipynb`, wh
 Of both: DiceCE, a channel for the background, fp32, everything in memory, no worker process.
 
 IN holds `train/*.npz` with `image` `(C, …)` and `mask`, `held_out/*.npz` with `image`, and `task.json`. OUT
-receives `*.npy` uint8. The last line of output is a record of the training.
+receives a folder a time, named by its seconds, of `*.npy` uint8. The last line of output is a list of records
+of the training, one a time.
 """
 
 from __future__ import annotations
@@ -55,8 +59,8 @@ RATE = 1e-3
 
 
 def main() -> None:
-    """Train until the time is over, then predict."""
-    given, out, budget_s, seed = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+    """Train until each time is over, then predict."""
+    given, out, times, seed = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     task = json.loads((given / "task.json").read_text(encoding="utf-8"))
     outputs, axes = task["labels"] + 1, task["axes"]
     set_determinism(seed)
@@ -73,29 +77,33 @@ def main() -> None:
     loss_of = DiceCELoss(to_onehot_y=True, softmax=True)
     optimizer = torch.optim.Adam(net.parameters(), RATE)
     prepared = time.monotonic() - start
-    start, losses = time.monotonic(), []
-    while time.monotonic() - start < budget_s:
-        batch = next(batches)
-        optimizer.zero_grad()
-        loss = loss_of(net(batch["image"]), batch["mask"])
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    trained = time.monotonic() - start
-    start = time.monotonic()
-    _predict(net, given, out, crop, axes)
-    record = {
-        "steps": len(losses),
-        "train_seconds": round(trained, 2),
-        "preprocessing_seconds": round(prepared, 2),
-        "prediction_seconds": round(time.monotonic() - start, 2),
-        "loss": float(np.mean(losses[-20:])),
-        "size": list(crop),
-        "batch_size": BATCH // images * images,
-        "parameters": sum(parameter.numel() for parameter in net.parameters()),
-        "versions": {"monai": monai.__version__, "torch": torch.__version__},
-    }
-    print(json.dumps(record))
+    losses: list[float] = []
+    records, trained = [], 0.0
+    for name in times.split(","):
+        begun, start = trained, time.monotonic()
+        while trained < float(name):
+            batch = next(batches)
+            optimizer.zero_grad()
+            loss = loss_of(net(batch["image"]), batch["mask"])
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+            trained = begun + time.monotonic() - start
+        start = time.monotonic()
+        _predict(net, given, out / name, crop, axes)
+        record = {
+            "steps": len(losses),
+            "train_seconds": round(trained, 2),
+            "preprocessing_seconds": round(prepared, 2),
+            "prediction_seconds": round(time.monotonic() - start, 2),
+            "loss": float(np.mean(losses[-20:])),
+            "size": list(crop),
+            "batch_size": BATCH // images * images,
+            "parameters": sum(parameter.numel() for parameter in net.parameters()),
+            "versions": {"monai": monai.__version__, "torch": torch.__version__},
+        }
+        records.append(record)
+    print(json.dumps(records))
 
 
 def _case(path: Path) -> dict[str, Any]:
@@ -150,6 +158,7 @@ def _predict(net: Any, given: Path, out: Path, crop: tuple[int, ...], axes: int)
             image = torch.as_tensor(scaled(_case(path))["image"])[None]
             logits = sliding_window_inference(image, crop, 4, net, overlap=0.25, mode="gaussian")
             np.save(out / f"{path.stem}.npy", logits.argmax(1)[0].numpy().astype("uint8"))
+    net.train()
 
 
 if __name__ == "__main__":

@@ -55,10 +55,20 @@ class Finished:
 
     def answer(self) -> Record:
         """The record in the last line of its output."""
-        record = json.loads(self.output.strip().splitlines()[-1])
+        record = self._last()
         if not isinstance(record, dict):
             raise SystemExit(f"The process answered with no record: {self.output[-500:]}")
         return record
+
+    def answers(self) -> list[Record]:
+        """The list of records in the last line of its output."""
+        records = self._last()
+        if not isinstance(records, list):
+            raise SystemExit(f"The process answered with no list of records: {self.output[-500:]}")
+        return records
+
+    def _last(self) -> object:
+        return json.loads(self.output.strip().splitlines()[-1])
 
 
 def add_python_option(parser: argparse.ArgumentParser, peer: str) -> None:

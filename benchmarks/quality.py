@@ -4,8 +4,10 @@
 
 All sides learn the same cases for the same time on the same cores, and find the masks of the same held-out
 cases at their own resolution; one scorer scores them: Dice of each case on its own grid, mean over cases
-within each label, then over labels. What the record holds already is not run again, so that a list that was
-stopped is gone on with by the same command. `python -m benchmarks.tables` puts the record into the docs.
+within each label, then over labels. Of a side whose learning rate does not depend on the length of the
+training, one training gives the results of all its budgets. What the record holds already is not run again,
+so that a list that was stopped is gone on with by the same command. `python -m benchmarks.tables` puts the
+record into the docs.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from benchmarks.held_out import SETS, Divided, divide
 from benchmarks.processes import add_python_option, bind, require_python
 from benchmarks.quality_record import QUALITY, Key, add_entry, key_of, read_entries
 from benchmarks.reporting import ROOT, Record, add_runs_option, machine
-from benchmarks.sides import PEERS, SIDES, Task, scores
+from benchmarks.sides import PASSING, PEERS, SIDES, Task, scores
 
 from delineate.jobs.duration import parse_budget
 
@@ -40,56 +42,80 @@ def main() -> None:
     ]
     held = {key_of(entry) for entry in read_entries(chosen.out)}
     missing = [key for key in wanted if chosen.again or key not in held]
-    training = _duration(sum(key[2] for key in missing))
-    print(f"{len(missing)} of {len(wanted)} trainings to run: {training} of training and more around it")
+    trainings = _trainings(missing)
+    seconds = _duration(sum(keys[-1][2] for keys in trainings))
+    print(f"{len(missing)} of {len(wanted)} results to find: {seconds} of training and more around it")
     failed, divided = [], dict[str, Divided]()
-    for number, key in enumerate(missing, start=1):
-        name, side, budget_s, seed, _ = key
-        progress = f"[{number}/{len(missing)}] {time.strftime('%H:%M')}"
-        print(f"{progress} {name}, {side}, {budget_s:g} s, seed {seed}", flush=True)
+    for number, keys in enumerate(trainings, start=1):
+        name, side, _, seed, _ = keys[0]
+        lengths = ", ".join(f"{key[2]:g} s" for key in keys)
+        progress = f"[{number}/{len(trainings)}] {time.strftime('%H:%M')}"
+        print(f"{progress} {name}, {side}, {lengths}, seed {seed}", flush=True)
         try:
             if name not in divided:
                 divided = {name: divide(chosen.data / name, SETS[name])}
             with tempfile.TemporaryDirectory(dir=chosen.scratch) as folder:
-                runs, memory_gb = chosen.runs / name, chosen.nnunet_memory_gb
-                task = Task(divided[name], budget_s, seed, Path(folder), runs, pythons, memory_gb)
-                entry = _entry(key, task, chosen.cores)
+                task = Task(
+                    divided[name],
+                    tuple(key[2] for key in keys),
+                    seed,
+                    Path(folder),
+                    chosen.runs / name,
+                    pythons,
+                    chosen.nnunet_memory_gb,
+                )
+                entries = _entries(keys, task, chosen.cores)
         except SystemExit as error:
             print(f"  failed: {error}", flush=True)
-            failed.append(key)
+            failed.append(keys)
             continue
-        add_entry(chosen.out, entry)
-        print(
-            f"  Dice {entry['dice']:.4f} after {entry['steps']} steps; {entry['seconds']:.0f} s in all, "
-            f"{entry['cores_by_others']} cores by others",
-            flush=True,
-        )
+        for entry in entries:
+            add_entry(chosen.out, entry)
+            print(
+                f"  Dice {entry['dice']:.4f} after {entry['steps']} steps in {entry['budget_s']:g} s; "
+                f"{entry['seconds']:.0f} s in all, {entry['cores_by_others']} cores by others",
+                flush=True,
+            )
     if failed:
         raise SystemExit(f"{len(failed)} trainings failed; the same command tries them again.")
 
 
-def _entry(key: Key, task: Task, cores: Sequence[int] | None) -> Record:
-    name, side, budget_s, seed, threads = key
-    facts, masks = SIDES[side](task)
+def _trainings(missing: Sequence[Key]) -> list[list[Key]]:
+    """What is trained at once: all budgets of a set, side and seed, or one."""
+    together: dict[object, list[Key]] = {}
+    for key in missing:
+        name, side, budget_s, seed, _ = key
+        together.setdefault((name, side, seed, None if side in PASSING else budget_s), []).append(key)
+    return [sorted(keys) for keys in together.values()]
+
+
+def _entries(keys: Sequence[Key], task: Task, cores: Sequence[int] | None) -> list[Record]:
+    name, side, _, seed, threads = keys[0]
+    found = SIDES[side](task)
     computer = machine()
     own = computer.pop("versions")  # a peer says its own
-    facts["versions"] = (own if side == "ours" else {}) | facts["versions"]
-    return {
-        "set": name,
-        "side": side,
-        "budget_s": budget_s,
-        "seed": seed,
-        **scores(task.divided, masks),
-        **facts,
-        "held_out": SETS[name].how,
-        "train_cases": len(task.divided.train),
-        "held_out_cases": len(task.divided.held_out),
-        "left_out_cases": len(task.divided.left_out),
-        "threads": threads,
-        "pinned_to": list(cores or ()),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "machine": computer,
-    }
+    entries = []
+    for (_, _, budget_s, _, _), (facts, masks) in zip(keys, found, strict=True):
+        facts["versions"] = (own if side == "ours" else {}) | facts["versions"]
+        entry = {
+            "set": name,
+            "side": side,
+            "budget_s": budget_s,
+            "seed": seed,
+            **scores(task.divided, masks),
+            **facts,
+            "in_a_training_of_s": list(task.budgets_s),
+            "held_out": SETS[name].how,
+            "train_cases": len(task.divided.train),
+            "held_out_cases": len(task.divided.held_out),
+            "left_out_cases": len(task.divided.left_out),
+            "threads": threads,
+            "pinned_to": list(cores or ()),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "machine": computer,
+        }
+        entries.append(entry)
+    return entries
 
 
 def _options() -> argparse.Namespace:

@@ -27,6 +27,7 @@ Mark = float | torch.cuda.Event
 SPEED, BATCH, FORWARD, BACKWARD = "measuring the speed", "making batches", "forward", "backward"
 LOSS, DICE, OPTIMIZER = "loss", "Dice of the batch", "optimizer"
 LOOKS, CHECKPOINTS, REST = "looks at the validation part", "checkpoints", "all else"
+LOOKS_FORWARD = "forward, in looks"
 TOTAL = "the whole training"
 PLACES: tuple[tuple[ModuleType | type, str, str], ...] = (
     (expectation, "measure_steps", SPEED),
@@ -44,13 +45,13 @@ class Sections:
     """Adds up the time of parts of a run, each as its device sees it.
 
     On a GPU the marks are events in its own queue, so that nothing waits for them: a part's time is that of
-    its work there with the gaps in which the GPU waited for it. What happens inside of a part is the part's.
+    its work there with the gaps in which the GPU waited for it. What happens inside of a part is the part's,
+    but for the network's forward in looks at the validation part.
     """
 
     def __init__(self) -> None:
         self._spans: list[tuple[str, Mark, Mark]] = []
-        self._open: list[str] = []
-        self._pending: Mark = 0.0
+        self._open: list[tuple[str, Mark]] = []
         self._learning = False
 
     def seconds(self) -> dict[str, float]:
@@ -60,6 +61,8 @@ class Sections:
         seconds: dict[str, float] = defaultdict(float)
         for name, start, end in self._spans:
             seconds[name] += _between(start, end)
+        if LOOKS_FORWARD in seconds:
+            seconds[LOOKS] -= seconds[LOOKS_FORWARD]
         return dict(seconds)
 
     @contextlib.contextmanager
@@ -102,14 +105,17 @@ class Sections:
         return timed
 
     def _begin(self, section: str) -> None:
-        if not self._open:
-            self._pending = _mark()
-        self._open.append(section)
+        self._open.append((section, _mark()))
 
     def _end(self, section: str) -> None:
-        self._open.pop()
-        if not self._open and (self._learning or section == SPEED):  # not what scores the model afterwards
-            self._spans.append((section, self._pending, _mark()))
+        _, start = self._open.pop()
+        if not (self._learning or section == SPEED):  # what scores the model afterwards
+            return
+        within = [name for name, _ in self._open]
+        if not within:
+            self._spans.append((section, start, _mark()))
+        elif within == [LOOKS] and section == FORWARD:
+            self._spans.append((LOOKS_FORWARD, start, _mark()))
 
 
 def _mark() -> Mark:

@@ -28,7 +28,7 @@ class Task:
 
     Attributes:
         divided: What is learned from, and what is held out.
-        budget_s: Of the training.
+        budgets_s: Of the training, ascending; several only of a side in `PASSING`.
         seed: Of its chance.
         folder: Empty; for what is handed over, and thrown away afterwards.
         runs: Where our run is kept.
@@ -37,7 +37,7 @@ class Task:
     """
 
     divided: Divided
-    budget_s: float
+    budgets_s: tuple[float, ...]
     seed: int
     folder: Path
     runs: Path
@@ -46,15 +46,17 @@ class Task:
 
     @property
     def length(self) -> tuple[str, str]:
-        """Budget and seed as the scripts take them."""
-        return str(self.budget_s), str(self.seed)
+        """Budgets and seed as the scripts take them."""
+        return ",".join(map(str, self.budgets_s)), str(self.seed)
 
 
 Found = tuple[Record, list[Labelled]]
+"""Facts of a training of one budget, and the held-out masks it ends with."""
 
 
-def ours(task: Task) -> Found:
+def ours(task: Task) -> list[Found]:
     """By the command line, as a user does; the held-out part is not looked at on the way."""
+    (budget_s,) = task.budgets_s
     task.runs.mkdir(parents=True, exist_ok=True)
     run = task.runs / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}")
     train, held_out = handing_over.write_tables(task.folder, task.divided)
@@ -62,7 +64,7 @@ def ours(task: Task) -> Found:
         "--out",
         run,
         "--budget",
-        f"{task.budget_s:g}s",
+        f"{budget_s:g}s",
         "--seed",
         str(task.seed),
         "--test",
@@ -92,43 +94,50 @@ def ours(task: Task) -> Found:
         "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
         "versions": dict(model.card.software),
     }
-    return done.facts() | facts, masks
+    return [(done.facts() | facts, masks)]
 
 
-def keras(task: Task) -> Found:
+def keras(task: Task) -> list[Found]:
     """The script's net and recipe, its masks moved with its images."""
-    given, found = task.folder / "given.npz", task.folder / "found.npz"
+    given, found = task.folder / "given.npz", task.folder / "found"
     handing_over.write_for_keras(given, task.divided)
     done = run_process([task.pythons["keras"], "-m", "benchmarks.keras_budget", given, found, *task.length])
     sizes = [mask.values.shape for _, mask in task.divided.cases(task.divided.held_out)]
-    return done.facts() | done.answer(), list(handing_over.read_from_keras(found, sizes))
+    return [
+        (done.facts() | record, list(handing_over.read_from_keras(found / f"{budget_s}.npz", sizes)))
+        for budget_s, record in zip(task.budgets_s, done.answers(), strict=True)
+    ]
 
 
-def monai(task: Task) -> Found:
+def monai(task: Task) -> list[Found]:
     """As its tutorials have it."""
     given, found = task.folder / "given", task.folder / "found"
     handing_over.write_for_monai(given, task.divided)
     done = run_process([task.pythons["monai"], "-m", "benchmarks.monai_budget", given, found, *task.length])
-    masks = handing_over.read_from_monai(found, len(task.divided.held_out))
-    return done.facts() | done.answer(), list(masks)
+    count = len(task.divided.held_out)
+    return [
+        (done.facts() | record, list(handing_over.read_from_monai(found / str(budget_s), count)))
+        for budget_s, record in zip(task.budgets_s, done.answers(), strict=True)
+    ]
 
 
-def nnunet(task: Task) -> Found:
+def nnunet(task: Task) -> list[Found]:
     """Its own planner, preprocessing and trainer."""
     handing_over.write_for_nnunet(task.folder / "raw" / "Dataset001_peer", task.divided)
     options = (*task.length, str(task.nnunet_memory_gb))
     done = run_process([task.pythons["nnunet"], "-m", "benchmarks.nnunet_budget", task.folder, *options])
     masks = handing_over.read_from_nnunet(task.folder / "found", task.divided)
-    return done.facts() | done.answer(), list(masks)
+    return [(done.facts() | done.answer(), list(masks))]
 
 
-SIDES: Mapping[str, Callable[[Task], Found]] = {
+SIDES: Mapping[str, Callable[[Task], list[Found]]] = {
     "ours": ours,
     "keras": keras,
     "monai": monai,
     "nnunet": nnunet,
 }
 PEERS = tuple(side for side in SIDES if side != "ours")
+PASSING = ("keras", "monai")  # their long trainings pass through what shorter ones reach
 
 
 def scores(divided: Divided, masks: list[Labelled]) -> Record:

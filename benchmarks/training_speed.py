@@ -22,7 +22,7 @@ from benchmarks.phantom_training import device_of, phantom_trainer, product_rate
 from benchmarks.processes import bind
 from benchmarks.quiet import Quiet
 from benchmarks.reporting import ROOT, Record, machine, print_table, write_record
-from benchmarks.run_sections import BACKWARD, FORWARD, REST, SPEED, TOTAL, Sections
+from benchmarks.run_sections import BACKWARD, FORWARD, LOOKS_FORWARD, REST, SPEED, TOTAL, Sections
 from torch.utils.flop_counter import FlopCounterMode
 
 from delineate import phantoms
@@ -134,7 +134,7 @@ def _run(data: Path | None, budget: str) -> Record:
     seconds = sections.seconds()
     whole = seconds.pop(TOTAL) + seconds.get(SPEED, 0.0)
     seconds[REST] = whole - sum(seconds.values())
-    beside = whole - seconds.get(FORWARD, 0.0) - seconds.get(BACKWARD, 0.0)
+    beside = whole - sum(seconds.get(part, 0.0) for part in (FORWARD, LOOKS_FORWARD, BACKWARD))
     return {
         "data": called,
         "budget": budget,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from delineate.networks.unet import UNet
 from delineate.plan import TrainingPlan
@@ -59,13 +60,11 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002  closures have no use here
         """Take one step along the gradients."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                if group["orthogonal"]:
-                    self._orthogonal_step(parameter, group["lr"], group["weight_decay"], group["momentum"])
-                else:
-                    self._adam_step(parameter, group["lr"] * group["share"])
+            learning = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if group["orthogonal"]:
+                self._orthogonal_step(learning, group["lr"], group["weight_decay"], group["momentum"])
+            elif learning:
+                self._adam_step(learning, group["lr"] * group["share"])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As torch does, but for the counts of steps, which stay where reading them makes no device wait."""
@@ -75,60 +74,89 @@ class Muon(torch.optim.Optimizer):
                 moments["count"] = moments["count"].cpu()
 
     def _orthogonal_step(
-        self, parameter: Tensor, learning_rate: float, weight_decay: float, momentum: float
+        self, parameters: list[nn.Parameter], learning_rate: float, weight_decay: float, momentum: float
     ) -> None:
-        state, gradient = self.state[parameter], _given(parameter.grad)
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        mean = state["momentum"].lerp_(gradient, 1 - momentum)
-        matrix = gradient.lerp(mean, momentum).flatten(1)
-        direction = orthogonalize(matrix) * (0.2 * math.sqrt(max(matrix.shape)))
-        parameter.mul_(1 - learning_rate * weight_decay)
-        parameter.add_(direction.view(parameter.shape), alpha=-learning_rate)
+        ahead = []
+        for parameter in parameters:
+            state, gradient = self.state[parameter], _given(parameter.grad)
+            if not state:
+                state["momentum"] = torch.zeros_like(parameter)
+            mean = state["momentum"].lerp_(gradient, 1 - momentum)
+            ahead.append(gradient.lerp(mean, momentum).flatten(1))
+        for parameter, direction in zip(parameters, orthogonalize(ahead), strict=True):
+            scale = 0.2 * math.sqrt(max(direction.shape))
+            parameter.mul_(1 - learning_rate * weight_decay)
+            parameter.add_(direction.view(parameter.shape), alpha=-learning_rate * scale)
 
-    def _adam_step(
-        self, parameter: Tensor, learning_rate: float, beta1: float = 0.9, beta2: float = 0.999
-    ) -> None:
-        state, gradient = self.state[parameter], _given(parameter.grad)
-        if not state:
-            state["count"] = torch.zeros(())
-            state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-        state["count"] += 1
-        count = int(state["count"])
-        mean = state["mean"].lerp_(gradient, 1 - beta1) / (1 - beta1**count)
-        square = state["square"].lerp_(gradient.square(), 1 - beta2) / (1 - beta2**count)
-        parameter.sub_(mean / (square.sqrt() + 1e-8), alpha=learning_rate)
+    def _adam_step(self, parameters: list[nn.Parameter], learning_rate: float) -> None:
+        states = [self.state[parameter] for parameter in parameters]
+        for parameter, state in zip(parameters, states, strict=True):
+            if not state:
+                state["count"] = torch.zeros(())
+                state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        on_processor = all(parameter.device.type == "cpu" for parameter in parameters)
+        adamw(
+            cast(list[Tensor], parameters),
+            [_given(parameter.grad) for parameter in parameters],
+            [state["mean"] for state in states],
+            [state["square"] for state in states],
+            [],
+            [state["count"] for state in states],
+            foreach=not on_processor,
+            fused=on_processor,  # elsewhere it would want the counts on the device
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=learning_rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
 
 
-def orthogonalize(matrix: Tensor) -> Tensor:
-    """The nearest matrix with singular values about one (0.7 to 1.2).
+def orthogonalize(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Of each matrix the nearest one with singular values about one (0.7 to 1.2).
 
     Each iteration multiplies the matrix X by a polynomial of its Gram matrix X Xᵀ, and the next Gram matrix
     is this one times the polynomial's square. So the iterations run on the small square Gram matrix, and X
-    is multiplied once, by the product of the polynomials.
+    is multiplied once, by the product of the polynomials. Gram matrices of one size are iterated together.
 
     Args:
-        matrix: `(rows, columns)` float32.
+        matrices: Each `(rows, columns)` float32.
 
     Returns:
-        Of the same shape and type.
+        As many of the same shapes and type.
 
     Source:
         Jordan et al. 2024: a quintic Newton-Schulz iteration.
     """
+    wide = [matrix.T if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
+    wide = [x / (x.norm() + 1e-7) for x in wide]
+    found: list[Tensor] = list(matrices)
+    for side in sorted({len(x) for x in wide}):
+        members = [at for at, x in enumerate(wide) if len(x) == side]
+        products = _newton_schulz(torch.stack([wide[at] @ wide[at].T for at in members]))
+        for at, product in zip(members, products, strict=True):
+            x = product @ wide[at]
+            found[at] = x if x.shape == matrices[at].shape else x.T
+    return found
+
+
+def _newton_schulz(gram: Tensor) -> Tensor:
+    """What matrices with these Gram matrices `(N, side, side)` are to be multiplied by, of the same shape."""
     a, b, c = NEWTON_SCHULZ
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = x / (x.norm() + 1e-7)
-    gram = x @ x.T
-    product = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    for _ in range(NEWTON_SCHULZ_STEPS):
-        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        polynomial.diagonal().add_(a)
+
+    def polynomial_of(gram: Tensor) -> Tensor:
+        found = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        found.diagonal(dim1=1, dim2=2).add_(a)
+        return found
+
+    polynomial = product = polynomial_of(gram)
+    for _ in range(NEWTON_SCHULZ_STEPS - 1):
         gram = polynomial @ (polynomial @ gram)
+        polynomial = polynomial_of(gram)
         product = polynomial @ product
-    found: Tensor = product @ x
-    return found.T if tall else found
+    return product
 
 
 def build_optimizer(network: UNet, training: TrainingPlan) -> torch.optim.Optimizer:

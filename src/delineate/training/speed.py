@@ -65,7 +65,7 @@ def measure_steps(
     if budget_s is None:
         raise ValueError("the plan has no budget")
     start = clock()
-    step, look = _timed(plan, cases, validation, allowed_s=min(4.0, 0.02 * budget_s), warm_up=2, clock=clock)
+    step, look = _timed(plan, cases, validation, allowed_s=min(2.5, 0.02 * budget_s), warm_up=2, clock=clock)
     looks = plan.training.evaluations
     if look > 0:
         looks = max(1, min(looks, int(LOOK_SHARE * budget_s / look)))

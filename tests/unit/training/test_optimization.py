@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from delineate.networks.unet import UNet
 from delineate.plan import Plan, TrainingPlan
-from delineate.training.optimization import Muon, build_optimizer, learning_rate_at, orthogonalize
+from delineate.training.optimization import Muon, build_optimizer, learning_rate_at
+from delineate.training.optimization import orthogonalize as orthogonalize_all
 
 PlanMaker = Callable[..., Plan]
 SHAPES = [(1, 9), (4, 36), (36, 4), (16, 16), (64, 576), (128, 3), (3, 128), (5, 1)]
@@ -22,6 +23,11 @@ SHAPES = [(1, 9), (4, 36), (36, 4), (16, 16), (64, 576), (128, 3), (3, 128), (5,
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def orthogonalize(matrix: Tensor) -> Tensor:
+    (found,) = orthogonalize_all([matrix])
+    return found
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -73,6 +79,16 @@ def test_the_iteration_is_that_of_the_source() -> None:
         gram = x @ x.T
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
     assert torch.allclose(orthogonalize(matrix).double(), x, atol=1e-5)
+
+
+def test_matrices_together_become_what_each_becomes_alone() -> None:
+    shapes = [(16, 90), (90, 16), (16, 16), (1, 9), (5, 40), (16, 33)]
+    matrices = [10.0**at * noise(*shape, seed=at) for at, shape in enumerate(shapes)]
+    together = orthogonalize_all(matrices)
+    assert [tuple(each.shape) for each in together] == shapes
+    for matrix, found in zip(matrices, together, strict=True):
+        assert torch.allclose(found, orthogonalize(matrix), atol=1e-5)
+    assert orthogonalize_all([]) == []
 
 
 def test_orthogonalize_of_nothing_is_nothing() -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.run_sections import BACKWARD, DICE, FORWARD, LOOKS, OPTIMIZER, SPEED, TOTAL, Sections
+from benchmarks.run_sections import (
+    BACKWARD,
+    DICE,
+    FORWARD,
+    LOOKS,
+    LOOKS_FORWARD,
+    OPTIMIZER,
+    SPEED,
+    TOTAL,
+    Sections,
+)
 
 from delineate import phantoms
 from delineate.jobs.training import train
@@ -18,7 +28,7 @@ def test_a_whole_run_is_divided_into_its_parts(tmp_path: Path) -> None:
 
     seconds = sections.seconds()
     parts = {name: spent for name, spent in seconds.items() if name not in (TOTAL, SPEED)}
-    assert {FORWARD, BACKWARD, OPTIMIZER, DICE, LOOKS} <= parts.keys()
+    assert {FORWARD, BACKWARD, OPTIMIZER, DICE, LOOKS, LOOKS_FORWARD} <= parts.keys()
     assert seconds[SPEED] > 0  # before the training itself
     assert all(spent > 0 for spent in parts.values())
     assert sum(parts.values()) <= seconds[TOTAL]
