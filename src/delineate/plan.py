@@ -34,6 +34,7 @@ from delineate.networks.settings import UNetSettings, most_parameters
 MAXIMUM_PARAMETERS = 500_000_000
 MAXIMUM_MEMBERS = 100  # of an ensemble
 MAXIMUM_SIDE = 8192
+USUAL_THRESHOLD, LEAST_THRESHOLD = 0.5, 0.25
 Side = Annotated[int, Field(ge=16, le=MAXIMUM_SIDE)]
 Length = Annotated[int, Field(ge=1, le=MAXIMUM_SIDE)]
 OF_PICTURES, OF_VOLUMES = "of pictures", "of volumes"
@@ -199,13 +200,14 @@ class PredictionPlan(_Section):
 
     Attributes:
         threshold: With one label: the least probability that is foreground; of several the likeliest wins.
+            None until the training is over: then half of the Dice that it reached, see `Plan.with_threshold`.
         window: In mode "patch": what the net sees at once, `(height, width)` or `(depth, height, width)`;
             None for `preprocessing.size`, as in training.
         overlap: Likewise: share by which neighbouring windows overlap.
         mirror: Whether predictions of the mirrored image are averaged in.
     """
 
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    threshold: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
     window: Size | None = None
     overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.25
     mirror: bool = False
@@ -317,6 +319,35 @@ class Plan(_Section):
         except ValidationError as error:
             raise plan_error("The plan", error) from error
         return self.model_copy(update={"training": training})
+
+    @property
+    def threshold(self) -> float:
+        """With one label: the least probability that is foreground; 0.5 where that is still to be set."""
+        return USUAL_THRESHOLD if self.prediction.threshold is None else self.prediction.threshold
+
+    def with_threshold(self, dice: float) -> Plan:
+        """This plan with its threshold, where it was still to be set; else as it is.
+
+        Where probabilities are right, a pixel adds to the best Dice that can be had if it is foreground with
+        at least half of that Dice.
+
+        Args:
+            dice: That the batches reached at the end of the training, in [0, 1].
+
+        Source:
+            Lipton, Elkan, Naryanaswamy: Optimal thresholding of classifiers to maximize F1, ECML 2014.
+        """
+        return self._with_open(round(min(max(dice / 2, LEAST_THRESHOLD), USUAL_THRESHOLD), 3))
+
+    def with_threshold_of(self, trained: Plan) -> Plan:
+        """This plan with the threshold that the plan of a trained model has, where it was still to be set."""
+        return self._with_open(trained.prediction.threshold)
+
+    def _with_open(self, threshold: float | None) -> Plan:
+        if self.prediction.threshold is not None:
+            return self
+        prediction = self.prediction.model_copy(update={"threshold": threshold})
+        return self.model_copy(update={"prediction": prediction})
 
     def with_adjusted(self, adjusted: tuple[tuple[int, int], ...]) -> Plan:
         """This plan with other changes of its number of steps; see `TrainingPlan`."""

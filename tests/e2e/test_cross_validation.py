@@ -184,6 +184,8 @@ def test_an_ensemble_holds_the_nets_of_the_folds(
         assert all(np.array_equal(weights[f"member.{at}.{name}"], each) for name, each in own.items())
         twin = delineate.load(run / "folds" / fold).card.weights_sha256  # of the other run, by the same plan
         assert delineate.load(ensemble / "folds" / fold).card.weights_sha256 == twin
+    thresholds = [delineate.load(ensemble / "folds" / fold).plan.threshold for fold in FOLDS]
+    assert model.plan.threshold == pytest.approx(np.mean(thresholds))
     image = data.parent / "images" / "image_8.png"
     alone = [delineate.load(ensemble / "folds" / fold).probabilities(image) for fold in FOLDS]
     assert np.allclose(model.probabilities(image), np.mean(alone, axis=0), atol=1e-6)

@@ -102,6 +102,17 @@ def test_the_plan_of_a_run_trains_the_same_model_again(
     assert "The plan was given by hand" in page
 
 
+def test_the_threshold_is_half_of_the_dice_that_the_training_reached(finished_run: Path) -> None:
+    assert read_plan(finished_run / "plan.yaml").prediction.threshold is None
+    last = list(csv.DictReader((finished_run / "metrics.csv").open()))[-1]
+    expected = min(max(float(last["train_dice"]) / 2, 0.25), 0.5)
+    plan = delineate.load(finished_run).plan
+    assert plan.prediction.threshold == pytest.approx(expected, abs=0.001)
+    assert plan.model_copy(
+        update={"prediction": read_plan(finished_run / "plan.yaml").prediction}
+    ) == read_plan(finished_run / "plan.yaml")
+
+
 def test_another_seed_trains_another_model(
     finished_run: Path, small_data: Path, command: Command, tmp_path: Path
 ) -> None:
@@ -144,6 +155,7 @@ def test_predictions_come_back_on_their_own_grid_and_one_bad_file_stops_none(
     assert "broken.png" in done.stderr
     assert "Traceback" not in done.stderr
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    threshold = delineate.load(finished_run).plan.threshold
     files = {file["input"][0]: file for file in manifest["files"]}
     assert manifest["complete"]
     assert files["broken.png"]["status"] == "failed"
@@ -157,7 +169,7 @@ def test_predictions_come_back_on_their_own_grid_and_one_bad_file_stops_none(
         assert files[f"{name}.png"]["sha256"] == [digest]
         assert files[f"{name}.png"]["label_share"]["lesion"] == pytest.approx((mask == 255).mean(), abs=1e-6)
         probabilities = np.asarray(Image.open(tmp_path / "out" / "probabilities" / f"{name}.tif"))
-        assert ((probabilities >= 0.5) == (mask == 255)).all()
+        assert ((probabilities >= threshold) == (mask == 255)).all()
         assert (tmp_path / "out" / "overlays" / f"{name}.png").is_file()
     assert not list((tmp_path / "out").glob("broken*"))
 

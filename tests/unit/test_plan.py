@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -737,6 +738,38 @@ def test_steps_are_settled_and_nothing_else() -> None:
     for steps in (0, -1, 10**9 + 1):
         with pytest.raises(PlanError, match=r"training\.steps"):
             plan.with_steps(steps)
+
+
+OPEN = PLAN.model_copy(update={"prediction": PredictionPlan(threshold=None)})
+
+
+@pytest.mark.parametrize(
+    ("dice", "threshold"), [(0.8, 0.4), (0.8126, 0.406), (1.0, 0.5), (0.5, 0.25), (0.2, 0.25), (0.0, 0.25)]
+)
+def test_a_threshold_left_open_becomes_half_of_the_dice(dice: float, threshold: float) -> None:
+    assert OPEN.threshold == 0.5
+    settled = OPEN.with_threshold(dice)
+    assert settled.prediction.threshold == settled.threshold == threshold
+    assert settled.model_copy(update={"prediction": OPEN.prediction}) == OPEN  # nothing else has changed
+    assert settled.with_threshold(0.1) == settled
+
+
+def test_a_threshold_that_is_given_stays() -> None:
+    plan = PLAN.model_copy(update={"prediction": PredictionPlan(threshold=0.3)})
+    assert plan.with_threshold(0.9) == plan
+    assert plan.threshold == 0.3
+
+
+@given(st.lists(st.floats(0.01, 0.99), min_size=2, max_size=60))
+def test_half_of_the_best_dice_is_the_best_threshold_of_right_probabilities(pixels: list[float]) -> None:
+    probabilities = np.sort(pixels)[::-1]
+
+    def expected_dice(count: int) -> float:  # of the likeliest pixels as foreground
+        return float(2 * probabilities[:count].sum() / (count + probabilities.sum()))
+
+    best = max(expected_dice(count) for count in range(1, len(probabilities) + 1))
+    chosen = int((probabilities >= best / 2).sum())
+    assert expected_dice(chosen) == pytest.approx(best, abs=1e-9)
 
 
 @pytest.mark.parametrize(("labels", "outputs"), [(1, 1), (2, 3), (3, 4), (254, 255)])

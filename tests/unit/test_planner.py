@@ -338,6 +338,15 @@ def test_the_classic_preset_is_the_keras_script() -> None:
     assert (plan.prediction.threshold, plan.prediction.mirror) == (0.5, False)
 
 
+def test_of_one_label_the_threshold_is_left_to_the_training() -> None:
+    planned = make_plan(fingerprint(), Length())
+    assert planned.plan.prediction.threshold is None
+    assert planned.reasons["prediction.threshold"].startswith("half of the Dice reached in training")
+    several = make_plan(fingerprint(labels=("a", "b")), Length())
+    assert several.plan.prediction.threshold == 0.5
+    assert "prediction.threshold" not in several.reasons
+
+
 @pytest.mark.parametrize(("cases", "steps"), [(1, 2), (31, 49), (32, 50), (33, 52), (80, 125), (1000, 1563)])
 def test_classic_epochs_in_steps(cases: int, steps: int) -> None:
     assert CLASSIC_EPOCHS == 50

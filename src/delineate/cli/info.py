@@ -71,6 +71,8 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         "made with": ", ".join(f"{name} {version}" for name, version in card.software.items()),
         "weights": f"SHA-256 {card.weights_sha256}",
     }
+    if len(plan.data.labels) == 1:
+        facts["labels"] += f", from a probability of {plan.threshold:g} on"
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")

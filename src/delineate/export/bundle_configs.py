@@ -119,7 +119,7 @@ def _reading(plan: Plan) -> list[Json]:
 def _writing(plan: Plan) -> list[Json]:
     """From probabilities to a file."""
     one_label, volumes = len(plan.data.labels) == 1, plan.data.axes == 3
-    decided: dict[str, Json] = {"threshold": plan.prediction.threshold} if one_label else {"argmax": True}
+    decided: dict[str, Json] = {"threshold": plan.threshold} if one_label else {"argmax": True}
     return [
         {"_target_": "AsDiscreted", "keys": "pred", **decided},
         {

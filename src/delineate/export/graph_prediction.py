@@ -138,7 +138,7 @@ def _decided(to: GraphWriter, net: Net, found: str) -> tuple[str, str]:
     """Labels, and the labels' part of the probabilities, of `(K, …)`."""
     plan = net.plan
     if plan.network.output_channels == 1:
-        chosen = to.op("GreaterOrEqual", found, to.constant(plan.prediction.threshold, "float32"))
+        chosen = to.op("GreaterOrEqual", found, to.constant(plan.threshold, "float32"))
         return to.cast(to.op("Squeeze", chosen, to.integers(0)), "uint8"), found
     classes = plan.network.output_channels
     labels = to.cast(to.op("ArgMax", found, axis=0, keepdims=0), "uint8")

@@ -47,7 +47,7 @@ class RawModel(nn.Module):
         self.last = form.channels == "last"
         self.greatest = GREATEST.get(form.pixels, 1.0)
         self.single = plan.network.output_channels == 1
-        self.threshold = plan.prediction.threshold
+        self.threshold = plan.threshold
 
     def forward(self, image: Tensor, spacing_mm: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Segment one image.

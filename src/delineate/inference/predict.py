@@ -103,7 +103,7 @@ def decide(found: Tensor, plan: Plan) -> npt.NDArray[np.uint8]:
     Returns:
         uint8 of the spatial size.
     """
-    chosen = found[0] >= plan.prediction.threshold if found.shape[0] == 1 else found.argmax(0)
+    chosen = found[0] >= plan.threshold if found.shape[0] == 1 else found.argmax(0)
     values: npt.NDArray[np.uint8] = chosen.to(torch.uint8).numpy()
     return values
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 from torch import Tensor
 
@@ -124,7 +125,7 @@ class CrossValidation:
             test, scored = job.evaluated(model, history, TEST)
             scores = _with_both(scored.scores, scores)
         save_model(job.folder / MODEL_NAME, card.model_copy(update={"scores": scores}), weights)
-        return Run(job.folder, plan, evaluation, test, len(self.parts.folds))
+        return Run(job.folder, card.plan, evaluation, test, len(self.parts.folds))
 
     @property
     def _folders(self) -> list[Path]:
@@ -207,7 +208,10 @@ class CrossValidation:
             "seconds": round(sum(card.training.seconds or 0 for card, _ in loaded), 1),
             "case_digests": self.job.digests,
         }
+        thresholds = [card.plan.threshold for card, _ in loaded]
+        prediction = first.plan.prediction.model_copy(update={"threshold": fmean(thresholds)})
         changed = {
+            "plan": first.plan.model_copy(update={"prediction": prediction}),
             "format_version": OF_SEVERAL,
             "members": len(loaded),
             "weights_sha256": weights_sha256(weights),
@@ -270,7 +274,7 @@ def _finished(folder: Path, plan: Plan) -> ModelCard | None:
     if not path.is_file():
         return None
     card = read_card(path)
-    if card.plan != plan:
+    if card.plan != plan.with_threshold_of(card.plan):
         raise ModelFileError(
             f"{path} was made by another plan than the plan.yaml of the run. Put that plan back, or train "
             "with the changed one in a new folder: delineate train DATA --plan plan.yaml"

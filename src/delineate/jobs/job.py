@@ -30,7 +30,7 @@ from delineate.training.start import Start
 PLAN_NAME, SPLITS_NAME, EVALUATION = "plan.yaml", "splits.json", "evaluation"
 NOTHING_CHOSEN = (
     "Nothing was chosen by it: the plan was made from the training part alone, the weights are those of the "
-    "last step, and the threshold was set beforehand."
+    "last step, and the threshold follows from the training."
 )
 PLAN_GIVEN = (
     "Delineate chose nothing by it. The plan was given by hand; whether it was made by looking at this part "
@@ -102,7 +102,7 @@ class Job:
         save_model(self.folder / MODEL_NAME, card, trained.weights)
         evaluation, scored = self.evaluated(Model(card, trained.weights), trained.history)
         save_model(self.folder / MODEL_NAME, scored, trained.weights)
-        return Run(self.folder, plan, evaluation)
+        return Run(self.folder, card.plan, evaluation)
 
     def cached(self, part: Part, plan: Plan, store: Store, stage: str) -> list[CachedCase]:
         """Cases at their working size."""
@@ -188,7 +188,7 @@ class Job:
         """What the model file says of the model, but its scores."""
         return ModelCard(
             weights_sha256=weights_sha256(trained.weights),
-            plan=plan,
+            plan=plan.with_threshold(trained.history[-1].train_dice),
             fingerprint=self.facts.fingerprint,
             training=TrainingFacts(
                 cases=len(self.parts.train),

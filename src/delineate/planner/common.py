@@ -9,7 +9,7 @@ from typing import Literal
 
 from delineate.errors import PlanError
 from delineate.fingerprint import Fingerprint
-from delineate.plan import DataPlan, Plan, TrainingPlan
+from delineate.plan import USUAL_THRESHOLD, DataPlan, Plan, TrainingPlan
 
 Preset = Literal["auto", "classic"]
 Precision = Literal["auto", "bf16", "fp32"]
@@ -132,6 +132,13 @@ def data_reasons(data: Fingerprint) -> dict[str, str]:
 def outputs_reason(labels: int) -> str:
     """Why there are so many logits."""
     return "one label: a sigmoid" if labels == 1 else f"{labels} labels and the background: a softmax"
+
+
+def threshold_plan(data: Fingerprint) -> tuple[float | None, dict[str, str]]:
+    """From which probability on a pixel is foreground, and why: of one label it is set after the training."""
+    if len(data.labels) > 1:
+        return USUAL_THRESHOLD, {}
+    return None, {"prediction.threshold": "half of the Dice reached in training; the model says it"}
 
 
 def training_plan(

@@ -22,6 +22,7 @@ from delineate.planner.common import (
     length_of,
     likeness_reason,
     outputs_reason,
+    threshold_plan,
     training_plan,
     up,
 )
@@ -76,7 +77,11 @@ def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
         if augmentation.flip_horizontal or augmentation.flip_vertical
         else "no mirroring was trained"
     )
-    prediction = PredictionPlan(mirror=augmentation.flip_horizontal or augmentation.flip_vertical)
+    threshold, threshold_reasons = threshold_plan(data)
+    reasons |= threshold_reasons
+    prediction = PredictionPlan(
+        threshold=threshold, mirror=augmentation.flip_horizontal or augmentation.flip_vertical
+    )
     if not whole:
         larger = _windows(prediction, data, preprocessing)
         prediction = larger or prediction

@@ -24,6 +24,7 @@ from delineate.planner.common import (
     length_of,
     likeness_reason,
     outputs_reason,
+    threshold_plan,
     training_plan,
     up,
 )
@@ -69,7 +70,8 @@ def plan_volumes(data: Fingerprint, asked: Asked) -> Planned:
     scheme, intensity_reason = intensity_scheme(data)
     augmentation, augmentation_reasons = _augmentation(data, asked, spacing)
     mirror = augmentation.flip_horizontal or augmentation.flip_vertical or augmentation.flip_depth
-    reasons |= training_reasons | augmentation_reasons
+    threshold, threshold_reasons = threshold_plan(data)
+    reasons |= training_reasons | augmentation_reasons | threshold_reasons
     reasons |= {
         "preprocessing.size": f"a median volume has {_times(_size_at(data, spacing))} voxels at this spacing",
         "preprocessing.normalization": intensity_reason,
@@ -111,7 +113,7 @@ def plan_volumes(data: Fingerprint, asked: Asked) -> Planned:
         augmentation=augmentation,
         loss=LossSettings(cross_entropy=1, dice=1),
         training=training,
-        prediction=PredictionPlan(overlap=0.25, mirror=mirror),
+        prediction=PredictionPlan(threshold=threshold, overlap=0.25, mirror=mirror),
     )
     return Planned(plan, reasons)
 

@@ -60,7 +60,7 @@ def try_out(net: Net, wanted: Sequence[Candidate], *, limit_s: float) -> dict[st
     reference, seconds = _timed(TorchEngine(net.network), batch)
     if Candidate("torch", "fp32") in wanted:
         found["torch fp32"] = Trial(seconds=seconds, changed=0)
-    threshold, of_torch = net.plan.prediction.threshold, 0.0
+    threshold, of_torch = net.plan.threshold, 0.0
     if any(each.precision == "bf16" for each in wanted):
         shares, seconds = _timed(TorchEngine(net.network, bf16=True), batch)
         of_torch = changed_labels(shares, reference, threshold)
