@@ -141,7 +141,7 @@ def test_whole_images_where_masks_outlive_it() -> None:
     planned = make_plan(fingerprint(), Length())
     # 128² pixels in the shape 300 × 400: 110.9 × 147.8, to the nearest multiples of 32
     assert planned.plan.preprocessing == PreprocessingPlan(
-        mode="whole", size=(96, 160), fit="stretch", mean=(0.5,), standard_deviation=(0.25,)
+        mode="whole", size=(96, 160), fit="stretch", normalization="image"
     )
     assert planned.plan.network.stem == 2
     assert planned.plan.training.foreground_share == 0

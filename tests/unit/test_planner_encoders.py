@@ -67,7 +67,7 @@ def test_only_what_the_encoder_asks_for_changes(data: Fingerprint, encoder: Enco
     [
         ({"colour": "rgb", "channels": 3}, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         ({"colour": "grey", "channels": 1}, (0.449,), (0.226,)),
-        ({"colour": "channels", "channels": 3}, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
+        ({"colour": "channels", "channels": 3, "label_share": (0.3,)}, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
     ],
 )
 def test_pictures_are_normalized_as_the_weights_expect(

@@ -332,7 +332,11 @@ PATHS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "all": (
         {"normalization": "dataset", "mean": (-500.0,), "standard_deviation": (400.0,), "clip": ()},
-        "mean and deviation of the training images",
+        "mean and deviation of the training images: an image's own tell of labels that cover 30%",
+    ),
+    "light": (
+        {"normalization": "image", "mean": (), "standard_deviation": (), "clip": ()},
+        "each image's own mean and deviation: labels cover only 20% of the pixels",
     ),
 }
 
@@ -344,9 +348,11 @@ PATHS: dict[str, tuple[dict[str, Any], str]] = {
         ({"calibrated": False}, "each"),
         ({"labelled_range": ((5.0, 5.0),)}, "each"),  # nothing between them
         ({"labelled_range": ()}, "each"),
-        ({"calibrated": False, "pixels": "integer"}, "all"),
+        ({"calibrated": False, "pixels": "integer", "label_share": (0.3,)}, "all"),
+        ({"calibrated": False, "pixels": "integer", "label_share": (0.2,)}, "light"),
         ({"calibrated": False, "axes": 2, "modality": "MR"}, "each"),
-        ({"calibrated": False, "axes": 2, "modality": None}, "all"),
+        ({"calibrated": False, "axes": 2, "modality": None, "label_share": (0.3,)}, "all"),
+        ({"calibrated": False, "axes": 2, "modality": None, "label_share": (0.2,)}, "light"),
         ({"axes": 2}, "CT"),
     ],
 )

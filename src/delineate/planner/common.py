@@ -15,6 +15,7 @@ Preset = Literal["auto", "classic"]
 Precision = Literal["auto", "bf16", "fp32"]
 Dims = Literal[2, 3]
 DEFAULT_BUDGET_S = 600.0
+LITTLE = 0.2  # share of the pixels that labels may cover for images to be normalized each by itself
 ALIKE = 0.8  # least likeness of mirrored label places for mirroring to be allowed
 
 
@@ -254,5 +255,11 @@ def intensity_scheme(data: Fingerprint) -> tuple[IntensityScheme, str]:
         return scheme, "CT numbers mean the same everywhere: percentiles of the labelled pixels"
     if data.pixels == "float" and (data.axes == 3 or data.modality is not None):
         return IntensityScheme("image"), "the numbers of one image mean nothing in another: each by itself"
-    scheme = IntensityScheme("dataset", data.mean, data.standard_deviation)
-    return scheme, "mean and deviation of the training images"
+    covered = sum(data.label_share)
+    if covered <= LITTLE:
+        return IntensityScheme("image"), (
+            f"each image's own mean and deviation: labels cover only {covered:.0%} of the pixels"
+        )
+    return IntensityScheme("dataset", data.mean, data.standard_deviation), (
+        f"mean and deviation of the training images: an image's own tell of labels that cover {covered:.0%}"
+    )
