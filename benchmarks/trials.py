@@ -4,9 +4,9 @@
 
 The part of each set that `benchmarks.quality` trains on is divided once more, by groups, into what is
 learned from and what is scored; the part that is held out there is never opened. Time is the processor's,
-not the clock's, so that other work disturbs less. Changes are Python literals of the plan's fields, or a rule
-of `RULES` below that needs to know the data. A trial without a change is what the others are compared with.
-What the record holds already is not run again; `--table` prints the record.
+not the clock's, so that other work disturbs less. Changes are Python literals of the plan's fields. A trial
+without a change is what the others are compared with; name it after the plan of the day. What the record holds
+already is not run again; `--table` prints the record.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import argparse
 import ast
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ from benchmarks.quality_record import add_entry, key_of, read_entries
 from benchmarks.reporting import ROOT, Record, machine, print_table
 from benchmarks.sides import scores
 
-from delineate.fingerprint import Fingerprint
 from delineate.inference.model import Model
 from delineate.jobs.duration import parse_budget
 from delineate.jobs.environment import describe
@@ -47,8 +46,6 @@ from delineate.training.speed import measure_steps
 OUT = ROOT / "docs" / "benchmarks" / "trials.json"
 SCORED = 5  # one group in so many is scored: the last ones, in natural order
 APART = 6  # with so many groups, the one between the two parts is in neither
-Change = Mapping[str, Any]
-RULES: Mapping[str, Callable[[Plan, Fingerprint], Change]] = {}
 
 
 def main() -> None:
@@ -95,7 +92,7 @@ def _trial(of_set: str, budget_s: float, seed: int, chosen: argparse.Namespace) 
         parts = Parts.read(source, reporter)
         facts = measured(parts.train, reporter)
         planned = make_plan(facts.fingerprint, Length(budget_s), seed=seed).plan
-        plan = changed(planned, facts.fingerprint, dict(chosen.change), chosen.rule)
+        plan = changed(planned, dict(chosen.change))
         environment = describe(source, data_sha256=facts.sha256, precision="bf16", plan_given=True)
         job = Job(folder, parts, facts, environment, reporter, Watchers(None, reporter))
         cases = job.cached(parts.train, plan, Store(folder), "preparing")
@@ -115,7 +112,7 @@ def _trial(of_set: str, budget_s: float, seed: int, chosen: argparse.Namespace) 
     return {
         **scores(divided, masks),
         "change": dict(chosen.change),
-        "rule": chosen.rule,
+        "threshold": trained.plan.with_threshold(trained.history[-1].train_dice).threshold,
         "steps": trained.plan.training.last_step,
         "train_seconds": round(trained.seconds, 2),
         "prediction_seconds": round(predicted, 2),
@@ -128,11 +125,10 @@ def _trial(of_set: str, budget_s: float, seed: int, chosen: argparse.Namespace) 
     }
 
 
-def changed(plan: Plan, data: Fingerprint, change: Change, rule: str | None = None) -> Plan:
-    """The plan with fields changed, given by dotted names, then those that a rule changes."""
-    both = {**change, **(RULES[rule](plan, data) if rule else {})}
+def changed(plan: Plan, change: Mapping[str, Any]) -> Plan:
+    """The plan with fields changed, given by dotted names."""
     values = plan.model_dump(mode="json")
-    for name, value in both.items():
+    for name, value in change.items():
         section, _, field = name.partition(".")
         if field not in values[section]:
             raise SystemExit(f"A plan has no field {name}.")
@@ -170,7 +166,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", metavar="FOLDER")
     parser.add_argument("--name", default="nothing changed", help="of the trial (%(default)s)")
     parser.add_argument("--change", nargs="+", type=_change, default=[], metavar="FIELD=VALUE")
-    parser.add_argument("--rule", choices=tuple(RULES), help="that says what is changed")
     parser.add_argument("--sets", nargs="+", choices=tuple(SETS), default=list(SETS), metavar="SET")
     parser.add_argument("--budget", default="2m", metavar="TIME", help="of each training (%(default)s)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="N")
