@@ -34,7 +34,8 @@ from delineate.networks.settings import UNetSettings, most_parameters
 MAXIMUM_PARAMETERS = 500_000_000
 MAXIMUM_MEMBERS = 100  # of an ensemble
 MAXIMUM_SIDE = 8192
-USUAL_THRESHOLD, LEAST_THRESHOLD = 0.5, 0.25
+USUAL_THRESHOLD = 0.5
+LEAST_DICE = 0.5  # of a training, for the threshold to follow from it
 Side = Annotated[int, Field(ge=16, le=MAXIMUM_SIDE)]
 Length = Annotated[int, Field(ge=1, le=MAXIMUM_SIDE)]
 OF_PICTURES, OF_VOLUMES = "of pictures", "of volumes"
@@ -325,19 +326,21 @@ class Plan(_Section):
         """With one label: the least probability that is foreground; 0.5 where that is still to be set."""
         return USUAL_THRESHOLD if self.prediction.threshold is None else self.prediction.threshold
 
-    def with_threshold(self, dice: float) -> Plan:
+    def with_threshold(self, dice: float | None) -> Plan:
         """This plan with its threshold, where it was still to be set; else as it is.
 
         Where probabilities are right, a pixel adds to the best Dice that can be had if it is foreground with
         at least half of that Dice.
 
         Args:
-            dice: That the batches reached at the end of the training, in [0, 1].
+            dice: That the batches reached at the end of the training, in [0, 1]; None where none had a label.
+                Below 0.5 the net knows too little for its probabilities to be trusted, and 0.5 is taken.
 
         Source:
             Lipton, Elkan, Naryanaswamy: Optimal thresholding of classifiers to maximize F1, ECML 2014.
         """
-        return self._with_open(round(min(max(dice / 2, LEAST_THRESHOLD), USUAL_THRESHOLD), 3))
+        unknown = len(self.data.labels) > 1 or dice is None or dice < LEAST_DICE
+        return self._with_open(USUAL_THRESHOLD if unknown else round(dice / 2, 3))
 
     def with_threshold_of(self, trained: Plan) -> Plan:
         """This plan with the threshold that the plan of a trained model has, where it was still to be set."""

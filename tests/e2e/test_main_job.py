@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from commanding import Command
 from PIL import Image
+from safetensors import safe_open
 
 import delineate
 from delineate.dataset.split import read_splits
 from delineate.plan import read_plan
+from delineate.training.checkpoint import ENTRY
 
 
 def test_the_run_holds_what_the_design_says(finished_run: Path) -> None:
@@ -104,10 +106,13 @@ def test_the_plan_of_a_run_trains_the_same_model_again(
 
 def test_the_threshold_is_half_of_the_dice_that_the_training_reached(finished_run: Path) -> None:
     assert read_plan(finished_run / "plan.yaml").prediction.threshold is None
-    last = list(csv.DictReader((finished_run / "metrics.csv").open()))[-1]
-    expected = min(max(float(last["train_dice"]) / 2, 0.25), 0.5)
     plan = delineate.load(finished_run).plan
-    assert plan.prediction.threshold == pytest.approx(expected, abs=0.001)
+    with safe_open(finished_run / "checkpoints" / "last.safetensors", "np") as checkpoint:
+        pixels = np.array(json.loads(checkpoint.metadata()[ENTRY])["pixels"])
+    dice = 2 * pixels[:, 1].sum() / pixels[:, 0].sum()
+    assert plan.prediction.threshold == (round(dice / 2, 3) if dice >= 0.5 else 0.5)
+    report = (finished_run / "evaluation" / "report.html").read_text()
+    assert f"threshold: {plan.threshold:g}" in report
     assert plan.model_copy(
         update={"prediction": read_plan(finished_run / "plan.yaml").prediction}
     ) == read_plan(finished_run / "plan.yaml")

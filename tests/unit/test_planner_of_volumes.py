@@ -332,11 +332,11 @@ PATHS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "all": (
         {"normalization": "dataset", "mean": (-500.0,), "standard_deviation": (400.0,), "clip": ()},
-        "mean and deviation of the training images: an image's own tell of labels that cover 30%",
+        "mean and deviation of the training images: an image's own tell of labels that cover 30.0%",
     ),
     "light": (
         {"normalization": "image", "mean": (), "standard_deviation": (), "clip": ()},
-        "each image's own mean and deviation: labels cover only 20% of the pixels",
+        "each image's own mean and deviation: labels cover only 20.0% of the pixels",
     ),
 }
 

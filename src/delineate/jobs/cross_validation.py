@@ -46,7 +46,7 @@ from delineate.model_file import (
     together,
     weights_sha256,
 )
-from delineate.plan import Plan, members_error
+from delineate.plan import Plan, members_error, read_plan
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow, read_history
 from delineate.training.loop import Trained
@@ -125,7 +125,7 @@ class CrossValidation:
             test, scored = job.evaluated(model, history, TEST)
             scores = _with_both(scored.scores, scores)
         save_model(job.folder / MODEL_NAME, card.model_copy(update={"scores": scores}), weights)
-        return Run(job.folder, card.plan, evaluation, test, len(self.parts.folds))
+        return Run(job.folder, plan, evaluation, test, len(self.parts.folds))
 
     @property
     def _folders(self) -> list[Path]:
@@ -209,7 +209,8 @@ class CrossValidation:
             "case_digests": self.job.digests,
         }
         thresholds = [card.plan.threshold for card, _ in loaded]
-        prediction = first.plan.prediction.model_copy(update={"threshold": fmean(thresholds)})
+        threshold = round(fmean(thresholds), 3)
+        prediction = first.plan.prediction.model_copy(update={"threshold": threshold})
         changed = {
             "plan": first.plan.model_copy(update={"prediction": prediction}),
             "format_version": OF_SEVERAL,
@@ -244,7 +245,7 @@ class CrossValidation:
             cautions=(*self.parts.cautions, *whole.notes),
             curves=mean_curves([read_history(folder / "metrics.csv") for folder in self._folders]),
             curves_note=f"These are the means over the nets of the folds{final}.",
-            plan_yaml=(self.job.folder / PLAN_NAME).read_text(encoding="utf-8"),
+            plan_yaml=self.job.plan_yaml(model),
             by_fold=table_by_fold([read_summary_json(table / "summary.json") for table in tables]),
         )
         evaluation = write_evaluation(
@@ -273,8 +274,8 @@ def _finished(folder: Path, plan: Plan) -> ModelCard | None:
     path = folder / MODEL_NAME
     if not path.is_file():
         return None
-    card = read_card(path)
-    if card.plan != plan.with_threshold_of(card.plan):
+    card, begun = read_card(path), read_plan(folder / PLAN_NAME)
+    if begun.prediction != plan.prediction or card.plan != plan.with_threshold_of(card.plan):
         raise ModelFileError(
             f"{path} was made by another plan than the plan.yaml of the run. Put that plan back, or train "
             "with the changed one in a new folder: delineate train DATA --plan plan.yaml"

@@ -19,7 +19,7 @@ from delineate.jobs.scoring import Evaluation, Story, score_part, write_evaluati
 from delineate.jobs.source import Facts, Parts
 from delineate.jobs.watching import Watchers
 from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
-from delineate.plan import Plan, from_yaml, retold
+from delineate.plan import USUAL_THRESHOLD, Plan, from_yaml, retold
 from delineate.training.budget import Budget
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow
@@ -99,10 +99,12 @@ class Job:
         trained = self.trained(plan, cases, validation, resumed=resumed, budget=budget)
         plan = trained.plan
         card = self.card(plan, trained)
+        if (sentence := threshold_sentence(plan, card.plan)) is not None:
+            self.reporter.say(sentence)
         save_model(self.folder / MODEL_NAME, card, trained.weights)
         evaluation, scored = self.evaluated(Model(card, trained.weights), trained.history)
         save_model(self.folder / MODEL_NAME, scored, trained.weights)
-        return Run(self.folder, card.plan, evaluation)
+        return Run(self.folder, plan, evaluation)
 
     def cached(self, part: Part, plan: Plan, store: Store, stage: str) -> list[CachedCase]:
         """Cases at their working size."""
@@ -188,7 +190,7 @@ class Job:
         """What the model file says of the model, but its scores."""
         return ModelCard(
             weights_sha256=weights_sha256(trained.weights),
-            plan=plan.with_threshold(trained.history[-1].train_dice),
+            plan=plan.with_threshold(trained.dice),
             fingerprint=self.facts.fingerprint,
             training=TrainingFacts(
                 cases=len(self.parts.train),
@@ -202,6 +204,12 @@ class Job:
             ),
             software=self.environment.software,
         )
+
+    def plan_yaml(self, model: Model) -> str:
+        """The plan as it lies in the run, with its comments, and the threshold that the model was given."""
+        text = (self.folder / PLAN_NAME).read_text(encoding="utf-8")
+        plan = from_yaml(text)
+        return retold(text, plan, plan.with_threshold_of(model.plan))
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -238,7 +246,7 @@ class Job:
             used_to_choose=" ".join((*self.parts.leaks, self.chosen)),
             cautions=(*self.parts.cautions, *scored.notes),
             curves=[curve_point(row) for row in history],
-            plan_yaml=(self.folder / PLAN_NAME).read_text(encoding="utf-8"),
+            plan_yaml=self.plan_yaml(model),
         )
         scores = score_part(model, scored, self.reporter, tolerance_mm=self.tolerance_mm)
         evaluation = write_evaluation(folder, model, scored, scores, story)
@@ -246,6 +254,18 @@ class Job:
             evaluation.summary, part=self.parts.scored_kind, used_to_choose=story.used_to_choose
         )
         return evaluation, model.card.model_copy(update={"scores": found})
+
+
+def threshold_sentence(plan: Plan, trained: Plan) -> str | None:
+    """What to tell of a threshold that the training has set; None where it has set none that counts."""
+    if plan.prediction.threshold is not None or len(plan.data.labels) > 1:
+        return None
+    why = (
+        "since the training reached too little for a better one"
+        if trained.threshold == USUAL_THRESHOLD
+        else "half of the Dice that the training reached"
+    )
+    return f"A pixel is foreground from a probability of {trained.threshold:g} on: {why}."
 
 
 def made(folder: Path) -> Path:

@@ -258,8 +258,8 @@ def intensity_scheme(data: Fingerprint) -> tuple[IntensityScheme, str]:
     covered = sum(data.label_share)
     if covered <= LITTLE:
         return IntensityScheme("image"), (
-            f"each image's own mean and deviation: labels cover only {covered:.0%} of the pixels"
+            f"each image's own mean and deviation: labels cover only {covered:.1%} of the pixels"
         )
     return IntensityScheme("dataset", data.mean, data.standard_deviation), (
-        f"mean and deviation of the training images: an image's own tell of labels that cover {covered:.0%}"
+        f"mean and deviation of the training images: an image's own tell of labels that cover {covered:.1%}"
     )

@@ -67,6 +67,7 @@ class Trained:
         seconds: Training time.
         precision: The net was trained in.
         plan: With the steps as they were taken.
+        dice: Of the last batches, see `State.dice`.
     """
 
     weights: dict[str, Tensor]
@@ -74,6 +75,7 @@ class Trained:
     seconds: float
     precision: Literal["bf16", "fp32"]
     plan: Plan
+    dice: float | None = None
 
 
 def has_checkpoint(folder: Path) -> bool:
@@ -145,6 +147,7 @@ def fit(
         state.seconds,
         trainer.precision,
         trainer.plan,
+        state.dice,
     )
 
 
@@ -249,6 +252,7 @@ def _restore(state: State, facts: dict[str, Any], checkpoint: Path) -> tuple[tup
         state.step, state.seconds = int(facts["step"]), float(facts["seconds"])
         state.history = [HistoryRow(**row) for row in facts["history"]]
         state.losses, state.dices = list(facts["losses"]), list(facts["dices"])
+        state.pixels.extend((int(each), int(both)) for each, both in facts.get("pixels", ()))
         return tuple((int(at), int(steps)) for at, steps in facts["adjusted"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
@@ -267,6 +271,7 @@ def _save(trainer: Trainer, folder: Path) -> None:
         "history": [asdict(row) for row in state.history],
         "losses": state.losses,
         "dices": state.dices,
+        "pixels": list(state.pixels),
     }
     save_checkpoint(folder / FOLDER / NAME, state.network, state.optimizer, facts)
 

@@ -97,7 +97,7 @@ class Muon(torch.optim.Optimizer):
         on_processor = all(parameter.device.type == "cpu" for parameter in parameters)
         adamw(
             cast(list[Tensor], parameters),
-            [_given(parameter.grad) for parameter in parameters],
+            [_laid_as(parameter, _given(parameter.grad)) for parameter in parameters],
             [state["mean"] for state in states],
             [state["square"] for state in states],
             [],
@@ -201,6 +201,13 @@ def learning_rate_at(step: float, steps: int, training: TrainingPlan) -> float:
         return training.learning_rate * min(step + 1, warmup) / warmup
     way = (step - warmup) / max(1, steps - warmup)
     return training.learning_rate * max(1e-4, 0.5 * (1 + math.cos(math.pi * way)))
+
+
+def _laid_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient in the parameter's order in memory, which torch's fused kernel takes for granted."""
+    return (
+        gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
+    )
 
 
 def _given(gradient: Tensor | None) -> Tensor:

@@ -23,10 +23,13 @@ class Report:
     Attributes:
         loss: Of its batch.
         dice: Of the batch over foreground pixels, in [0, 1].
+        pixels: What the Dice comes from, summed over the labels: pixels of reference and prediction together,
+            and those of both.
     """
 
     loss: float
     dice: float
+    pixels: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ class Reports:
                 raise _nonsense(f"The loss is {loss}", each)
             if not bool(each.sound):
                 raise _nonsense("The net's gradients or statistics overflow", each)
-            yield Report(loss, dice_of(each.counts))
+            together, both = each.counts.sum(0).tolist()
+            yield Report(loss, dice_of(each.counts), (together, both))
 
 
 def _nonsense(what: str, step: _Open) -> TrainingError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
@@ -25,10 +26,16 @@ from delineate.training.optimization import build_optimizer, learning_rate_at
 from delineate.training.reports import STEPS_AHEAD, Reports, dice_of, overlap_counts
 from delineate.training.schedule import Schedule
 
+LAST_STEPS = 100  # whose Dice sets the threshold
+
 
 @dataclass
 class State:
-    """Everything that changes while training, in one place; losses and dices are those since the last row."""
+    """Everything that changes while training, in one place.
+
+    Losses and dices are those since the last row of the history, pixels those of the last `LAST_STEPS` steps
+    as their reports have them.
+    """
 
     network: UNet
     optimizer: torch.optim.Optimizer
@@ -37,6 +44,13 @@ class State:
     history: list[HistoryRow] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     dices: list[float] = field(default_factory=list)
+    pixels: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=LAST_STEPS))
+
+    @property
+    def dice(self) -> float | None:
+        """Over all pixels of the last `LAST_STEPS` batches, in [0, 1]; None where none had a label."""
+        together = sum(each for each, _ in self.pixels)
+        return 2 * sum(both for _, both in self.pixels) / together if together else None
 
 
 def precision_for(plan: Plan) -> Literal["bf16", "fp32"]:
@@ -137,9 +151,10 @@ class Trainer:
         for report in self.reports.read(all_of_them=all_of_them):
             self.state.losses.append(report.loss)
             self.state.dices.append(report.dice)
+            self.state.pixels.append(report.pixels)
 
     def validation_dice(self, cases: Sequence[CachedCase]) -> float | None:
-        """Mean Dice of the model-to-be at the working size; None where no case has a labelled pixel."""
+        """Mean Dice at the working size, unmirrored, decided at 0.5; None where no case has a label."""
         network = self.state.network.eval()
 
         def predictor(batch: Tensor) -> Tensor:

@@ -63,6 +63,7 @@ def assert_same(one: Trained, other: Trained) -> None:
         assert torch.equal(tensor, other.weights[name]), name
     assert without_time(one.history) == without_time(other.history)
     assert one.precision == other.precision
+    assert one.dice == other.dice
 
 
 def stop_at(step: int, number: signal.Signals) -> Watcher:
@@ -378,3 +379,25 @@ def test_a_place_that_cannot_hold_checkpoints_is_told(
     with pytest.raises(OutputError, match=r"Cannot write .*checkpoints"):
         fit(tiny_plan(), tiny_cases(), [], tmp_path)
     assert (tmp_path / "checkpoints").read_text() == "in the way"
+
+
+def test_the_dice_of_the_last_steps_does_not_depend_on_the_looks(
+    tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path
+) -> None:
+    cases, found = tiny_cases(), []
+    for looks in (1, 3, 6):
+        folder = tmp_path / str(looks)
+        folder.mkdir()
+        found.append(fit(tiny_plan(training={"steps": 6, "evaluations": looks}), cases, [], folder).dice)
+    assert found[0] is not None
+    assert found == [found[0]] * 3
+
+
+def test_batches_without_a_label_do_not_count_as_found(
+    tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path
+) -> None:
+    cases = [dataclasses.replace(case, mask=torch.zeros_like(case.mask)) for case in tiny_cases()]
+    trainer = Trainer(tiny_plan(), cases, 4)
+    assert trainer.state.dice is None
+    trainer.state.pixels.extend([(0, 0), (10, 2), (0, 0), (30, 8)])
+    assert trainer.state.dice == 2 * 10 / 40

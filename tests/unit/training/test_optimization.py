@@ -91,6 +91,19 @@ def test_matrices_together_become_what_each_becomes_alone() -> None:
     assert orthogonalize_all([]) == []
 
 
+def test_gradients_in_another_order_in_memory_give_the_same_step() -> None:
+    weights = noise(4, 3, 3, 3)
+    results = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        parameter = nn.Parameter(weights.clone(memory_format=torch.channels_last))
+        optimizer = Muon([], [parameter], learning_rate=0.1, weight_decay=0.0)
+        parameter.grad = noise(4, 3, 3, 3, seed=1).contiguous(memory_format=layout)
+        optimizer.step()
+        results.append(parameter.detach().clone())
+    assert torch.equal(*results)
+    assert not torch.equal(results[0], weights)
+
+
 def test_orthogonalize_of_nothing_is_nothing() -> None:
     assert torch.equal(orthogonalize(torch.zeros(3, 5)), torch.zeros(3, 5))
 

@@ -74,7 +74,7 @@ def test_reports_are_read_in_order_and_the_last_ones_later() -> None:
         found.append([report.loss for report in reports.read()])
 
     assert found == [[], [], [0.5], [1.0], [1.5]]
-    assert list(reports.read(all_of_them=True)) == [Report(2.0, 0.75), Report(2.5, 0.75)]
+    assert list(reports.read(all_of_them=True)) == [Report(2.0, 0.75, (10, 4)), Report(2.5, 0.75, (10, 4))]
     assert list(reports.read(all_of_them=True)) == []
 
 

@@ -51,6 +51,22 @@ def test_steps_fill_the_budget(
     assert speed.training_seconds == steps + looks * look_s
 
 
+@pytest.mark.parametrize(("budget_s", "timed"), [(1000, 13), (100, 10), (20, 3)])
+def test_no_more_steps_are_timed_than_the_budget_bears(
+    tiny_plan: PlanMaker, tiny_cases: CaseMaker, budget_s: float, timed: int
+) -> None:
+    """Steps of 0.2 s: 2.5 s of them, or 2 % of the budget, but at least three."""
+    looked = [0]
+    tick = ticking()
+
+    def clock() -> float:
+        looked[0] += 1
+        return 0.2 * tick()
+
+    measure_steps(tiny_plan(training={"steps": None, "budget_s": budget_s}), tiny_cases(), [], clock=clock)
+    assert looked[0] == 2 * timed + 2  # about each timed step, and about all
+
+
 def test_measuring_leaves_no_trace(tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path) -> None:
     plan, cases = tiny_plan(training={"steps": 3, "budget_s": 20}), tiny_cases()
     (tmp_path / "a").mkdir()
