@@ -20,6 +20,7 @@ from benchmarks.reporting import Record
 from delineate.image import IGNORED
 from delineate.inference.model import load
 from delineate.metrics.overlap import overlap
+from delineate.plan import read_plan
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def ours(task: Task) -> list[Found]:
         seconds += time.monotonic() - before
     training = model.card.training
     facts = {
-        "plan_sha256": model.plan.sha256(),
+        "plan_sha256": read_plan(run / "plan.yaml").sha256(),
         "steps": training.steps,
         "train_seconds": round(training.seconds or 0.0, 2),
         "preprocessing_seconds": round((run / "plan.yaml").stat().st_mtime - start, 2),

@@ -1,0 +1,55 @@
+"""The benchmarks' own arithmetic: what is trained together, what a process answers, how a plan is changed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+from benchmarks.processes import Finished
+from benchmarks.quality import _trainings
+from benchmarks.quality_record import Key
+from benchmarks.trials import _change, changed
+from example_model import PLAN
+
+
+def test_budgets_of_sides_with_one_rate_are_found_in_one_training() -> None:
+    missing: list[Key] = [
+        ("drive", side, budget_s, seed, 1)
+        for side in ("ours", "monai")
+        for seed in (0, 1)
+        for budget_s in (600.0, 120.0)
+    ]
+    found = _trainings(missing)
+    assert sorted(key for keys in found for key in keys) == sorted(missing)
+    together = [[key[2] for key in keys] for keys in found if keys[0][1] == "monai"]
+    assert together == [[120.0, 600.0], [120.0, 600.0]]
+    assert [len(keys) for keys in found if keys[0][1] == "ours"] == [1, 1, 1, 1]
+
+
+def test_the_last_line_of_a_process_is_its_answer() -> None:
+    done = Finished('noise\n[{"steps": 3}, {"steps": 9}]\n', 1.0, 0.1, 0.0)
+    assert done.answers() == [{"steps": 3}, {"steps": 9}]
+    with pytest.raises(SystemExit, match="no record"):
+        done.answer()
+    with pytest.raises(SystemExit, match="no list of records"):
+        Finished(json.dumps({"steps": 3}), 1.0, 0.1, 0.0).answers()
+
+
+def test_a_trial_changes_what_it_names_and_nothing_else() -> None:
+    found = changed(PLAN, dict([_change("network.widths=(4, 6)"), _change("prediction.mirror=True")]))
+    assert (found.network.widths, found.prediction.mirror) == ((4, 6), True)
+    back = {"network.widths": PLAN.network.widths, "prediction.mirror": PLAN.prediction.mirror}
+    assert changed(found, back) == PLAN
+    assert changed(PLAN, {}) == PLAN
+
+
+@pytest.mark.parametrize("name", ["network.breadth", "network"])
+def test_a_trial_of_a_field_that_there_is_not_is_refused(name: str) -> None:
+    with pytest.raises(SystemExit, match="no field"):
+        changed(PLAN, {name: 1})
+
+
+def test_a_change_that_is_no_literal_is_refused() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="no Python literal"):
+        _change("network.widths=os.getcwd()")
