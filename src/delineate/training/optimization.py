@@ -67,11 +67,13 @@ class Muon(torch.optim.Optimizer):
                 self._adam_step(learning, group["lr"] * group["share"])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As torch does, but for the counts of steps, which stay where reading them makes no device wait."""
+        """As torch does, but moments lie as their parameters do, and counts where reading them is quick."""
         super().load_state_dict(state_dict)
-        for moments in self.state.values():
+        for parameter, moments in self.state.items():
             if "count" in moments:
                 moments["count"] = moments["count"].cpu()
+                moments["mean"] = _laid_as(parameter, moments["mean"])
+                moments["square"] = _laid_as(parameter, moments["square"])
 
     def _orthogonal_step(
         self, parameters: list[nn.Parameter], learning_rate: float, weight_decay: float, momentum: float
@@ -203,11 +205,9 @@ def learning_rate_at(step: float, steps: int, training: TrainingPlan) -> float:
     return training.learning_rate * max(1e-4, 0.5 * (1 + math.cos(math.pi * way)))
 
 
-def _laid_as(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient in the parameter's order in memory, which torch's fused kernel takes for granted."""
-    return (
-        gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
-    )
+def _laid_as(parameter: Tensor, values: Tensor) -> Tensor:
+    """Values in the parameter's order in memory, which torch's fused kernel takes for granted."""
+    return values if values.stride() == parameter.stride() else torch.empty_like(parameter).copy_(values)
 
 
 def _given(gradient: Tensor | None) -> Tensor:

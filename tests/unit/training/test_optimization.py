@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from itertools import pairwise
@@ -102,6 +103,33 @@ def test_gradients_in_another_order_in_memory_give_the_same_step() -> None:
         results.append(parameter.detach().clone())
     assert torch.equal(*results)
     assert not torch.equal(results[0], weights)
+
+
+def test_moments_that_were_stored_in_another_order_in_memory_go_on_alike() -> None:
+    """As those of a ResNet encoder, whose weights lie channels last and whose checkpoint does not."""
+
+    def steps(optimizer: Muon, parameter: nn.Parameter, seeds: tuple[int, ...]) -> None:
+        for seed in seeds:
+            parameter.grad = torch.empty_like(parameter).copy_(noise(4, 3, 3, 3, seed=seed))
+            optimizer.step()
+
+    def begun() -> tuple[Muon, nn.Parameter]:
+        parameter = nn.Parameter(noise(4, 3, 3, 3).contiguous(memory_format=torch.channels_last))
+        return Muon([], [], 0.1, 0.0, encoder=[parameter]), parameter
+
+    whole, expected = begun()
+    steps(whole, expected, (1, 2, 3, 4))
+    first, parameter = begun()
+    steps(first, parameter, (1, 2))
+    stored = copy.deepcopy(first.state_dict())
+    for moments in stored["state"].values():
+        moments |= {name: each.contiguous() for name, each in moments.items()}
+    second, found = begun()
+    with torch.no_grad():
+        found.copy_(parameter)
+    second.load_state_dict(stored)
+    steps(second, found, (3, 4))
+    assert torch.equal(found, expected)
 
 
 def test_orthogonalize_of_nothing_is_nothing() -> None:
