@@ -71,10 +71,11 @@ def _row(name: str, sides: Sequence[str], entries: Sequence[Record]) -> list[str
         if any(entry["side"] == side for entry in entries)
     }
     size = f"{name} ({entries[0]['train_cases']} + {entries[0]['held_out_cases']})"
-    return [size, *(_cell([e for e in entries if e["side"] == side], max(means.values())) for side in sides)]
+    best = max(means.values()) if len(means) > 1 else None  # alone there is nothing to be best of
+    return [size, *(_cell([e for e in entries if e["side"] == side], best) for side in sides)]
 
 
-def _cell(entries: Sequence[Record], best: float) -> str:
+def _cell(entries: Sequence[Record], best: float | None) -> str:
     if not entries:
         return "–"
     dices = [entry["dice"] for entry in entries]
