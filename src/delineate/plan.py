@@ -339,8 +339,9 @@ class Plan(_Section):
         Source:
             Lipton, Elkan, Naryanaswamy: Optimal thresholding of classifiers to maximize F1, ECML 2014.
         """
-        unknown = len(self.data.labels) > 1 or dice is None or dice < LEAST_DICE
-        return self._with_open(USUAL_THRESHOLD if unknown else round(dice / 2, 3))
+        if len(self.data.labels) > 1 or dice is None or dice < LEAST_DICE:
+            return self._with_open(USUAL_THRESHOLD)
+        return self._with_open(round(dice / 2, 3))
 
     def with_threshold_of(self, trained: Plan) -> Plan:
         """This plan with the threshold that the plan of a trained model has, where it was still to be set."""
