@@ -44,6 +44,7 @@ from delineate.training.budget import Budget
 from delineate.training.cache import Store
 from delineate.training.loop import fit
 from delineate.training.speed import measure_steps
+from delineate.training.trainer import precision_for
 
 OUT = ROOT / "docs" / "benchmarks" / "trials.json"
 SCORED = 5  # one group in so many is scored: the last ones, in natural order
@@ -96,7 +97,9 @@ def _trial(of_set: str, budget_s: float, seed: int, chosen: argparse.Namespace) 
         facts = measured(parts.train, reporter)
         planned = make_plan(facts.fingerprint, Length(budget_s), seed=seed).plan
         plan = changed(planned, dict(chosen.change))
-        environment = describe(source, data_sha256=facts.sha256, precision="bf16", plan_given=True)
+        environment = describe(
+            source, data_sha256=facts.sha256, precision=precision_for(plan), plan_given=True
+        )
         job = Job(folder, parts, facts, environment, reporter, Watchers(None, reporter))
         cases = job.cached(parts.train, plan, Store(folder), "preparing")
         speed = measure_steps(plan, cases, (), clock=time.process_time)
@@ -141,7 +144,7 @@ def changed(plan: Plan, change: Mapping[str, Any]) -> Plan:
     values = plan.model_dump(mode="json")
     for name, value in change.items():
         section, _, field = name.partition(".")
-        if field not in values[section]:
+        if section not in values or not isinstance(values[section], dict) or field not in values[section]:
             raise SystemExit(f"A plan has no field {name}.")
         values[section][field] = value
     return Plan.model_validate(values)

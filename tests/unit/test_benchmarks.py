@@ -44,7 +44,7 @@ def test_a_trial_changes_what_it_names_and_nothing_else() -> None:
     assert changed(PLAN, {}) == PLAN
 
 
-@pytest.mark.parametrize("name", ["network.breadth", "network"])
+@pytest.mark.parametrize("name", ["network.breadth", "network", "net.widths", "preset.auto"])
 def test_a_trial_of_a_field_that_there_is_not_is_refused(name: str) -> None:
     with pytest.raises(SystemExit, match="no field"):
         changed(PLAN, {name: 1})

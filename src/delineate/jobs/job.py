@@ -19,7 +19,7 @@ from delineate.jobs.scoring import Evaluation, Story, score_part, write_evaluati
 from delineate.jobs.source import Facts, Parts
 from delineate.jobs.watching import Watchers
 from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
-from delineate.plan import USUAL_THRESHOLD, Plan, from_yaml, retold
+from delineate.plan import LEAST_DICE, Plan, from_yaml, retold
 from delineate.training.budget import Budget
 from delineate.training.cache import CachedCase, Store, build_cache
 from delineate.training.history import HistoryRow
@@ -99,8 +99,8 @@ class Job:
         trained = self.trained(plan, cases, validation, resumed=resumed, budget=budget)
         plan = trained.plan
         card = self.card(plan, trained)
-        if (sentence := threshold_sentence(plan, card.plan)) is not None:
-            self.reporter.say(sentence)
+        if card.plan.prediction != plan.prediction and len(plan.data.labels) == 1:
+            self.reporter.say(threshold_sentence(card.plan.threshold, trained.dice))
         save_model(self.folder / MODEL_NAME, card, trained.weights)
         evaluation, scored = self.evaluated(Model(card, trained.weights), trained.history)
         save_model(self.folder / MODEL_NAME, scored, trained.weights)
@@ -256,16 +256,15 @@ class Job:
         return evaluation, model.card.model_copy(update={"scores": found})
 
 
-def threshold_sentence(plan: Plan, trained: Plan) -> str | None:
-    """What to tell of a threshold that the training has set; None where it has set none that counts."""
-    if plan.prediction.threshold is not None or len(plan.data.labels) > 1:
-        return None
-    why = (
-        "since the training reached too little for a better one"
-        if trained.threshold == USUAL_THRESHOLD
-        else "half of the Dice that the training reached"
-    )
-    return f"A pixel is foreground from a probability of {trained.threshold:g} on: {why}."
+def threshold_sentence(threshold: float, dice: float | None) -> str:
+    """What to tell of a threshold that a training has set by the Dice that it reached."""
+    if dice is None:
+        why = "no labelled pixel was met in training"
+    elif dice < LEAST_DICE:
+        why = f"the training reached a Dice of {dice:.2f} only"
+    else:
+        why = f"half of the Dice of {dice:.2f} that the training reached"
+    return f"A pixel is foreground from a probability of {threshold:g} on: {why}."
 
 
 def made(folder: Path) -> Path:
