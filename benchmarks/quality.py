@@ -23,7 +23,7 @@ from benchmarks.held_out import SETS, Divided, divide
 from benchmarks.processes import add_python_option, bind, require_python
 from benchmarks.quality_record import QUALITY, Key, add_entry, key_of, read_entries
 from benchmarks.reporting import ROOT, Record, add_runs_option, machine
-from benchmarks.sides import PASSING, PEERS, SIDES, Task, scores
+from benchmarks.sides import OURS, PASSING, PEERS, SIDES, Task, scores
 
 from delineate.jobs.duration import parse_budget
 
@@ -96,7 +96,7 @@ def _entries(keys: Sequence[Key], task: Task, cores: Sequence[int] | None) -> li
     own = computer.pop("versions")  # a peer says its own
     entries = []
     for (_, _, budget_s, _, _), (facts, masks) in zip(keys, found, strict=True):
-        facts["versions"] = (own if side == "ours" else {}) | facts["versions"]
+        facts["versions"] = (own if side in OURS else {}) | facts["versions"]
         entry = {
             "set": name,
             "side": side,

@@ -21,6 +21,7 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- benchmarks.tables: begin -->", "<!-- benchmarks.tables: end -->"
 CALLED = {
     "ours": "Delineate",
+    "ensemble": "Delineate, `--folds 5 --ensemble`",
     "keras": "Keras script's net",
     "monai": "MONAI, as in its tutorials",
     "nnunet": "nnU-Net v2",

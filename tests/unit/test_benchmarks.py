@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
+from typing import cast
 
 import pytest
+from benchmarks import handing_over, sides
+from benchmarks.held_out import Divided
 from benchmarks.processes import Finished
 from benchmarks.quality import _trainings
 from benchmarks.quality_record import Key
+from benchmarks.sides import Task
 from benchmarks.trials import _change, changed
 from example_model import PLAN
+
+from delineate.dataset.check_report import CheckReport
 
 
 def test_budgets_of_sides_with_one_rate_are_found_in_one_training() -> None:
@@ -25,6 +32,26 @@ def test_budgets_of_sides_with_one_rate_are_found_in_one_training() -> None:
     together = [[key[2] for key in keys] for keys in found if keys[0][1] == "monai"]
     assert together == [[120.0, 600.0], [120.0, 600.0]]
     assert [len(keys) for keys in found if keys[0][1] == "ours"] == [1, 1, 1, 1]
+
+
+def test_an_ensemble_takes_the_time_of_one_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[str]] = []
+
+    def stop(command: list[object]) -> Finished:
+        given.append([str(part) for part in command])
+        raise SystemExit("enough")
+
+    monkeypatch.setattr(sides, "run_process", stop)
+    monkeypatch.setattr(handing_over, "write_tables", lambda *_: ("train.csv", "test.csv"))
+    divided = Divided(cast(CheckReport, None), None, ("a",), ("b",), ())
+    for side in sides.OURS:
+        with pytest.raises(SystemExit, match="enough"):
+            sides.SIDES[side](Task(divided, (600.0,), 3, tmp_path, tmp_path / "runs", {}, 2.0))
+    single, several = ([*command, ""] for command in given)
+    assert [command[command.index("--budget") + 1] for command in (single, several)] == ["600s", "120s"]
+    assert several[several.index("--folds") + 1] == "5"
+    assert "--ensemble" in several
+    assert "--folds" not in single
 
 
 def test_the_last_line_of_a_process_is_its_answer() -> None:
