@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from filelock import FileLock, Timeout
+
 from delineate.errors import DelineateError, ImageError, OutputError, UsageError
 
 _reading_umask = threading.Lock()
 PROBE = ".delineate-probe."  # how a file begins that is written to see whether a folder can be written
+LOCK = ".delineate-lock"  # the file that a folder in sole use has
 
 
 @contextlib.contextmanager
@@ -83,19 +86,48 @@ def new_folder(path: Path, what: str) -> Path:
     Raises:
         OutputError: It holds something already, is a file, or cannot be written.
     """
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file, but {what} needs a folder. Give another one.")
     try:
-        if path.is_dir() and any(path.iterdir()):
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"{path} is a file, but {what} needs a folder. Give another one.")
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):  # looked at last: `new/..` is only there once `new` is
             raise OutputError(
                 f"{path} is not empty, and {what} would be mixed with what is there. Nothing was touched. "
                 f"Give a new folder, or remove this one first."
             )
-        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(path, error) from error
     probe_writable(path)
     return path
+
+
+@contextlib.contextmanager
+def sole_use(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same folder out of it, until the block or this process ends.
+
+    Args:
+        folder: There already.
+
+    Raises:
+        OutputError: Another process has it.
+    """
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise OutputError(
+            f"{folder} is being written by another process. Nothing was touched. Wait until that one has "
+            "ended, or give another folder."
+        ) from error
+    except (OSError, NotImplementedError):  # no locks on this file system: better without than not at all
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (folder / LOCK).unlink(missing_ok=True)
+        lock.release()
 
 
 def free_folder(path: Path) -> Path:
@@ -124,9 +156,15 @@ def existing_folder(path: Path, what: str) -> Path:
     Raises:
         UsageError: There is none, it is a file, or it may not be read.
     """
-    if not path.exists():
+    try:
+        exists, is_folder = path.exists(), path.is_dir()
+    except OSError as error:  # in a closed folder, or too long a name
+        raise UsageError(
+            f"{path} cannot be looked at: {error.strerror}. Check its name and permissions."
+        ) from error
+    if not exists:
         raise UsageError(f"{path} does not exist. Give the folder that holds {what}.")
-    if not path.is_dir():
+    if not is_folder:
         raise UsageError(f"{path} is a file. Give the folder that holds {what}.")
     if not os.access(path, os.R_OK | os.X_OK):
         raise UsageError(f"{path} may not be read by this user. Change its permissions (chmod u+rx).")
@@ -141,6 +179,8 @@ def sha256(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ImageError(path, "it is no ordinary file")
         with path.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Literal, get_args
 from delineate.dataset.folds import checked_number
 from delineate.dataset.mask_encoding import MaskEncoding
 from delineate.dataset.naming import counted, listed
-from delineate.dataset.pseudonyms import Pseudonyms
+from delineate.dataset.pseudonyms import Pseudonyms, looks_identifying
 from delineate.dataset.split import Splits, read_splits, split
 from delineate.errors import UsageError
+from delineate.files import free_folder
 from delineate.fingerprint import Fingerprint, measure
 from delineate.formats import USUAL, Reading
 from delineate.image import Image, LabelSet, Mask
@@ -22,6 +24,18 @@ from delineate.jobs.reporter import Reporter
 
 Log = Literal["tensorboard"]
 FLATTERING = frozenset({"sequence"})  # findings that belong beside the score
+
+
+def folder_named_after(data: Path, parent: str) -> Path:
+    """A folder below `parent` that is not there yet, with the data's name, unless that may tell a patient's.
+
+    Args:
+        data: A folder or a table.
+        parent: Of the folder; need not be there.
+    """
+    there = Path(os.path.abspath(data))  # noqa: PTH100  `..` has to go, links have to stay
+    name = there.stem if data.is_file() else there.name
+    return free_folder(Path(parent) / ("data" if not name or looks_identifying(name) else name))
 
 
 @dataclass(frozen=True)
