@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -65,19 +66,25 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
     for given in inputs:
         if is_zarr(given):
             files[given] = None
-        elif given.is_dir():
+        elif _is_folder(given):
             below = _folders_of_series(given) if volumes else []
+            problems += _beside_series(given, below) if below else []
             for folder in below or [given]:
                 inside, found = _in_folder(folder)
                 problems += found
                 files.update(dict.fromkeys(inside))
-        elif given.exists():
+        elif os.path.lexists(given):
             files[given] = None
         else:
             message = f"{printable(given)} does not exist. Check the name."
             problems.append(Problem("error", "missing-file", message, (given,)))
-    stacks = _stacks(files) if volumes else []
-    taken = {path for stack in stacks for path in stack.files}
+    dicom = DicomFiles.among(files) if volumes else DicomFiles({})
+    stacks = _stacks(dicom, files)
+    torn = dicom.torn(stack.files for stack in stacks)
+    problems += torn
+    damaged = {path for problem in torn for path in problem.paths}
+    taken = damaged.union(path for stack in stacks for path in stack.files)
+    stacks = [stack for stack in stacks if stack.files[0].parent not in {path.parent for path in damaged}]
     single, found = _joined([path for path in files if path not in taken], channels)
     problems += found
     images = [GivenImage(stem, paths) for stem, paths in single] + stacks
@@ -114,14 +121,47 @@ def _folders_of_series(folder: Path) -> list[Path]:
         return []
 
 
+def _beside_series(folder: Path, taken: Collection[Path]) -> list[Problem]:
+    """What lies beside folders of DICOM files and is not looked into: an error where there are images."""
+    where, problems = printable(folder), []
+    listing = list_files(folder, recursive=False)
+    others = [path for path in _folders(folder) if path not in taken and path not in listing.skipped]
+    further = [path for path in others if any(map(_may_be_image, list_files(path).files))]
+    for path in further:
+        message = (
+            f"{printable(path)} was not looked into, for its images lie further down or are no DICOM files. "
+            "Give the folder that they lie in."
+        )
+        problems.append(Problem("error", "not-entered", message, (path,)))
+    left = [*listing.files, *(path for path in others if path not in further)]
+    if left:
+        message = (
+            f"{counted(len(left), 'file or folder', 'files and folders')} in {where} skipped, without "
+            f"images: {listed(path.name for path in left)}."
+        )
+        problems.append(Problem("warning", "other-files", message, tuple(left)))
+    return [*problems, *listing.problems(each=True)]
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # reading it says more
+        return False
+
+
+def _may_be_image(path: Path) -> bool:
+    return _is_image(path) or formats.is_dicom(path)
+
+
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_file()]
 
 
-def _stacks(files: Collection[Path]) -> list[GivenImage]:
+def _stacks(dicom: DicomFiles, files: Collection[Path]) -> list[GivenImage]:
     """The DICOM series among files that form volumes of several files, called by their folders."""
     by_folder: dict[Path, list[tuple[Path, ...]]] = defaultdict(list)
-    for volume in DicomFiles.among(files).volumes(files):
+    for volume in dicom.volumes(files):
         by_folder[volume[0].parent].append(volume)
     return [
         GivenImage(
@@ -139,7 +179,7 @@ def _in_folder(folder: Path) -> tuple[list[Path], list[Problem]]:
     if zarrs:
         images = sorted([*images, *zarrs], key=lambda path: natural_key(path.name))
     other = [path for path in listing.files if not _is_image(path)]
-    problems = list(listing.problems())
+    problems = list(listing.problems(each=True))
     where = printable(folder)
     masks = _masks_beside(images)
     if masks:
@@ -199,7 +239,18 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
             single.append((stem, (path,)))
     problems = []
     for folder, paths in by_folder.items():
-        for name, numbered in by_channel(paths).items():
+        found = by_channel(paths)
+        kept = {path for numbered in found.values() for path in numbered.values()}
+        doubled = {name for path in paths if path not in kept for name in by_channel([path])}
+        for name, numbered in found.items():
+            if name in doubled:
+                several = tuple(path for path in paths if name in by_channel([path]))
+                message = (
+                    f"Two files in {printable(folder)} are the same channel of one image: "
+                    f"{listed(path.name for path in several)}. Keep one of each."
+                )
+                problems.append(Problem("error", "doubled-channel", message, several))
+                continue
             image = tuple(numbered[number] for number in sorted(numbered))
             if len(image) == channels:
                 single.append((name, image))

@@ -24,6 +24,7 @@ from delineate.formats.stored import (
     USUAL,
     Family,
     Header,
+    NoImageError,
     Reading,
     Source,
     StoredMask,
@@ -205,8 +206,11 @@ def _with_family(
     except (OSError, ValueError) as error:
         raise ImageError(path, _reason_not_opened(error)) from error
     with stream, without_warnings():
-        head = stream.read(HEAD_BYTES)
-        stream.seek(0)
+        try:
+            head = stream.read(HEAD_BYTES)
+            stream.seek(0)
+        except OSError as error:  # a bad sector, a lost share
+            raise ImageError(path, f"it cannot be read: {error.strerror or error}") from error
         # DICOM first, for what comes before its signature may be the beginning of a TIFF
         families = (dicom_head.FAMILY, *FAMILIES)
         family = next((family for family in families if family.recognises(head)), None)
@@ -256,6 +260,7 @@ __all__ = [
     "Family",
     "Header",
     "Member",
+    "NoImageError",
     "Reading",
     "Series",
     "StoredMask",

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from delineate.errors import ImageError
 from delineate.formats.dicom_file import (
-    NoImageError,
     number,
     open_file,
     refuse_without_image,
@@ -24,7 +23,7 @@ from delineate.formats.dicom_planes import PLACE_TAGS, Plane, place_of
 from delineate.formats.dicom_series import opened, read_series, read_series_mask, series_header
 from delineate.formats.dicom_stack import along_normal, is_stack
 from delineate.formats.dicom_subject import SUBJECT_TAGS, identifying_of, subject_of
-from delineate.formats.stored import USUAL, Header, Reading, Source, StoredMask
+from delineate.formats.stored import USUAL, Header, NoImageError, Reading, Source, StoredMask
 from delineate.image import Image
 
 _TAGS = (
