@@ -38,14 +38,22 @@ class _Estimate(Protocol):
     def high(self) -> float | None: ...
 
 
+class _Console(Console):
+    """Leaves it to the caller what is done when the reader of the output has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Pass it on, where Rich would end the program with a code of its own."""
+        raise BrokenPipeError
+
+
 def results() -> Console:
     """Where results go: standard output."""
-    return Console(highlight=False)
+    return _Console(highlight=False)
 
 
 def errors() -> Console:
     """Where troubles and progress go: standard error."""
-    return Console(stderr=True, highlight=False)
+    return _Console(stderr=True, highlight=False)
 
 
 class ConsoleReporter(Reporter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
@@ -51,6 +52,9 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
                 raise typer.Exit(128 + signal.SIGINT) from error
             if os.environ.get(TRACEBACK):
                 raise
+            if isinstance(error, OSError) and error.filename is not None:
+                _tell(f"{error.filename}: {error.strerror}. Check the name, its permissions and the disk.")
+                raise typer.Exit(1) from error
             _tell(
                 f"Delineate has a fault here: {type(error).__name__}: {error}\nPlease report it, with what "
                 f"is printed when the command is run again with {TRACEBACK}=1 set."
@@ -64,8 +68,9 @@ def _tell(message: str) -> None:
     from delineate.cli.console import errors  # noqa: PLC0415  Rich is imported where it is used
 
     console = errors()
-    console.print("[bold red]Error:[/] ", end="")
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
+    with contextlib.suppress(BrokenPipeError):  # nobody listens; the exit code still says it
+        console.print("[bold red]Error:[/] ", end="")
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def _terminated(number: int, _: FrameType | None) -> None:
