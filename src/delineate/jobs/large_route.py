@@ -13,8 +13,7 @@ from delineate.errors import ImageError
 from delineate.formats import Reading, TooLargeError
 from delineate.formats.regions import CONVERT, Regions, can_be_read, is_slide, open_regions
 from delineate.formats.stored import MAXIMUM_MEGAPIXELS
-from delineate.inference.hardware import free_memory_bytes
-from delineate.inference.memory import PROGRAM_BYTES
+from delineate.inference.memory import PROGRAM_BYTES, reachable_bytes
 from delineate.plan import Plan
 
 SHARE_OF_FREE = 0.5  # of the free memory, that a picture which is held may take
@@ -91,7 +90,7 @@ def _of_much_memory(
 ) -> Large | None:
     """A picture that would take more memory than it should."""
     needed = held_bytes(plan, sized.size or (0, 0), sized.channels)
-    free = free_memory_bytes()
+    free = reachable_bytes()
     allowed = memory_bytes or (free and int(free * SHARE_OF_FREE))
     if allowed is None or needed <= allowed:
         return None

@@ -146,7 +146,7 @@ def test_by_the_memory(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert made.files[0].mask == "a.tif"
     assert "--memory allows" in made.files[0].notes[0]
     assert "vips tiffsave" in str(made.files[1].reason)
-    monkeypatch.setattr(large_route, "free_memory_bytes", lambda: 3 << 30)
+    monkeypatch.setattr(large_route, "reachable_bytes", lambda: 3 << 30)
     made = prediction.predict(model, [path, picture], tmp_path / "free")
     assert "half of the free memory" in made.files[0].notes[0]
     assert made.files[1].mask == "b.png"  # what fits, if only just, is held
