@@ -162,7 +162,7 @@ class Job:
                 f"So few steps teach a net next to nothing, and at least {LEAST_STEPS} are taken even if the "
                 "budget ends before: give a longer one with --budget."
             )
-        settled = plan.with_steps(speed.steps, speed.evaluations)
+        settled = plan.with_steps(speed.steps, speed.evaluations, speed.watched_cases)
         self._rewrite(settled)
         left_s = (plan.training.budget_s or 0.0) - speed.seconds
         allowed_s = max(left_s, expectation.training_seconds)

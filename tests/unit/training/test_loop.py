@@ -25,7 +25,8 @@ from delineate.training.checkpoint import ENTRY
 from delineate.training.history import HistoryRow, read_history
 from delineate.training.loop import Progress, Trained, Watcher, fit
 from delineate.training.optimization import learning_rate_at
-from delineate.training.trainer import Trainer, hard_dice
+from delineate.training.reports import dice_of, overlap_counts
+from delineate.training.trainer import Trainer
 
 PlanMaker = Callable[..., Plan]
 CaseMaker = Callable[..., list[CachedCase]]
@@ -341,6 +342,10 @@ def test_at_most_32_validation_cases_are_looked_at_spread_evenly(
 @pytest.fixture
 def masks() -> Tensor:
     return torch.tensor([[[0, 1, 1, 2]], [[2, 2, 0, IGNORED]]], dtype=torch.uint8)
+
+
+def hard_dice(logits: Tensor, masks: Tensor) -> float:
+    return dice_of(overlap_counts(logits, masks))
 
 
 def decided(*labels: list[int]) -> Tensor:
