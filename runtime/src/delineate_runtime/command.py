@@ -86,6 +86,9 @@ def _pictures(given: Sequence[Path]) -> list[Path]:
             found = [path for path in inside if path.suffix.lower() in SUFFIXES + TIFF_SUFFIXES]
             if not found:
                 raise UsageError(f"{each} holds no pictures.")
+            skipped = [path.name for path in inside if path not in found]
+            if skipped:
+                _tell(f"Skipped in {each}, no pictures by their suffix: {', '.join(skipped)}.")
             paths += found
         else:
             paths.append(each)

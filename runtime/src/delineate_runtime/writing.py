@@ -32,15 +32,21 @@ def write_mask(path: str | Path, mask: npt.NDArray[np.uint8], labels: int) -> No
         if place.exists():
             raise OutputError(f"{place} exists already, and was not touched.")
         with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".part", delete=False) as stream:
+            beside = Path(stream.name)
             try:
                 picture.save(stream, format="PNG")
                 stream.flush()
                 os.fsync(stream.fileno())
-                Path(stream.name).chmod(0o644)
-                Path(stream.name).replace(place)
             except BaseException:
-                Path(stream.name).unlink(missing_ok=True)
+                stream.close()  # Windows neither removes nor renames what is open
+                beside.unlink(missing_ok=True)
                 raise
+        try:
+            beside.chmod(0o644)
+            beside.replace(place)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise output_error(place, error) from error
 

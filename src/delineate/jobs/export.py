@@ -124,7 +124,7 @@ def export(
     loaded = in_fp32(model if isinstance(model, Model) else load(model))
     form = form_for(loaded, channels, pixels)
     given = [Path(images)] if isinstance(images, str | Path) else [Path(each) for each in images]
-    real = given_images(loaded, given)
+    real = given_images(loaded, given, reporter)
     most = VOLUMES_COMPARED if loaded.plan.data.axes == 3 else IMAGES_COMPARED
     compared = (
         ReadImages(real, most, reading_for(loaded.plan, reading), reporter)
@@ -200,12 +200,12 @@ def work_place(path: Path) -> Iterator[Path]:
 
 def _onto_disk(path: Path) -> None:
     if path.is_file():
-        with path.open("rb") as stream:
+        with path.open("rb+") as stream:  # not "rb": Windows flushes only what can be written
             os.fsync(stream.fileno())
 
 
-def given_images(model: Model, given: Sequence[Path]) -> tuple[GivenImage, ...]:
-    """The images among files and folders.
+def given_images(model: Model, given: Sequence[Path], reporter: Reporter) -> tuple[GivenImage, ...]:
+    """The images among files and folders; what is left out is told.
 
     Raises:
         DataError: Some of what was given is none, or there is none at all.
@@ -216,6 +216,9 @@ def given_images(model: Model, given: Sequence[Path]) -> tuple[GivenImage, ...]:
     found = prediction_inputs(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
     )
+    for problem in found.problems:
+        if problem.level == "warning":
+            reporter.warn(problem.message)
     if errors := [problem.message for problem in found.problems if problem.level == "error"]:
         raise DataError(" ".join(errors))
     if not found.images:
