@@ -91,9 +91,11 @@ def new_folder(path: Path, what: str) -> Path:
             raise OutputError(f"{path} is a file, but {what} needs a folder. Give another one.")
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):  # looked at last: `new/..` is only there once `new` is
+            begun = (path / LOCK).exists()
             raise OutputError(
                 f"{path} is not empty, and {what} would be mixed with what is there. Nothing was touched. "
-                f"Give a new folder, or remove this one first."
+                + ("Another program writes there. " if begun else "")
+                + f"Give a new folder{'' if begun else ', or remove this one first'}."
             )
     except OSError as error:
         raise output_error(path, error) from error
@@ -120,6 +122,8 @@ def sole_use(folder: Path) -> Iterator[None]:
             "ended, or give another folder."
         ) from error
     except (OSError, NotImplementedError):  # no locks on this file system: better without than not at all
+        with contextlib.suppress(OSError):
+            (folder / LOCK).unlink(missing_ok=True)
         yield
         return
     try:

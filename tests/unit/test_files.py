@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -83,15 +84,27 @@ def test_a_lock_is_given_back_after_a_fault(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_systems_without_locks_are_used_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: object) -> None:
-        raise OSError(37, "No locks available")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_file_systems_without_locks_are_used_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("delineate.files.FileLock.acquire", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     done = []
     with sole_use(tmp_path):
-        done.append(1)
-    assert done == [1]
+        done.append(list(tmp_path.iterdir()))
+    assert done == [[]]
+
+
+def test_a_folder_that_another_writes_is_not_to_be_removed(tmp_path: Path) -> None:
+    with sole_use(tmp_path), pytest.raises(OutputError) as refused:
+        new_folder(tmp_path, "the run")
+    assert "Another program writes there. Give a new folder." in str(refused.value)
+    (tmp_path / "mine").touch()
+    with pytest.raises(OutputError, match="Give a new folder, or remove this one first"):
+        new_folder(tmp_path, "the run")
 
 
 def test_names_that_no_folder_can_have_are_said(tmp_path: Path) -> None:
@@ -99,6 +112,7 @@ def test_names_that_no_folder_can_have_are_said(tmp_path: Path) -> None:
         existing_folder(tmp_path / ("x" * 300), "the images")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(ImageError, match="no ordinary file"):

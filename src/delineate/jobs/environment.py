@@ -27,13 +27,14 @@ class Environment(BaseModel):
 
     Attributes:
         labels: The option `--labels`.
-        data_sha256: Of the training cases' pixels and masks in order: a resumed run must find the same.
+        data_sha256: Of the training cases' pixels, places and masks in order: a resumed run must find them.
         log: A further log that is kept.
         software: Name → version.
         processor: Architecture and number.
         system: The operating system.
         threads: Used for computing.
         plan_given: Whether the plan came from a file of the user's.
+        splits_given: Whether the division into parts did.
         precision: That the net is trained in.
         folds: Of a cross-validation; 0 without one.
         ensemble: Whether the nets of the folds are the model.
@@ -52,6 +53,7 @@ class Environment(BaseModel):
     system: str
     threads: int
     plan_given: bool
+    splits_given: bool = False
     precision: Literal["bf16", "fp32"]
     folds: Annotated[int, Field(ge=0)] = 0
     ensemble: bool = False
@@ -127,6 +129,7 @@ def describe(
         system=f"{platform.system()} {platform.release()}",
         threads=torch.get_num_threads(),
         plan_given=plan_given,
+        splits_given=source.splits is not None,
         precision=precision,
         folds=source.folds,
         ensemble=source.ensemble,

@@ -27,7 +27,15 @@ from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.jobs.duration import in_words
 from delineate.jobs.engines import Wish
 from delineate.jobs.imported import UNKNOWN_IMAGES, imported_in_words
-from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, seen
+from delineate.jobs.parts import (
+    TO_SCORE,
+    LoadedCase,
+    Part,
+    checked_part,
+    name_of,
+    pixel_digest,
+    seen,
+)
 from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
@@ -157,7 +165,7 @@ def evaluate(
             reporter.warn(UNKNOWN_IMAGES)
         wish.settle_for_part(loaded, part, reporter)
         scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
-        name = part.report.pseudonyms.redacted(Path(data).absolute().name)
+        name = part.report.pseudonyms.redacted(name_of(Path(data)))
         story = Story(
             title=f"Evaluation on {name}",
             scored_part=f"the data set {name}",

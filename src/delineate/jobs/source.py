@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from delineate.files import free_folder
 from delineate.fingerprint import Fingerprint, measure
 from delineate.formats import USUAL, Reading
 from delineate.image import Image, LabelSet, Mask
-from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, pixel_digest, seen
+from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, name_of, pixel_digest, seen
 from delineate.jobs.reporter import Reporter
 
 Log = Literal["tensorboard"]
@@ -33,8 +32,7 @@ def folder_named_after(data: Path, parent: str) -> Path:
         data: A folder or a table.
         parent: Of the folder; need not be there.
     """
-    there = Path(os.path.abspath(data))  # noqa: PTH100  `..` has to go, links have to stay
-    name = there.stem if data.is_file() else there.name
+    name = Path(name_of(data)).stem if data.is_file() else name_of(data)
     return free_folder(Path(parent) / ("data" if not name or looks_identifying(name) else name))
 
 
@@ -121,19 +119,30 @@ class Parts:
     leaks: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, source: Source, reporter: Reporter) -> Parts:
+    def read(
+        cls, source: Source, reporter: Reporter, *, stored: Path | None = None, drawn: bool = False
+    ) -> Parts:
         """Check the data and divide them.
 
         Args:
             source: Where they lie, and how they are divided.
             reporter: Told how it goes.
+            stored: The `splits.json` of a run that goes on, which holds the division once more.
+            drawn: Whether the run has drawn that division, or found it in the data.
 
         Raises:
             UsageError: There is no such data set.
             DataError: It cannot be trained on, or does not fit the split.
         """
         whole = checked_whole(source, reporter)
-        splits = divided(whole, source)
+        splits = divided(whole, source if stored is None else replace(source, splits=stored))
+        if drawn:
+            splits = replace(splits, warnings=())  # those are of a file that the user has written
+        if source.test is not None and splits.test:
+            beside = (
+                f"{counted(len(splits.test), 'case')} that the split calls test left aside, since another "
+            )
+            reporter.warn(f"{beside}data set is scored: {listed(splits.test)}.")
         for warning in splits.warnings:
             reporter.warn(warning)
         if splits.left_out:
@@ -187,7 +196,7 @@ def separate_test(
     scored = _checked(
         source, source.test, reporter, forgiven=TO_SCORE, expected=whole.labels, encoding=whole.encoding
     )
-    name = f"the separate test set {source.pseudonyms.redacted(source.test.absolute().name)}"
+    name = f"the separate test set {source.pseudonyms.redacted(name_of(source.test))}"
     return scored, name, _shared(train, scored, reporter)
 
 
@@ -244,6 +253,7 @@ def measured(train: Part, reporter: Reporter) -> Facts:
             digests.append(pixel_digest(case.image))
             whole.update(digests[-1].encode())
             whole.update(case.mask.values.tobytes())
+            whole.update(repr((case.image.geometry.spacing_mm, case.image.geometry.directions)).encode())
             yield case.image, case.mask
 
     fingerprint = measure(noted(), train.labels, train.report.colour, train.report.orientation)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 from delineate.dataset.folds import checked_number, write_folds
@@ -156,13 +155,18 @@ def train(
     folder = _run_folder(Path(out) if out is not None else None, source.data)
     was_there = folder.exists()
     new_folder(folder, "the run")
-    with sole_use(folder):
-        try:
-            return _begun(folder, source, wishes, reporter, ancestor=ancestor, pretrained=pretrained)
-        except KeyboardInterrupt as stop:
-            raise _interrupted(folder, stop) from stop
-        finally:
-            _remove_unbegun(folder, folder_too=not was_there)
+    try:
+        with sole_use(folder):
+            try:
+                return _begun(folder, source, wishes, reporter, ancestor=ancestor, pretrained=pretrained)
+            except KeyboardInterrupt as stop:
+                raise _interrupted(folder, stop) from stop
+            finally:
+                _remove_unbegun(folder)
+    finally:
+        if not was_there:
+            with contextlib.suppress(OSError):  # it holds something
+                folder.rmdir()
 
 
 def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
@@ -206,7 +210,11 @@ def _gone_on_with(folder: Path, environment: Environment, plan: Plan, reporter: 
     watchers = Watchers(source.log, reporter)
     try:
         folded = FoldParts.read(source, source.folds, reporter, stored=stored) if source.folds else None
-        parts = folded.final() if folded else Parts.read(replace(source, splits=stored), reporter)
+        parts = (
+            folded.final()
+            if folded
+            else Parts.read(source, reporter, stored=stored, drawn=not environment.splits_given)
+        )
         facts = measured(parts.train, reporter)
         reporter.say(f"Going on with the run in {folder}.")
         if facts.sha256 != environment.data_sha256:
@@ -300,7 +308,7 @@ def _run_folder(out: Path | None, data: Path) -> Path:
     return out
 
 
-def _remove_unbegun(folder: Path, *, folder_too: bool) -> None:
+def _remove_unbegun(folder: Path) -> None:
     """Remove what was made of a run that came to nothing before its plan was written."""
     with contextlib.suppress(OSError):
         for probe in folder.glob(f"{PROBE}*"):  # stopped while it was written
@@ -312,9 +320,6 @@ def _remove_unbegun(folder: Path, *, folder_too: bool) -> None:
             remove_start(folder)
             if (folder / PRIVATE).is_dir():
                 (folder / PRIVATE).rmdir()
-            if folder_too:
-                (folder / LOCK).unlink(missing_ok=True)
-                folder.rmdir()
 
 
 def _interrupted(folder: Path, stop: KeyboardInterrupt) -> Interrupted:

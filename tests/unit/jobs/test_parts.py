@@ -61,6 +61,19 @@ def test_labels_of_other_names_are_taken_in_order_and_that_is_said(tmp_path: Pat
     assert "lesion" in reporter.said[0]
 
 
+def test_what_is_said_of_labels_does_not_tell_whose_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = data_set(tmp_path / "MEIER^HANS_19610203", [255])
+    (data / "here").mkdir()
+    monkeypatch.chdir(data / "here")
+    for given in (data, Path("..")):
+        reporter = Warnings()
+        part_of(given, LabelSet.of("lesion"), reporter)
+        assert "of name-" in reporter.said[0]
+        assert "MEIER" not in reporter.said[0]
+
+
 def test_the_same_names_need_no_word(tmp_path: Path) -> None:
     data = data_set(tmp_path / "data", [1, 2], {"liver": 1, "spleen": 2})
     reporter = Warnings()
@@ -117,6 +130,10 @@ def test_a_pixel_digest_knows_an_image_again_and_no_other() -> None:
     changed[0, 3, 4] ^= 1
     others = (changed, pixels.reshape(1, 30, 20), pixels.astype(np.uint16), pixels[:, ::-1])
     assert len({digest, *(pixel_digest(Image(other)) for other in others)}) == 5
+    coloured = np.repeat(pixels, 3, axis=0)
+    assert pixel_digest(Image(coloured)) == digest  # grey stored as colour
+    coloured[2, 3, 4] ^= 1
+    assert pixel_digest(Image(coloured)) != digest
 
 
 def test_healthy_controls_can_be_scored(tmp_path: Path) -> None:
