@@ -305,11 +305,17 @@ def test_what_does_not_fit_into_the_memory_is_refused_with_the_numbers(
     )
     monkeypatch.setattr(memory, "free_memory_bytes", lambda: 40_000_000)
     monkeypatch.setattr(memory, "process_memory", lambda: ProcessMemory(60_000_000, 70_000_000))
-    assert "and 0.1 GB are free. Give" in refused(plan, image)
-    monkeypatch.setattr(memory, "process_memory", lambda: ProcessMemory(needed - 40_000_000, needed))
+    assert "and 0.1 GB can be had. Give" in refused(plan, image)
+    # what it holds besides Python, torch and this image is no help
+    monkeypatch.setattr(memory, "process_memory", lambda: ProcessMemory(50_000_000_000, 60_000_000_000))
+    missing = needed - memory.PROGRAM_BYTES - image.pixels.nbytes
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda: missing - 1)
+    assert "can be had" in refused(plan, image)
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda: missing)
     assert predict_volume(TorchEngine(Brightness()), plan, image).values.shape == (3, 9, 9)
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda: 40_000_000)
     monkeypatch.setattr(memory, "process_memory", lambda: None)
-    assert "and 0.0 GB are free. Give" in refused(plan, image)
+    assert "and 0.0 GB can be had. Give" in refused(plan, image)
     monkeypatch.setattr(memory, "free_memory_bytes", lambda: None)  # where nobody knows, it is tried
     assert predict_volume(TorchEngine(Brightness()), plan, image).values.shape == (3, 9, 9)
 
