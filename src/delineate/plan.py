@@ -366,7 +366,9 @@ class Plan(_Section):
 
     def sha256(self) -> str:
         """A hash of every choice, for files that must belong to this plan."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        usual = self.training.watched_cases == TrainingPlan.model_fields["watched_cases"].default
+        left_out = {"training": {"watched_cases"}} if usual else None  # plans had none of it at first
+        return hashlib.sha256(self.model_dump_json(exclude=left_out).encode()).hexdigest()
 
 
 def output_channels(labels: int) -> int:
@@ -469,21 +471,22 @@ def plan_error(source: str, error: ValidationError) -> PlanError:
 
 
 def retold(text: str, plan: Plan, changed: Plan) -> str:
-    """The text of a plan with its training section changed, comments kept where its style allows.
+    """The text of a plan with its training or prediction changed, comments kept where its style allows.
 
     Args:
         text: Of `plan`.
         plan: As it was.
-        changed: As it shall be, differing in `training` alone.
+        changed: As it shall be, differing in single values of `training` and `prediction` alone.
 
     Returns:
         YAML that reads back as `changed`.
     """
     kept = text
-    for name in TrainingPlan.model_fields:
-        before, after = getattr(plan.training, name), getattr(changed.training, name)
-        if before != after:
-            kept = kept.replace(f"\n  {name}: {_scalar(before)}", f"\n  {name}: {_scalar(after)}", 1)
+    for old, new in ((plan.training, changed.training), (plan.prediction, changed.prediction)):
+        for name in type(old).model_fields:
+            before, after = getattr(old, name), getattr(new, name)
+            if before != after:
+                kept = kept.replace(f"\n  {name}: {_scalar(before)}", f"\n  {name}: {_scalar(after)}", 1)
     try:
         return kept if from_yaml(kept) == changed else to_yaml(changed)
     except PlanError:
