@@ -86,7 +86,8 @@ def _pictures(given: Sequence[Path]) -> list[Path]:
             found = [path for path in inside if path.suffix.lower() in SUFFIXES + TIFF_SUFFIXES]
             if not found:
                 raise UsageError(f"{each} holds no pictures.")
-            skipped = [path.name for path in inside if path not in found]
+            kept = set(found)
+            skipped = [path.name for path in inside if path not in kept]
             if skipped:
                 _tell(f"Skipped in {each}, no pictures by their suffix: {', '.join(skipped)}.")
             paths += found

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from delineate.model_file import ModelCard
+    from delineate.model_file import Metric, ModelCard
 
 
 def info(
@@ -88,14 +88,15 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
     console.print(Text(f"\nScored {where}: {many}", "bold"))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("label", overflow="fold")
-    unit = "mm" if any(label.metrics.get("hd95_mm") for label in scores.labels) else "px"
+    distance: Metric = "hd95_mm" if any(each.metrics.get("hd95_mm") for each in scores.labels) else "hd95_px"
+    unit = distance.removeprefix("hd95_")
     for heading in ("Dice (95 % interval)", f"HD95 {unit}", "NSD", "missed", "false alarms"):
         table.add_column(heading, justify="right", no_wrap=True)
     for label in scores.labels:
         table.add_row(
             Text(label.name),
             estimate_text(label.metrics.get("dice")),
-            mean_text(label.metrics.get("hd95_mm") or label.metrics.get("hd95_px"), digits=1),
+            mean_text(label.metrics.get(distance), digits=1),
             mean_text(label.metrics.get("nsd")),
             str(label.cases_missed),
             str(label.cases_false_alarm),

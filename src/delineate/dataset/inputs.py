@@ -188,7 +188,8 @@ def _in_folder(folder: Path) -> tuple[list[Path], list[Problem]]:
             f"{listed(path.name for path in masks)}. Give a file itself to have it predicted."
         )
         problems.append(Problem("warning", "masks-left-out", message, tuple(masks)))
-        images = [path for path in images if path not in set(masks)]
+        left_out = set(masks)
+        images = [path for path in images if path not in left_out]
     if other:
         message = (
             f"{counted(len(other), 'file')} in {where} skipped, no pictures by their suffix: "
@@ -241,10 +242,12 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
     for folder, paths in by_folder.items():
         found = by_channel(paths)
         kept = {path for numbered in found.values() for path in numbered.values()}
-        doubled = {name for path in paths if path not in kept for name in by_channel([path])}
+        doubled = {_channel(path) for path in paths if path not in kept}
         for name, numbered in found.items():
-            if name in doubled:
-                several = tuple(path for path in paths if name in by_channel([path]))
+            if any(name == other for other, _ in doubled):
+                several = tuple(
+                    path for path in paths if _channel(path) in doubled and _channel(path)[0] == name
+                )
                 message = (
                     f"Two files in {printable(folder)} are the same channel of one image: "
                     f"{listed(path.name for path in several)}. Keep one of each."
@@ -263,6 +266,12 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
                 )
                 problems.append(Problem("error", "missing-channel", message, image))
     return single, problems
+
+
+def _channel(path: Path) -> tuple[str, int]:
+    """The image and the number that a channel file is called by."""
+    ((name, numbered),) = by_channel([path]).items()
+    return name, next(iter(numbered))
 
 
 def _is_grey(path: Path) -> bool:

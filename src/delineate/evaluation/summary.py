@@ -229,8 +229,8 @@ def _interval_note(cases: int, groups: int, labels: Sequence[LabelSummary]) -> s
     if few:
         places = ", ".join(f"{name} in {number}" for name, number in few.items())
         notes.append(
-            f"Of {groups} groups few have a Dice of each label: {places}. Such a label's interval is rough, "
-            "or missing where it is one group, and the mean over labels rests on it as on the others."
+            f"Not all of the {groups} groups have a Dice of each label: {places}. Such a label's interval is "
+            "rough, or missing where it is one group, and the mean over labels rests on it as on the others."
         )
     return " ".join(notes)
 

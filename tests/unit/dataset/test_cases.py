@@ -132,7 +132,7 @@ def test_two_files_of_one_channel_are_refused(tmp_path: Path) -> None:
     assert [image.name for image in found.images] == ["d"]
     (problem,) = found.problems
     assert (problem.level, problem.code) == ("error", "doubled-channel")
-    assert "c_0000.png, c_0000.tif" in problem.message
+    assert problem.message.endswith("one image: c_0000.png, c_0000.tif. Keep one of each.")
 
 
 @pytest.mark.parametrize(

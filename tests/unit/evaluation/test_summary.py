@@ -123,7 +123,7 @@ def test_the_note_names_labels_that_lie_in_few_groups() -> None:
         gone = {f"g{number}" for number in left_out}
         return summarise([score for score in scores if score.group not in gone], two).interval_note
 
-    assert note().startswith("Of 12 groups few have a Dice of each label: rare in 2.")
+    assert note().startswith("Not all of the 12 groups have a Dice of each label: rare in 2.")
     assert "lesion" not in note()
     assert "rare in 1" in note(1)
     assert "missing where it is one group" in note(1)
