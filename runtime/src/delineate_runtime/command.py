@@ -65,6 +65,9 @@ def predict_all(model_path: Path, given: Sequence[Path], out: Path, threads: int
         except ImageError as error:
             failed += 1
             _tell(f"Failed: {path}: {error}")
+        except MemoryError:
+            failed += 1
+            _tell(f"Failed: {path}: it is too large for this machine's memory")
     done = len(paths) - failed
     notice = f", {failed} input{'s' * (failed != 1)} failed" if failed else ""
     sys.stdout.write(f"{done} mask{'s' * (done != 1)} in {folder}{notice}\n")

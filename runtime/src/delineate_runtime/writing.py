@@ -42,7 +42,7 @@ def write_mask(path: str | Path, mask: npt.NDArray[np.uint8], labels: int) -> No
                 beside.unlink(missing_ok=True)
                 raise
         try:
-            beside.chmod(0o644)
+            beside.chmod(0o666 & ~_umask())
             beside.replace(place)
         except BaseException:
             beside.unlink(missing_ok=True)
@@ -71,3 +71,10 @@ def new_folder(path: Path) -> Path:
 def output_error(path: Path, error: OSError) -> OutputError:
     """The OSError of a write, said for the user."""
     return OutputError(f"Cannot write {path}: {error.strerror or error}. Give another folder.")
+
+
+def _umask() -> int:
+    """The process's umask; reading it means setting it for an instant."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
