@@ -97,8 +97,8 @@ def export(
         to: One of `TARGETS`.
         out: A new file, or a new folder, as the format has it.
         channels: Where the axis of channels stands in the images that the file takes: "last" or "first".
-        pixels: Their type: "uint8", "uint16" or "float32" (integers as shares, from 0 to 1); None for that of
-            the training.
+        pixels: Their type: "uint8", "uint16" or "float32" (integers as shares, from 0 to 1); None for
+            "uint8", or for "float32" where the training's images had units of their own.
         images: Images, or folders of images, on which the file is compared with the model; none for synthetic
             ones.
         reading: How they are read.
