@@ -90,12 +90,11 @@ def new_folder(path: Path, what: str) -> Path:
         if path.exists() and not path.is_dir():
             raise OutputError(f"{path} is a file, but {what} needs a folder. Give another one.")
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):  # looked at last: `new/..` is only there once `new` is
-            begun = (path / LOCK).exists()
+        # looked at last, for `new/..` is only there once `new` is; whose the lock is, `sole_use` finds out
+        if any(each.name != LOCK for each in path.iterdir()):
             raise OutputError(
                 f"{path} is not empty, and {what} would be mixed with what is there. Nothing was touched. "
-                + ("Another program writes there. " if begun else "")
-                + f"Give a new folder{'' if begun else ', or remove this one first'}."
+                f"Give a new folder, or remove this one first."
             )
     except OSError as error:
         raise output_error(path, error) from error

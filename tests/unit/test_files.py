@@ -98,13 +98,12 @@ def test_file_systems_without_locks_are_used_without(
     assert done == [[]]
 
 
-def test_a_folder_that_another_writes_is_not_to_be_removed(tmp_path: Path) -> None:
-    with sole_use(tmp_path), pytest.raises(OutputError) as refused:
-        new_folder(tmp_path, "the run")
-    assert "Another program writes there. Give a new folder." in str(refused.value)
-    (tmp_path / "mine").touch()
-    with pytest.raises(OutputError, match="Give a new folder, or remove this one first"):
-        new_folder(tmp_path, "the run")
+def test_a_lock_that_was_left_behind_is_nothing_of_the_users(tmp_path: Path) -> None:
+    (tmp_path / LOCK).touch()  # of a program that was killed
+    new_folder(tmp_path, "the run")
+    with sole_use(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_names_that_no_folder_can_have_are_said(tmp_path: Path) -> None:

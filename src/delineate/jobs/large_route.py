@@ -49,7 +49,13 @@ class Sized(Protocol):
 
 
 def large_picture(
-    files: Sequence[Path], sized: Sized, plan: Plan, reading: Reading, memory_bytes: int | None
+    files: Sequence[Path],
+    sized: Sized,
+    plan: Plan,
+    reading: Reading,
+    memory_bytes: int | None,
+    *,
+    begun: bool = False,
 ) -> Large | None:
     """A picture that is not to be held in memory, open.
 
@@ -59,6 +65,7 @@ def large_picture(
         plan: Of the model.
         reading: How files are read; larger pictures than it allows are not held.
         memory_bytes: That may be used in all; None for half of what is free.
+        begun: Whether it was begun, or done, as one that is not held, whatever memory there is now.
 
     Returns:
         None where the usual way is right, also of files that it shall refuse.
@@ -82,13 +89,15 @@ def large_picture(
         with contextlib.suppress(ImageError):  # the usual way says what is wrong
             return _unlike_others(open_regions(path, reading)) if can_be_read(path) else None
         return None
-    return _of_much_memory(path, sized, plan, reading, memory_bytes)
+    return _of_much_memory(path, sized, plan, reading, memory_bytes, begun=begun)
 
 
 def _of_much_memory(
-    path: Path, sized: Sized, plan: Plan, reading: Reading, memory_bytes: int | None
+    path: Path, sized: Sized, plan: Plan, reading: Reading, memory_bytes: int | None, *, begun: bool
 ) -> Large | None:
-    """A picture that would take more memory than it should."""
+    """A picture that would take more memory than it should, or did so when it was begun."""
+    if begun and can_be_read(path):
+        return Large(open_regions(path, reading), "as it was begun so")
     needed = held_bytes(plan, sized.size or (0, 0), sized.channels)
     free = reachable_bytes()
     allowed = memory_bytes or (free and int(free * SHARE_OF_FREE))

@@ -15,7 +15,7 @@ from delineate.dataset.case_files import Problem
 from delineate.dataset.inputs import prediction_inputs
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import Interrupted, Stopped, UsageError
-from delineate.files import output_error
+from delineate.files import output_error, sole_use
 from delineate.formats import Reading
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.mirroring import CALLED, mirrored_axes
@@ -132,61 +132,62 @@ def predict(
     )
     reading = reading_for(loaded.plan, reading)
     refuse_taken(Path(out))  # before engines are tried
-    wish.settle_for_images(loaded, found.images, reading, reporter)
-    wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
-    unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted, anonymous=anonymous))
-    folder = unfinished.results
-    for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
-        if asked:
-            _make(folder / name)
-    pseudonyms = Pseudonyms(unfinished.salt, all_names=anonymous)
-    work = Work(
-        loaded,
-        folder,
-        wanted,
-        reading,
-        memory_bytes,
-        threads_beside(workers),
-        pseudonyms,
-        unfinished,
-        reporter,
-    )
-    hide = pseudonyms.redacted
-    pseudonyms.hide_others(path for problem in found.problems for path in problem.paths)
-    for problem in found.problems:
-        if problem.level == "warning":
-            reporter.warn(hide(problem.message))
-    untried = [problem for problem in found.problems if problem.level == "error"]
-    files = [_not_tried(problem, hide) for problem in untried]
-    messages = [hide(problem.message) for problem in untried]
-    flow = Flow(found.images, work)
-    start, complete = time.monotonic(), False
-    try:
-        flow.run()
-        complete = True
-    except KeyboardInterrupt as stop:
-        if not unfinished.kept:
-            raise
-        raise Interrupted(
-            f"Stopped. What is done of large images is kept in {folder / UNFINISHED}. "
-            "Go on with the same command.",
-            stop.signal_number if isinstance(stop, Stopped) else signal.SIGINT,
-        ) from stop
-    finally:  # also when stopped: what is done is told
-        made, failures = flow.told()
-        write_manifest(
+    with sole_use(Path(out)):
+        wish.settle_for_images(loaded, found.images, reading, reporter)
+        wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
+        unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted, anonymous=anonymous))
+        folder = unfinished.results
+        for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
+            if asked:
+                _make(folder / name)
+        pseudonyms = Pseudonyms(unfinished.salt, all_names=anonymous)
+        work = Work(
+            loaded,
             folder,
-            loaded.card.weights_sha256,
-            loaded.labels,
-            [*files, *made],
-            complete=complete,
-            seconds=time.monotonic() - start,
-            engine=loaded.engine,
-            mirrored=[CALLED[axis] for axis in mirrored_axes(loaded.plan)],
+            wanted,
+            reading,
+            memory_bytes,
+            threads_beside(workers),
+            pseudonyms,
+            unfinished,
+            reporter,
         )
-        pseudonyms.write_table(folder)
-    unfinished.remove()
-    return Prediction(folder, (*files, *made), (*messages, *failures))
+        hide = pseudonyms.redacted
+        pseudonyms.hide_others(path for problem in found.problems for path in problem.paths)
+        for problem in found.problems:
+            if problem.level == "warning":
+                reporter.warn(hide(problem.message))
+        untried = [problem for problem in found.problems if problem.level == "error"]
+        files = [_not_tried(problem, hide) for problem in untried]
+        messages = [hide(problem.message) for problem in untried]
+        flow = Flow(found.images, work)
+        start, complete = time.monotonic(), False
+        try:
+            flow.run()
+            complete = True
+        except KeyboardInterrupt as stop:
+            if not unfinished.kept:
+                raise
+            raise Interrupted(
+                f"Stopped. What is done of large images is kept in {folder / UNFINISHED}. "
+                "Go on with the same command.",
+                stop.signal_number if isinstance(stop, Stopped) else signal.SIGINT,
+            ) from stop
+        finally:  # also when stopped: what is done is told
+            made, failures = flow.told()
+            write_manifest(
+                folder,
+                loaded.card.weights_sha256,
+                loaded.labels,
+                [*files, *made],
+                complete=complete,
+                seconds=time.monotonic() - start,
+                engine=loaded.engine,
+                mirrored=[CALLED[axis] for axis in mirrored_axes(loaded.plan)],
+            )
+            pseudonyms.write_table(folder)
+        unfinished.remove()
+        return Prediction(folder, (*files, *made), (*messages, *failures))
 
 
 def threads_beside(workers: int | None) -> int:
