@@ -325,7 +325,10 @@ def tables(report: CheckReport) -> list[Table]:
                 ("largest", sizes.largest),
             )
         )
-        found.append(Table(f"Image sizes ({sizes.distinct} different)", ("", "width × height"), rows))
+        if sizes.distinct == 1:
+            rows = (("all", size_in_words(sizes.median)),)
+        heading = "width × height" if len(sizes.median) == 2 else "width × height × depth"
+        found.append(Table("Image sizes", (f"{sizes.distinct} different", heading), rows))
     found.append(
         Table(
             "Intensities",

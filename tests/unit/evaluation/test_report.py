@@ -205,6 +205,10 @@ def test_the_curves_say_of_what_their_validation_dice_is() -> None:
         "The validation Dice here is that of a part of the cases where there are many, at the size the net "
         "works at and without mirroring, so it differs from the score above."
     ) in text
+    alone = replace(report(LESION, cohort(LESION)), curves=[CurvePoint(10, 0.9, 0.2, None, 1e-3)])
+    text = Page(render_report(alone)).text
+    assert "Training Dice is that of augmented images" in text
+    assert "The validation Dice here" not in text
 
 
 def test_one_picture_a_rank_stands_in_one_row() -> None:

@@ -11,6 +11,7 @@ from delineate.errors import DataError, UsageError
 from delineate.image import Image, LabelSet
 from delineate.jobs.parts import TO_SCORE, checked_part, pixel_digest
 from delineate.jobs.reporter import Reporter
+from delineate.jobs.scoring import tables
 
 
 class Warnings(Reporter):
@@ -156,3 +157,18 @@ def test_a_test_set_without_one_of_the_labels_is_read_as_the_training_masks_were
     )
     assert [tuple(np.unique(case.mask.values).tolist()) for case in part] == [(0, 2)] * 3
     assert part.labels == whole.labels
+
+
+def test_images_of_one_size_take_one_line(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data", [255])
+    for sizes, rows in ((1, (("all", "32 × 32 px"),)), (2, None)):
+        part = checked_part(data, labels=None, group_regex=None, reporter=Reporter())
+        table = next(each for each in tables(part.report) if each.caption == "Image sizes")
+        assert table.header == (f"{sizes} different", "width × height")
+        if rows is not None:
+            assert table.rows == rows
+        else:
+            assert [name for name, _ in table.rows] == ["smallest", "median", "largest"]
+        for kind in ("images", "masks"):
+            picture = Pictures.open(data / kind / "0.png")
+            picture.resize((40, 30), Pictures.Resampling.NEAREST).save(data / kind / "0.png")
