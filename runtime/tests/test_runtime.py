@@ -210,7 +210,7 @@ def test_what_is_no_picture_is_named(
         (images / name).touch()
     assert run(["predict", str(export()), str(images), "--out", str(tmp_path / "masks")]) == 0
     told = capsys.readouterr()
-    assert told.err == f"Skipped in {images}, no pictures by their suffix: deeper, notes.txt, slice.dcm.\n"
+    assert told.err == f"Skipped in {images}, no pictures: deeper, notes.txt, slice.dcm.\n"
     assert told.out == f"1 mask in {tmp_path / 'masks'}\n"
 
 

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import itertools
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -90,7 +91,7 @@ def new_folder(path: Path, what: str) -> Path:
         if path.exists() and not path.is_dir():
             raise OutputError(f"{path} is a file, but {what} needs a folder. Give another one.")
         path.mkdir(parents=True, exist_ok=True)
-        # looked at last, for `new/..` is only there once `new` is; whose the lock is, `sole_use` finds out
+        # looked at last, for `new/..` is only there once `new` is; a lock may be left of a killed program
         if any(each.name != LOCK for each in path.iterdir()):
             raise OutputError(
                 f"{path} is not empty, and {what} would be mixed with what is there. Nothing was touched. "
@@ -104,25 +105,29 @@ def new_folder(path: Path, what: str) -> Path:
 
 @contextlib.contextmanager
 def sole_use(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same folder out of it, until the block or this process ends.
+    """Keep other commands that ask for the same folder out of it, until the block or this process ends.
 
     Args:
         folder: There already.
 
     Raises:
-        OutputError: Another process has it.
+        OutputError: Another command has it.
     """
-    lock = FileLock(folder / LOCK, timeout=0)
+    # for all who may write there; and no file that stands for a lock, which a killed program would leave
+    lock = FileLock(folder / LOCK, timeout=0, mode=0o666, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout as error:
         raise OutputError(
-            f"{folder} is being written by another process. Nothing was touched. Wait until that one has "
+            f"{folder} is being written by another command. Nothing was touched. Wait until that one has "
             "ended, or give another folder."
         ) from error
+    except PermissionError as error:
+        raise OutputError(
+            f"{folder / LOCK} is another user's, whose command may be writing there. Nothing was touched. "
+            "Give another folder, or have it removed if nobody writes there."
+        ) from error
     except (OSError, NotImplementedError):  # no locks on this file system: better without than not at all
-        with contextlib.suppress(OSError):
-            (folder / LOCK).unlink(missing_ok=True)
         yield
         return
     try:
@@ -160,13 +165,12 @@ def existing_folder(path: Path, what: str) -> Path:
         UsageError: There is none, it is a file, or it may not be read.
     """
     try:
-        exists, is_folder = path.exists(), path.is_dir()
-    except OSError as error:  # in a closed folder, or too long a name
-        raise UsageError(
-            f"{path} cannot be looked at: {error.strerror}. Check its name and permissions."
-        ) from error
-    if not exists:
-        raise UsageError(f"{path} does not exist. Give the folder that holds {what}.")
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"{path} does not exist. Give the folder that holds {what}.") from error
+    except (OSError, ValueError) as error:  # in a closed folder, or a name that none can have
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path} cannot be looked at: {why}. Check its name and permissions.") from error
     if not is_folder:
         raise UsageError(f"{path} is a file. Give the folder that holds {what}.")
     if not os.access(path, os.R_OK | os.X_OK):

@@ -189,7 +189,7 @@ def test_a_run_in_progress_is_left_alone(command: Command, finished_run: Path, t
     with sole_use(run):
         done = command("train", "--resume", run)
     assert done.returncode == 2
-    assert "is being written by another process" in " ".join(done.stderr.split())
+    assert "is being written by another command" in " ".join(done.stderr.split())
     assert not (run / LOCK).exists()
     assert command("train", "--resume", run).returncode == 0
 

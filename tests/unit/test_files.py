@@ -67,13 +67,25 @@ def test_a_folder_is_one_processs_alone(tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "mine\n"
-        with pytest.raises(OutputError, match="is being written by another process"), sole_use(tmp_path):
+        with pytest.raises(OutputError, match="is being written by another command"), sole_use(tmp_path):
             pass
         holder.kill()  # what it held is free, whatever it has left behind
         holder.wait()
         with sole_use(tmp_path):
             assert (tmp_path / LOCK).exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_of_another_user_is_left_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / LOCK).touch()
+
+    def refuse(_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / LOCK))
+
+    monkeypatch.setattr("delineate.files.FileLock.acquire", refuse)
+    with pytest.raises(OutputError, match="is another user's"), sole_use(tmp_path):
+        pass
+    assert (tmp_path / LOCK).exists()
 
 
 def test_a_lock_is_given_back_after_a_fault(tmp_path: Path) -> None:
@@ -84,7 +96,7 @@ def test_a_lock_is_given_back_after_a_fault(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_file_systems_without_locks_are_used_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
@@ -92,10 +104,12 @@ def test_file_systems_without_locks_are_used_without(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    done = []
-    with sole_use(tmp_path):
-        done.append(list(tmp_path.iterdir()))
-    assert done == [[]]
+    for _ in range(2):  # and nothing that is left keeps anyone out
+        done = []
+        with sole_use(tmp_path):
+            done.append(1)
+        assert done == [1]
+    new_folder(tmp_path, "the run")
 
 
 def test_a_lock_that_was_left_behind_is_nothing_of_the_users(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from delineate_runtime.errors import ImageError, RuntimeFailure, UsageError
 
 STOPPED = 128 + signal.SIGINT
+SHOWN = 12  # names in a message
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -92,7 +93,8 @@ def _pictures(given: Sequence[Path]) -> list[Path]:
             kept = set(found)
             skipped = [path.name for path in inside if path not in kept]
             if skipped:
-                _tell(f"Skipped in {each}, no pictures by their suffix: {', '.join(skipped)}.")
+                more = f" and {len(skipped) - SHOWN} more" if len(skipped) > SHOWN else ""
+                _tell(f"Skipped in {each}, no pictures: {', '.join(skipped[:SHOWN])}{more}.")
             paths += found
         else:
             paths.append(each)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 
 from delineate_runtime.errors import OutputError
+
+_READING_UMASK = threading.Lock()
 
 WHITE = 255
 
@@ -74,7 +77,8 @@ def output_error(path: Path, error: OSError) -> OutputError:
 
 
 def _umask() -> int:
-    """The process's umask; reading it means setting it for an instant."""
-    mask = os.umask(0o077)
-    os.umask(mask)
+    """The process's umask; reading it means setting it for an instant, one thread at a time."""
+    with _READING_UMASK:
+        mask = os.umask(0o077)
+        os.umask(mask)
     return mask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import signal
@@ -20,6 +21,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 TRACEBACK = "DELINEATE_TRACEBACK"
+OF_THE_DISK = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENAMETOOLONG,
+)
+"""Of an error that names a file: no fault of the program's."""
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
@@ -52,7 +63,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
                 raise typer.Exit(128 + signal.SIGINT) from error
             if os.environ.get(TRACEBACK):
                 raise
-            if isinstance(error, OSError) and error.filename is not None:
+            if isinstance(error, OSError) and error.filename is not None and error.errno in OF_THE_DISK:
                 _tell(f"{error.filename}: {error.strerror}. Check the name, its permissions and the disk.")
                 raise typer.Exit(1) from error
             _tell(

@@ -15,7 +15,7 @@ from delineate.dataset.naming import counted, folded, listed, natural_key, print
 from delineate.dataset.nnunet import by_channel
 from delineate.dataset.roles import bare, role_of_name
 from delineate.dataset.series import DicomFiles
-from delineate.errors import ImageError
+from delineate.errors import ImageError, UsageError
 from delineate.formats.regions import is_slide, is_zarr
 
 
@@ -126,11 +126,11 @@ def _beside_series(folder: Path, taken: Collection[Path]) -> list[Problem]:
     where, problems = printable(folder), []
     listing = list_files(folder, recursive=False)
     others = [path for path in _folders(folder) if path not in taken and path not in listing.skipped]
-    further = [path for path in others if any(map(_may_be_image, list_files(path).files))]
+    further = [path for path in others if _may_hold_images(path)]
     for path in further:
         message = (
-            f"{printable(path)} was not looked into, for its images lie further down or are no DICOM files. "
-            "Give the folder that they lie in."
+            f"{printable(path)} was not looked into, for its images lie further down, are no DICOM files or "
+            "cannot be reached. Give the folder that they lie in."
         )
         problems.append(Problem("error", "not-entered", message, (path,)))
     left = [*listing.files, *(path for path in others if path not in further)]
@@ -150,8 +150,15 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _may_be_image(path: Path) -> bool:
-    return _is_image(path) or formats.is_dicom(path)
+def _may_hold_images(folder: Path) -> bool:
+    """Whether there are images in a folder or further down, or what cannot be looked at."""
+    try:
+        listing = list_files(folder)
+    except UsageError:  # too much to be looked through
+        return True
+    if listing.broken or listing.closed:
+        return True
+    return any(_is_image(path) or formats.is_dicom(path) for path in listing.files)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -249,7 +256,7 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
                     path for path in paths if _channel(path) in doubled and _channel(path)[0] == name
                 )
                 message = (
-                    f"Two files in {printable(folder)} are the same channel of one image: "
+                    f"Several files in {printable(folder)} are the same channel of one image: "
                     f"{listed(path.name for path in several)}. Keep one of each."
                 )
                 problems.append(Problem("error", "doubled-channel", message, several))

@@ -57,10 +57,13 @@ class DicomFiles:
         self, volumes: Iterable[tuple[Path, ...]], called: Callable[[Path], str] = printable
     ) -> tuple[Problem, ...]:
         """An error a folder whose volumes may lack slices, since files beside theirs cannot be read."""
-        folders = dict.fromkeys(files[0].parent for files in volumes)
+        by_folder: dict[Path, list[Path]] = defaultdict(list)
+        for files in volumes:
+            by_folder[files[0].parent] += files
         problems = []
-        for folder in folders:
+        for folder, members in by_folder.items():
             errors = [error for error in self.damaged if error.path.parent == folder]
+            errors += formats.cut_short(members)
             if errors:
                 names = listed(f"{error.path.name} ({error.reason})" for error in errors)
                 message = (

@@ -172,8 +172,8 @@ def _rows(path: Path, names: Sequence[str]) -> tuple[list[_Row], list[Problem]]:
             rows.append(_Row(number, image, mask, row.get("group") or None, row.get("split", ""), written))
     if nameless:
         message = (
-            f"{counted(len(nameless), 'line')} of {printable(path.name)} name no image: {listed(nameless)}. "
-            "Fill in the column image, or remove the lines."
+            f"No image is named in {counted(len(nameless), 'line')} of {printable(path.name)}: "
+            f"{listed(nameless)}. Fill in the column image, or remove the lines."
         )
         problems.append(Problem("error", "table-cells", message, (path,)))
     return rows, problems

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from delineate.formats.dicom_folder import (
         Member,
         Series,
+        cut_short,
         find_series,
         grouped,
         identifying_words,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from delineate.image import Image
 
 _OF_FOLDERS = frozenset({
-    "Member", "Series", "find_series", "grouped", "identifying_words",
+    "Member", "Series", "cut_short", "find_series", "grouped", "identifying_words",
     "read_members", "read_series", "read_series_mask",
 })  # fmt: skip
 """Imported when they are first used, for they import pydicom."""
@@ -265,6 +266,7 @@ __all__ = [
     "Series",
     "StoredMask",
     "TooLargeError",
+    "cut_short",
     "family_of",
     "find_series",
     "from_picture",

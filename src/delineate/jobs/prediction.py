@@ -224,7 +224,12 @@ def _not_tried(problem: Problem, hide: Callable[[str], str]) -> Predicted:
         "torn-series": "a file beside the series cannot be read, and may be a slice of it",
         "not-entered": "the folder's images lie further down, or are no DICOM files",
     }
-    names = tuple(hide(path.name) for path in problem.paths if formats.is_image(path))
+    if problem.code == "torn-series":  # the folder stands for the series, as where it is predicted
+        names: tuple[str, ...] = (hide(problem.paths[0].parent.name),)
+    elif problem.code == "not-entered":
+        names = tuple(hide(path.name) for path in problem.paths)
+    else:
+        names = tuple(hide(path.name) for path in problem.paths if formats.is_image(path))
     return Predicted(names, status="failed", reason=reasons.get(problem.code, "it cannot be used"))
 
 

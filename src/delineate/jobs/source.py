@@ -134,8 +134,10 @@ class Parts:
             UsageError: There is no such data set.
             DataError: It cannot be trained on, or does not fit the split.
         """
+        if stored is not None:
+            source = replace(source, splits=stored)
         whole = checked_whole(source, reporter)
-        splits = divided(whole, source if stored is None else replace(source, splits=stored))
+        splits = divided(whole, source)
         if drawn:
             splits = replace(splits, warnings=())  # those are of a file that the user has written
         if source.test is not None and splits.test:
@@ -253,7 +255,9 @@ def measured(train: Part, reporter: Reporter) -> Facts:
             digests.append(pixel_digest(case.image))
             whole.update(digests[-1].encode())
             whole.update(case.mask.values.tobytes())
-            whole.update(repr((case.image.geometry.spacing_mm, case.image.geometry.directions)).encode())
+            where = case.image.geometry.spacing_mm, case.image.geometry.directions
+            if any(where):
+                whole.update(repr(where).encode())
             yield case.image, case.mask
 
     fingerprint = measure(noted(), train.labels, train.report.colour, train.report.orientation)

@@ -154,8 +154,8 @@ def train(
     ancestor = Ancestor.of(start_from) if start_from is not None else None
     folder = _run_folder(Path(out) if out is not None else None, source.data)
     was_there = folder.exists()
-    new_folder(folder, "the run")
     try:
+        new_folder(folder, "the run")
         with sole_use(folder):
             try:
                 return _begun(folder, source, wishes, reporter, ancestor=ancestor, pretrained=pretrained)

@@ -87,8 +87,8 @@ def test_paths_outside_and_equal_names(tmp_path: Path) -> None:
         ("image,mask\na.png," + "x" * 5000 + "\n", "missing-file", "(line 2)"),
         ("image,mask\na.png,\0\n", "missing-file", "(line 2)"),
         ("image,mask\nfolder\\a.png,b.png\n", "missing-file", "written with / between folders"),
-        ("group,image,mask\np1,a.png,b.png\np2\n", "table-cells", "name no image: line 3"),
-        ("image,mask\na.png,b.png\n,c.png\n", "table-cells", "name no image: line 3"),
+        ("group,image,mask\np1,a.png,b.png\np2\n", "table-cells", "named in 1 line of cases.csv: line 3"),
+        ("image,mask\na.png,b.png\n,c.png\n", "table-cells", "named in 1 line of cases.csv: line 3"),
     ],
 )  # fmt: skip
 def test_faults_are_said_with_their_line(tmp_path: Path, text: str, code: str, said: str) -> None:

@@ -8,8 +8,10 @@ import pytest
 from clinic import volume, write_nifti, write_series
 from PIL import Image as Picture
 
+from delineate import formats
 from delineate.dataset.discover import discover
 from delineate.dataset.inputs import prediction_inputs
+from delineate.errors import ImageError
 
 
 def told(problems: object) -> list[tuple[str, str]]:
@@ -36,26 +38,37 @@ def test_what_lies_beside_folders_of_slices_is_told(patients: Path) -> None:
     (patients / "empty").mkdir()
     (patients / "readme.txt").touch()
     (patients / "p5").symlink_to("nowhere")
+    (patients / "p6").mkdir()
+    (patients / "p6" / "series").symlink_to("/nowhere/p6")
     found = prediction_inputs([patients], 1, volumes=True)
     assert [image.name for image in found.images] == ["p1", "p2"]
     assert told(found.problems) == [
         ("error", "not-entered"),
         ("error", "not-entered"),
+        ("error", "not-entered"),
         ("warning", "other-files"),
         ("error", "broken-link"),
     ]
-    assert [problem.paths for problem in found.problems[:2]] == [(patients / "p3",), (patients / "p4",)]
-    assert found.problems[2].message.endswith("skipped, without images: readme.txt, empty.")
+    assert [problem.paths for problem in found.problems[:3]] == [
+        (patients / name,) for name in ("p3", "p4", "p6")
+    ]
+    assert found.problems[3].message.endswith("skipped, without images: readme.txt, empty.")
 
 
 @pytest.mark.parametrize("content", [b"", b"no DICOM at all"])
-def test_a_series_with_a_damaged_slice_is_not_predicted(patients: Path, content: bytes) -> None:
+@pytest.mark.parametrize("suffix", [".dcm", "", ".17"])
+def test_a_series_with_a_damaged_slice_is_not_predicted(patients: Path, content: bytes, suffix: str) -> None:
+    for path in patients.rglob("*.dcm"):
+        path.rename(path.with_suffix(suffix))
     last = sorted((patients / "p1").iterdir())[-1]
     last.write_bytes(content)
-    for given in ([patients], [patients / "p1", patients / "p2"], sorted(patients.rglob("*.dcm"))):
+    with pytest.raises(ImageError, match=last.name):
+        formats.read(patients / "p1")
+    files = [path for path in sorted(patients.rglob("*")) if path.is_file()]
+    for given in ([patients], [patients / "p1", patients / "p2"], files):
         found = prediction_inputs(given, 1, volumes=True)
         assert [image.name for image in found.images] == ["p2"]
-        (problem,) = found.problems
+        (problem,) = (each for each in found.problems if each.level == "error")
         assert (problem.level, problem.code, problem.paths) == ("error", "torn-series", (last,))
         assert "p1 holds a DICOM series and files that cannot be read" in problem.message
         assert last.name in problem.message

@@ -238,7 +238,7 @@ def test_a_folder_that_another_command_writes_is_refused(model: Model, tall: Pat
     out = tmp_path / "out"
     stopped(model, tall, out, 0.7)
     kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    with sole_use(out), pytest.raises(OutputError, match="is being written by another process"):
+    with sole_use(out), pytest.raises(OutputError, match="is being written by another command"):
         prediction.predict(model, tall, out, reading=SMALL)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == kept
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pictures
 
+from delineate.errors import DataError
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts, Source, measured
 
@@ -60,6 +61,23 @@ def test_a_file_that_divides_copies_is_told_without_its_place_and_again_when_it_
     assert again.cautions == parts.cautions
     drawn = Parts.read(Source(data), Reporter(), stored=splits, drawn=True)
     assert not any("nearly identical" in each for each in drawn.cautions)
+
+
+def test_a_division_that_cannot_be_drawn_is_taken_from_the_file_when_it_goes_on(
+    data: Path, tmp_path: Path
+) -> None:
+    """All cases one group: nothing to draw from, but a file may divide near copies."""
+    lines = [
+        f"images/{name}.png,masks/{name}.png,{group}"
+        for name, group in zip("0145", ["p"] * 3 + [""], strict=True)
+    ]
+    (data / "cases.csv").write_text("\n".join(["image,mask,group", *lines]))
+    splits = written(tmp_path, train=["0", "1", "4"], validation=["5"])
+    begun = Parts.read(Source(data, splits=splits), Reporter())
+    again = Parts.read(Source(data), Reporter(), stored=splits, drawn=False)
+    assert (again.splits, again.cautions) == (begun.splits, begun.cautions)
+    with pytest.raises(DataError, match="one group"):
+        Parts.read(Source(data), Reporter())
 
 
 def test_what_a_file_calls_test_beside_another_test_set_is_told(data: Path, tmp_path: Path) -> None:
