@@ -55,13 +55,13 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 to `path`, whole or not at all.
+    """Write `text` as UTF-8 to `path`, whole or not at all; of file names what is no UTF-8 as an escape.
 
     Raises:
         OutputError: The place cannot be written or the disk is full.
     """
     with atomic_write(path) as stream:
-        stream.write(text.encode())
+        stream.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_with(path: Path, write: Callable[[IO[bytes]], object]) -> None:

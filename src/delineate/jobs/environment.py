@@ -138,6 +138,32 @@ def describe(
     )
 
 
+def differences(begun: Environment, precision: Literal["bf16", "fp32"]) -> list[str]:
+    """What of a run that goes on is otherwise than where it was begun, so that the result may be another.
+
+    Args:
+        begun: Of the run.
+        precision: In which it goes on.
+    """
+    found = []
+    now = software_versions()
+    other = [
+        f"{name} {begun.software[name]} → {now[name]}"
+        for name in now
+        if begun.software.get(name) not in (None, now[name])
+    ]
+    if other:
+        found.append(
+            f"The run was begun with other software ({', '.join(other)}): its result may be another."
+        )
+    if precision != begun.precision:
+        found.append(
+            f"The run was begun in {begun.precision} and goes on in {precision}, as this machine does: its "
+            "result will be another."
+        )
+    return found
+
+
 def write_environment(folder: Path, environment: Environment) -> None:
     """Write `environment.json`, whole or not at all.
 

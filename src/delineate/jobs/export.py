@@ -7,12 +7,13 @@ import importlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from delineate.dataset.cases import load_image
 from delineate.dataset.inputs import GivenImage, prediction_inputs
+from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import DataError, OutputError, UsageError
 from delineate.export.agreement import Agreement
 from delineate.export.order import Form, Order, form_for, in_fp32
@@ -204,6 +205,13 @@ def _onto_disk(path: Path) -> None:
             os.fsync(stream.fileno())
 
 
+def _hidden(text: str, paths: Iterable[Path]) -> str:
+    """A text about files, with codes in place of names that tell too much."""
+    pseudonyms = Pseudonyms()
+    pseudonyms.hide_others(paths)
+    return pseudonyms.redacted(text)
+
+
 def given_images(model: Model, given: Sequence[Path], reporter: Reporter) -> tuple[GivenImage, ...]:
     """The images among files and folders; what is left out is told.
 
@@ -218,8 +226,8 @@ def given_images(model: Model, given: Sequence[Path], reporter: Reporter) -> tup
     )
     for problem in found.problems:
         if problem.level == "warning":
-            reporter.warn(problem.message)
-    if errors := [problem.message for problem in found.problems if problem.level == "error"]:
+            reporter.warn(_hidden(problem.message, problem.paths))
+    if errors := [_hidden(each.message, each.paths) for each in found.problems if each.level == "error"]:
         raise DataError(" ".join(errors))
     if not found.images:
         raise DataError(f"There is no image in {', '.join(map(str, given))}.")
@@ -239,5 +247,10 @@ class ReadImages:
         count = min(self.most, len(self.images))
         for done in range(count):
             chosen = self.images[(2 * done + 1) * len(self.images) // (2 * count)]
-            yield load_image(chosen.files, self.reading, stack=chosen.stack)
+            try:
+                image = load_image(chosen.files, self.reading, stack=chosen.stack)
+            except DataError as error:
+                at = f"image {self.images.index(chosen) + 1} of {len(self.images)}"
+                raise DataError(f"{_hidden(str(error), chosen.files)} ({at})") from error
+            yield image
             self.reporter.stage("comparing", done + 1, count)

@@ -21,7 +21,7 @@ from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.mirroring import CALLED, mirrored_axes
 from delineate.jobs.engines import Wish, usual_wish
 from delineate.jobs.flow import Flow, Work
-from delineate.jobs.manifest import Predicted, write_manifest
+from delineate.jobs.manifest import Predicted, masks_in, remove_stale, write_manifest
 from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.unfinished import UNFINISHED, Unfinished, engine_of, refuse_taken, settings_of
@@ -121,11 +121,7 @@ def predict(
     wish = usual_wish(model, engine, precision)
     if wish.engine == "auto" and wish.precision in (None, "auto") and (begun := engine_of(Path(out))):
         wish = Wish(*begun)  # whatever was measured since then
-    loaded = wish.model(model)
-    if tta is not None:
-        loaded = loaded.with_mirroring(tta)
-        if tta and not mirrored_axes(loaded.plan):
-            reporter.warn("The model's training mirrored no image, so --tta changes nothing.")
+    loaded = _mirroring(wish.model(model), tta, reporter)
     data = loaded.plan.data
     found = prediction_inputs(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
@@ -162,6 +158,7 @@ def predict(
         messages = [hide(problem.message) for problem in untried]
         flow = Flow(found.images, work)
         start, complete = time.monotonic(), False
+        before = masks_in(folder) if unfinished.taken_up else ()
         try:
             flow.run()
             complete = True
@@ -175,6 +172,7 @@ def predict(
             ) from stop
         finally:  # also when stopped: what is done is told
             made, failures = flow.told()
+            pseudonyms.write_table(folder)
             write_manifest(
                 folder,
                 loaded.card.weights_sha256,
@@ -185,9 +183,20 @@ def predict(
                 engine=loaded.engine,
                 mirrored=[CALLED[axis] for axis in mirrored_axes(loaded.plan)],
             )
-            pseudonyms.write_table(folder)
+            if complete:
+                remove_stale(folder, before, made)
         unfinished.remove()
         return Prediction(folder, (*files, *made), (*messages, *failures))
+
+
+def _mirroring(model: AnyModel, tta: bool | None, reporter: Reporter) -> AnyModel:
+    """The model, averaging over mirrored images or not, as is wanted."""
+    if tta is None:
+        return model
+    model = model.with_mirroring(tta)
+    if tta and not mirrored_axes(model.plan):
+        reporter.warn("The model's training mirrored no image, so --tta changes nothing.")
+    return model
 
 
 def threads_beside(workers: int | None) -> int:

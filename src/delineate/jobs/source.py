@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from delineate.dataset.folds import checked_number
 from delineate.dataset.mask_encoding import MaskEncoding
-from delineate.dataset.naming import counted, listed
+from delineate.dataset.naming import counted, listed, printable
 from delineate.dataset.pseudonyms import Pseudonyms, looks_identifying
 from delineate.dataset.split import Splits, read_splits, split
 from delineate.errors import UsageError
@@ -34,6 +34,14 @@ def folder_named_after(data: Path, parent: str) -> Path:
     """
     name = Path(name_of(data)).stem if data.is_file() else name_of(data)
     return free_folder(Path(parent) / ("data" if not name or looks_identifying(name) else name))
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,12 @@ class Source:
     start_from: Path | None = None
 
     def __post_init__(self) -> None:
+        for path in filter(None, (self.data, self.test)):
+            if not _is_text(path.absolute()):
+                raise UsageError(
+                    f"{printable(path)}: this path has bytes that are no UTF-8, so that no file can name it. "
+                    "Rename its folders."
+                )
         if self.log is not None and self.log not in get_args(Log):
             raise UsageError(f"There is no log {self.log!r}. Give one of {', '.join(get_args(Log))}.")
         if self.splits is not None and not self.splits.is_file():

@@ -23,6 +23,7 @@ from delineate.jobs.environment import (
     SOURCE_NAME,
     Environment,
     describe,
+    differences,
     read_environment,
     read_source,
     write_environment,
@@ -222,6 +223,8 @@ def _gone_on_with(folder: Path, environment: Environment, plan: Plan, reporter: 
                 f"The training images or masks in {source.data} are not those that this run was begun with. "
                 "Put them back, or train anew in another folder."
             )
+        for difference in differences(environment, precision_for(plan)):
+            reporter.warn(difference)
         given = environment.started_from is not None or environment.encoder_sha256 is not None
         start = read_start(folder, plan.network) if given else None
         if start is not None:

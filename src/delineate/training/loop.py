@@ -215,6 +215,12 @@ def _run(
                 request.signal_number,
             )
     _save(trainer, folder)
+    if request.signal_number is not None:  # by now there is nothing left to train
+        raise Interrupted(
+            f"Stopped after the last of {trainer.steps} steps; everything is saved. "
+            f"Score it with: delineate train --resume {shlex.quote(str(folder))}",
+            request.signal_number,
+        )
 
 
 def _adjusted(trainer: Trainer, pace: Pace, budget: Budget) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import nibabel
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pictures
 
-from delineate.errors import DataError
+from delineate.errors import DataError, UsageError
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts, Source, measured
 
@@ -126,3 +127,8 @@ def test_folds_gone_on_with_say_why_cases_are_left_aside(data: Path, tmp_path: P
     reporter = Warnings()
     FoldParts.read(Source(data, folds=2), 2, reporter, stored=tmp_path / "splits.json")
     assert any(said == "1 case that the run was begun without left aside: 0." for said in reporter.said)
+
+
+def test_a_path_that_no_file_can_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no UTF-8"):
+        Source(tmp_path / os.fsdecode(b"p\xe9t"))

@@ -125,6 +125,20 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     assert in_files[0] == in_files[1] == without_time(expected.history)
 
 
+def test_a_stop_at_the_last_step_is_heard_and_nothing_is_trained_again(
+    tiny_plan: PlanMaker, tiny_cases: CaseMaker, run: Callable[[str], Path]
+) -> None:
+    plan, cases = tiny_plan(training={"evaluations": 3}), tiny_cases()
+    expected = fit(plan, cases[:4], cases[4:], run("whole"))
+    stopped = run("stopped")
+    with pytest.raises(
+        Interrupted, match=r"^Stopped after the last of 12 steps; .*--resume .*stopped$"
+    ) as caught:
+        fit(plan, cases[:4], cases[4:], stopped, watcher=stop_at(12, signal.SIGTERM))
+    assert caught.value.exit_code == 143
+    assert_same(fit(plan, cases[:4], cases[4:], stopped, resume=True), expected)
+
+
 def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(
     tiny_plan: PlanMaker, tiny_cases: CaseMaker, run: Callable[[str], Path]
 ) -> None:
