@@ -242,8 +242,6 @@ class Plan(_Section):
             LabelSet.of(*data.labels)
         except ValueError as error:
             yield f"data.labels: {error}"
-        if not all(name.isprintable() for name in data.labels):
-            yield "data.labels: a name has characters that cannot be shown"
         if network.input_channels != data.channels:
             yield f"network.input_channels is {network.input_channels}, data.channels {data.channels}"
         outputs = output_channels(len(data.labels))

@@ -137,7 +137,6 @@ def test_odd_versions(path: Path, version: object) -> None:
         ("scores.labels", [1]),
         ("software", {"delineate": 1}),
         ("software", {"\x1b]0;torch": "2"}),
-        ("plan.data.labels", ["\x1b[2Jlesion"]),
         ("weights_sha256", "\x1b[8m"),
         ("anything", "more"),
     ],
