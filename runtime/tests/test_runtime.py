@@ -200,6 +200,20 @@ def test_one_bad_file_never_stops_the_rest(
     assert len(list((tmp_path / "masks").iterdir())) == 17
 
 
+def test_what_is_no_picture_is_named(
+    export: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "images"
+    (images / "deeper").mkdir(parents=True)
+    Pillow.new("L", (9, 9)).save(images / "a.png")
+    for name in ("slice.dcm", "notes.txt"):
+        (images / name).touch()
+    assert run(["predict", str(export()), str(images), "--out", str(tmp_path / "masks")]) == 0
+    told = capsys.readouterr()
+    assert told.err == f"Skipped in {images}, no pictures: deeper, notes.txt, slice.dcm.\n"
+    assert told.out == f"1 mask in {tmp_path / 'masks'}\n"
+
+
 def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60000).to_bytes(4) * 2 + b"\x08\0\0\0\0"
     (tmp_path / "bomb.png").write_bytes(header + zlib.crc32(header[12:]).to_bytes(4) + b"\0\0\0\0IDAT")

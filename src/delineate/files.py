@@ -7,16 +7,20 @@ import errno
 import hashlib
 import itertools
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from filelock import FileLock, Timeout
+
 from delineate.errors import DelineateError, ImageError, OutputError, UsageError
 
 _reading_umask = threading.Lock()
 PROBE = ".delineate-probe."  # how a file begins that is written to see whether a folder can be written
+LOCK = ".delineate-lock"  # the file that a folder in sole use has
 
 
 @contextlib.contextmanager
@@ -51,13 +55,13 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 to `path`, whole or not at all.
+    """Write `text` as UTF-8 to `path`, whole or not at all; of file names what is no UTF-8 as an escape.
 
     Raises:
         OutputError: The place cannot be written or the disk is full.
     """
     with atomic_write(path) as stream:
-        stream.write(text.encode())
+        stream.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_with(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -83,19 +87,55 @@ def new_folder(path: Path, what: str) -> Path:
     Raises:
         OutputError: It holds something already, is a file, or cannot be written.
     """
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file, but {what} needs a folder. Give another one.")
     try:
-        if path.is_dir() and any(path.iterdir()):
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"{path} is a file, but {what} needs a folder. Give another one.")
+        path.mkdir(parents=True, exist_ok=True)
+        # looked at last, for `new/..` is only there once `new` is; a lock may be left of a killed program
+        if any(each.name != LOCK for each in path.iterdir()):
             raise OutputError(
                 f"{path} is not empty, and {what} would be mixed with what is there. Nothing was touched. "
                 f"Give a new folder, or remove this one first."
             )
-        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(path, error) from error
     probe_writable(path)
     return path
+
+
+@contextlib.contextmanager
+def sole_use(folder: Path) -> Iterator[None]:
+    """Keep other commands that ask for the same folder out of it, until the block or this process ends.
+
+    Args:
+        folder: There already.
+
+    Raises:
+        OutputError: Another command has it.
+    """
+    # for all who may write there; and no file that stands for a lock, which a killed program would leave
+    lock = FileLock(folder / LOCK, timeout=0, mode=0o666, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise OutputError(
+            f"{folder} is being written by another command. Nothing was touched. Wait until that one has "
+            "ended, or give another folder."
+        ) from error
+    except PermissionError as error:
+        raise OutputError(
+            f"{folder / LOCK} is another user's, whose command may be writing there. Nothing was touched. "
+            "Give another folder, or have it removed if nobody writes there."
+        ) from error
+    except (OSError, NotImplementedError):  # no locks on this file system: better without than not at all
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (folder / LOCK).unlink(missing_ok=True)
+        lock.release()
 
 
 def free_folder(path: Path) -> Path:
@@ -124,9 +164,14 @@ def existing_folder(path: Path, what: str) -> Path:
     Raises:
         UsageError: There is none, it is a file, or it may not be read.
     """
-    if not path.exists():
-        raise UsageError(f"{path} does not exist. Give the folder that holds {what}.")
-    if not path.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"{path} does not exist. Give the folder that holds {what}.") from error
+    except (OSError, ValueError) as error:  # in a closed folder, or a name that none can have
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path} cannot be looked at: {why}. Check its name and permissions.") from error
+    if not is_folder:
         raise UsageError(f"{path} is a file. Give the folder that holds {what}.")
     if not os.access(path, os.R_OK | os.X_OK):
         raise UsageError(f"{path} may not be read by this user. Change its permissions (chmod u+rx).")
@@ -141,6 +186,8 @@ def sha256(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ImageError(path, "it is no ordinary file")
         with path.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)

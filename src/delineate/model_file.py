@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -42,6 +43,16 @@ BUNDLED_MODEL = f"models/{MODEL_NAME}"  # in an exported MONAI bundle
 MAXIMUM_HEADER_BYTES = 16 << 20
 Metric = Literal["dice", "iou", "precision", "recall", "accuracy", "hd95_px", "hd95_mm", "nsd"]
 _KNOWN_OF_OURS = ("cases", "steps", "seconds", "seed")  # of every net that was trained here
+
+
+def _shown(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it has characters that cannot be shown")
+    return text
+
+
+Shown = Annotated[str, AfterValidator(_shown), Field(max_length=10_000)]
+"""Of a stranger's file, and to be printed: without what a terminal would act on."""
 
 
 class _Part(BaseModel):
@@ -81,8 +92,8 @@ class Scores(_Part):
         labels: One entry a label.
     """
 
-    part: str
-    used_to_choose: str
+    part: Shown
+    used_to_choose: Shown
     cases: int
     groups: int
     dice: Estimate | None
@@ -148,13 +159,13 @@ class ModelCard(_Part):
 
     format_version: Annotated[int, Field(ge=1, le=FORMAT_VERSION)] = OF_ONE_NET
     members: Annotated[int, Field(ge=1, le=MAXIMUM_MEMBERS)] = 1
-    weights_sha256: str
+    weights_sha256: Shown
     plan: Plan
     fingerprint: Fingerprint | None
     training: TrainingFacts
     imported: Imported | None = None
     scores: Scores | None = None
-    software: dict[str, str]
+    software: dict[Shown, Shown]
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -153,6 +153,7 @@ class TrainingPlan(_Section):
         adam_share: AdamW's learning rate beside Muon's, in shares of it.
         foreground_share: In mode "patch": share of the patches that are centred on a labelled pixel.
         evaluations: How many times the validation part is looked at on the way, for the learning curve.
+        watched_cases: Of how many validation cases, at most, such a look is.
         precision: "auto" takes bf16 where the processor has fast arithmetic for it; "bf16" or "fp32" set it.
         seed: Of the weights, the order of the images and the augmentation.
     """
@@ -173,6 +174,7 @@ class TrainingPlan(_Section):
     adam_share: Annotated[float, Field(gt=0, le=10)] = 0.5
     foreground_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     evaluations: Annotated[int, Field(ge=1, le=1000)] = 10
+    watched_cases: Annotated[int, Field(ge=1, le=1000)] = 32
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
@@ -306,8 +308,10 @@ class Plan(_Section):
         """What the net sees at once in prediction, `(height, width)` or `(depth, height, width)`."""
         return self.prediction.window or self.preprocessing.size
 
-    def with_steps(self, steps: int, evaluations: int | None = None) -> Plan:
-        """This plan with its number of steps settled, and that of the looks on the way if it is given.
+    def with_steps(
+        self, steps: int, evaluations: int | None = None, watched_cases: int | None = None
+    ) -> Plan:
+        """This plan with its number of steps settled, and the looks on the way if they are given.
 
         Raises:
             PlanError: A number is out of its range.
@@ -315,6 +319,8 @@ class Plan(_Section):
         values = self.training.model_dump() | {"steps": steps, "adjusted": ()}
         if evaluations is not None:
             values["evaluations"] = evaluations
+        if watched_cases is not None:
+            values["watched_cases"] = watched_cases
         try:
             training = TrainingPlan.model_validate(values)
         except ValidationError as error:
@@ -360,7 +366,9 @@ class Plan(_Section):
 
     def sha256(self) -> str:
         """A hash of every choice, for files that must belong to this plan."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        usual = self.training.watched_cases == TrainingPlan.model_fields["watched_cases"].default
+        left_out = {"training": {"watched_cases"}} if usual else None  # plans had none of it at first
+        return hashlib.sha256(self.model_dump_json(exclude=left_out).encode()).hexdigest()
 
 
 def output_channels(labels: int) -> int:
@@ -463,21 +471,22 @@ def plan_error(source: str, error: ValidationError) -> PlanError:
 
 
 def retold(text: str, plan: Plan, changed: Plan) -> str:
-    """The text of a plan with its training section changed, comments kept where its style allows.
+    """The text of a plan with its training or prediction changed, comments kept where its style allows.
 
     Args:
         text: Of `plan`.
         plan: As it was.
-        changed: As it shall be, differing in `training` alone.
+        changed: As it shall be, differing in single values of `training` and `prediction` alone.
 
     Returns:
         YAML that reads back as `changed`.
     """
     kept = text
-    for name in TrainingPlan.model_fields:
-        before, after = getattr(plan.training, name), getattr(changed.training, name)
-        if before != after:
-            kept = kept.replace(f"\n  {name}: {_scalar(before)}", f"\n  {name}: {_scalar(after)}", 1)
+    for old, new in ((plan.training, changed.training), (plan.prediction, changed.prediction)):
+        for name in type(old).model_fields:
+            before, after = getattr(old, name), getattr(new, name)
+            if before != after:
+                kept = kept.replace(f"\n  {name}: {_scalar(before)}", f"\n  {name}: {_scalar(after)}", 1)
     try:
         return kept if from_yaml(kept) == changed else to_yaml(changed)
     except PlanError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -225,3 +226,15 @@ def test_what_monai_could_not_read_alike_is_refused() -> None:
         bundle_script(of("patches", colour="channels", channels=2))
     with pytest.raises(UsageError, match="stacks of pictures"):
         bundle_script(of("volumes", pixels="integer"))
+
+
+@pytest.mark.parametrize("name", ["$__import__('os').getpid()", "% fat", "@run", "fat @##x"])
+def test_labels_of_strangers_are_no_expressions(name: str) -> None:
+    made = of("whole, one label")
+    plan = made.plan.model_copy(update={"data": made.plan.data.model_copy(update={"labels": (name,)})})
+    values = metadata(made.card.model_copy(update={"plan": plan}), "It agrees.")
+    from monai.bundle import ConfigParser  # noqa: PLC0415  slow to import
+
+    parser = ConfigParser(json.loads(json.dumps(values)))
+    found = parser.get_parsed_content("network_data_format#outputs#pred#channel_def")
+    assert found == {"0": re.sub(r"[$%@#]", "_", name)}

@@ -57,6 +57,13 @@ def test_the_kinds_that_are_promised_are_there() -> None:
 
 
 @every_kind
+@pytest.mark.parametrize("size", [(50, 56), (200, 224), (240, 250), (61, 64)])
+def test_image_and_mask_have_the_size_that_is_asked_for(kind: PhantomKind, size: tuple[int, int]) -> None:
+    for phantom in generate(kind.name, 6, size=size):
+        assert phantom.image.shape[:2] == phantom.mask.shape == size
+
+
+@every_kind
 def test_a_kind_describes_itself(kind: PhantomKind) -> None:
     assert KINDS[kind.name] is kind
     assert kind.description.strip() == kind.description

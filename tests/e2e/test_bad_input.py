@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commanding import Command
+from commanding import ENVIRONMENT, Command
 from PIL import Image
+
+from delineate.files import LOCK, sole_use
 
 Prepare = Callable[[Path], None]
 
@@ -149,6 +154,96 @@ def test_an_output_folder_in_use_is_not_touched(
         assert done.returncode == 2
         assert hint in " ".join(done.stderr.split())
         assert contents(finished_run) == before
+
+
+def test_a_refused_folder_keeps_what_a_run_would_call_its_own(
+    command: Command, small_data: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    (mine / "private").mkdir(parents=True)
+    for name in ("splits.json", "environment.json", "private/names.csv"):
+        (mine / name).write_text("{}")
+    before = contents(mine)
+    done = command("train", small_data, "--out", mine, "--epochs", "1")
+    assert done.returncode == 2
+    assert "is not empty" in " ".join(done.stderr.split())
+    assert contents(mine) == before
+
+
+def test_the_folder_above_is_scored_without_a_trace_in_this_one(
+    command: Command, small_data: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(small_data, tmp_path / "data")
+    here = data / "notes"
+    here.mkdir()
+    (here / "cases.csv").write_text("my own")
+    done = command("evaluate", finished_run, "..", cwd=here)
+    assert done.returncode == 0, done.stderr
+    assert (here / "cases.csv").read_text() == "my own"
+    assert sorted(path.name for path in here.iterdir()) == ["cases.csv", "evaluations"]
+    assert (here / "evaluations" / "data" / "report.html").is_file()
+
+
+def test_a_run_in_progress_is_left_alone(command: Command, finished_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    with sole_use(run):
+        done = command("train", "--resume", run)
+    assert done.returncode == 2
+    assert "is being written by another command" in " ".join(done.stderr.split())
+    assert not (run / LOCK).exists()
+    assert command("train", "--resume", run).returncode == 0
+
+
+def test_what_the_terminal_cannot_show_is_written_as_an_escape(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    pairs(data)
+    picture(data / "images" / "患者.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "delineate", "check", data],
+        capture_output=True,
+        check=False,
+        env=ENVIRONMENT | {"PYTHONIOENCODING": "latin-1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert rb"\u60a3\u8005.png" in done.stdout
+
+
+def test_a_reader_that_has_gone_is_told_by_the_code(tmp_path: Path) -> None:
+    pairs(tmp_path / "data")
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "delineate", "check", tmp_path / "data"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+        env=ENVIRONMENT,
+    )
+    os.close(write)
+    assert done.returncode == 128 + signal.SIGPIPE
+    assert done.stderr == b""
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/mem").exists(), reason="needs a file that is there and cannot be read"
+)
+def test_a_file_on_a_bad_sector_is_named(command: Command, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    pairs(data)
+    (data / "images" / "1.png").unlink()
+    (data / "images" / "1.png").symlink_to("/proc/self/mem")
+    done = command("check", data)
+    assert done.returncode == 1, done.stderr
+    assert "1.png" in done.stdout
+    assert "Input/output error" in done.stdout + done.stderr
+    assert "fault" not in done.stderr
+
+
+def test_a_path_that_cannot_be_is_no_fault(command: Command, finished_run: Path, tmp_path: Path) -> None:
+    for arguments in (("check", "x" * 300), ("predict", finished_run, "x" * 300, "--out", tmp_path / "out")):
+        done = command(*arguments)
+        assert done.returncode in (1, 2)
+        assert "fault" not in done.stderr
 
 
 def test_two_runs_without_a_name_lie_side_by_side(command: Command, small_data: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -357,6 +359,25 @@ def test_an_adjusted_plan_is_written_and_read_and_ends_elsewhere() -> None:
     unsettled = changed("training.steps", None)
     unsettled["training"] |= {"budget_s": 60, "adjusted": [[50, 60]]}
     assert "adjusted holds pairs" in refusal(unsettled)
+
+
+def test_the_threshold_of_the_training_is_told_with_its_reason() -> None:
+    plan = from_yaml(yaml.safe_dump(changed("prediction.threshold", None)))
+    text = to_yaml(plan, {"prediction.threshold": "half of the Dice", "training.batch_size": "why not"})
+    found = retold(text, plan, plan.with_threshold(0.9))
+    assert from_yaml(found) == plan.with_threshold(0.9)
+    assert "\n  threshold: 0.5  # half of the Dice\n" in found  # of several labels it does not matter
+    assert "# why not" in found
+
+
+def test_plans_from_before_there_were_watched_cases_keep_their_hash() -> None:
+    values = PLAN.model_dump(mode="json")
+    del values["training"]["watched_cases"]
+    before = hashlib.sha256(
+        json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+    ).hexdigest()
+    assert PLAN.sha256() == before
+    assert PLAN.with_steps(10, watched_cases=3).sha256() != PLAN.with_steps(10).sha256()
 
 
 def test_the_name_that_adjusted_had_before_is_read() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from delineate_runtime.errors import ImageError, RuntimeFailure, UsageError
 
 STOPPED = 128 + signal.SIGINT
+SHOWN = 12  # names in a message
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,6 +66,9 @@ def predict_all(model_path: Path, given: Sequence[Path], out: Path, threads: int
         except ImageError as error:
             failed += 1
             _tell(f"Failed: {path}: {error}")
+        except MemoryError:
+            failed += 1
+            _tell(f"Failed: {path}: it is too large for this machine's memory")
     done = len(paths) - failed
     notice = f", {failed} input{'s' * (failed != 1)} failed" if failed else ""
     sys.stdout.write(f"{done} mask{'s' * (done != 1)} in {folder}{notice}\n")
@@ -86,6 +90,11 @@ def _pictures(given: Sequence[Path]) -> list[Path]:
             found = [path for path in inside if path.suffix.lower() in SUFFIXES + TIFF_SUFFIXES]
             if not found:
                 raise UsageError(f"{each} holds no pictures.")
+            kept = set(found)
+            skipped = [path.name for path in inside if path not in kept]
+            if skipped:
+                more = f" and {len(skipped) - SHOWN} more" if len(skipped) > SHOWN else ""
+                _tell(f"Skipped in {each}, no pictures: {', '.join(skipped[:SHOWN])}{more}.")
             paths += found
         else:
             paths.append(each)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 
 from delineate_runtime.errors import OutputError
+
+_READING_UMASK = threading.Lock()
 
 WHITE = 255
 
@@ -32,15 +35,21 @@ def write_mask(path: str | Path, mask: npt.NDArray[np.uint8], labels: int) -> No
         if place.exists():
             raise OutputError(f"{place} exists already, and was not touched.")
         with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".part", delete=False) as stream:
+            beside = Path(stream.name)
             try:
                 picture.save(stream, format="PNG")
                 stream.flush()
                 os.fsync(stream.fileno())
-                Path(stream.name).chmod(0o644)
-                Path(stream.name).replace(place)
             except BaseException:
-                Path(stream.name).unlink(missing_ok=True)
+                stream.close()  # Windows neither removes nor renames what is open
+                beside.unlink(missing_ok=True)
                 raise
+        try:
+            beside.chmod(0o666 & ~_umask())
+            beside.replace(place)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise output_error(place, error) from error
 
@@ -65,3 +74,11 @@ def new_folder(path: Path) -> Path:
 def output_error(path: Path, error: OSError) -> OutputError:
     """The OSError of a write, said for the user."""
     return OutputError(f"Cannot write {path}: {error.strerror or error}. Give another folder.")
+
+
+def _umask() -> int:
+    """The process's umask; reading it means setting it for an instant, one thread at a time."""
+    with _READING_UMASK:
+        mask = os.umask(0o077)
+        os.umask(mask)
+    return mask

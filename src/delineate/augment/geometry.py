@@ -13,7 +13,7 @@ from delineate.augment.movement import Movement, draw_movement, output_to_input
 from delineate.augment.settings import AugmentationSettings
 from delineate.augment.transfer import to_device
 
-__all__ = ["Movement", "draw_movement", "move", "output_to_input", "warp", "warp_part"]
+__all__ = ["Movement", "draw_movement", "inside_of", "move", "output_to_input", "warp", "warp_part"]
 
 
 def move(
@@ -74,7 +74,7 @@ def warp(
     moved = functional.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
     # the mask's nearest pixel by rounding: exact for every label, and cheaper than a second grid_sample
     positions = [
-        _inside(((grid[..., -axis] + 1) * (length / 2) - 0.5).round_().long(), length, settings.fill)
+        inside_of(((grid[..., -axis] + 1) * (length / 2) - 0.5).round_().long(), length, settings.fill)
         for axis, length in enumerate(masks.shape[1:], start=1)
     ]
     index = positions[0]
@@ -129,8 +129,17 @@ def _reached(seen: Tensor, size: tuple[int, ...], source: tuple[int, ...], fill:
     return tuple(part)
 
 
-def _inside(position: Tensor, length: int, fill: str) -> Tensor:
-    """Positions beyond the edge brought inside: the edge's own, or mirrored in it."""
+def inside_of(position: Tensor, length: int, fill: str) -> Tensor:
+    """Positions beyond the edge brought inside: the edge's own, or mirrored in it.
+
+    Args:
+        position: int64, of any shape; may be changed.
+        length: Of the axis.
+        fill: As of `AugmentationSettings`.
+
+    Returns:
+        Of the same shape, in [0, length).
+    """
     if fill == "nearest":
         return position.clamp_(0, length - 1)
     folded = position.remainder(2 * length)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -50,4 +52,6 @@ def _options(
 
 def run() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding lacks is written as an escape
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

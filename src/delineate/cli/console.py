@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
-from delineate.dataset.naming import counted
+from delineate.dataset.naming import counted, printable
 from delineate.jobs.duration import in_words
 from delineate.jobs.reporter import Reporter
 
@@ -38,14 +38,22 @@ class _Estimate(Protocol):
     def high(self) -> float | None: ...
 
 
+class _Console(Console):
+    """Leaves it to the caller what is done when the reader of the output has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Pass it on, where Rich would end the program with a code of its own."""
+        raise BrokenPipeError
+
+
 def results() -> Console:
     """Where results go: standard output."""
-    return Console(highlight=False)
+    return _Console(highlight=False)
 
 
 def errors() -> Console:
     """Where troubles and progress go: standard error."""
-    return Console(stderr=True, highlight=False)
+    return _Console(stderr=True, highlight=False)
 
 
 class ConsoleReporter(Reporter):
@@ -224,7 +232,9 @@ def show_check(console: Console, report: CheckReport, data: Path, *, errors_too:
         ):
             table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # one of Rich's literals
         for row in report.label_rows:
-            table.add_row(row.value, Text(row.label or "background"), f"{row.share:.2%}", str(row.cases))
+            table.add_row(
+                row.value, Text(printable(row.label or "background")), f"{row.share:.2%}", str(row.cases)
+            )
         console.print(table)
     for problem in report.problems:
         if problem.level == "error" and not errors_too:
@@ -246,7 +256,7 @@ def show_summary(console: Console, summary: Summary) -> None:
         dice, surface = label.metrics["dice"], label.metrics["nsd"]
         distance = label.metrics["hd95_mm" if in_mm else "hd95_px"]
         table.add_row(
-            Text(label.name),
+            Text(printable(label.name)),
             estimate_text(dice),
             mean_text(distance, digits=1),
             mean_text(surface),
@@ -259,7 +269,8 @@ def show_summary(console: Console, summary: Summary) -> None:
         if label.volumes is not None:
             signed, apart = label.volumes.difference_ml.mean, label.volumes.absolute_difference_ml.mean
             console.print(
-                f"Volume of {label.name}: {signed:+.3g} ml on average, {apart:.3g} ml without the sign",
+                f"Volume of {printable(label.name)}: {signed:+.3g} ml on average, "
+                f"{apart:.3g} ml without the sign",
                 markup=False,
                 soft_wrap=True,
             )
@@ -274,7 +285,9 @@ def show_summary(console: Console, summary: Summary) -> None:
     for label in summary.labels:
         present = label.valid - label.false_alarms
         if present and label.missed == present:
-            warning = f"{label.name} was found in none of {counted(present, 'case')}: train longer."
+            warning = (
+                f"{printable(label.name)} was found in none of {counted(present, 'case')}: train longer."
+            )
             console.print(Text(warning, "yellow"), soft_wrap=True)
     if summary.interval_note:
         console.print(Text(summary.interval_note, "dim"), soft_wrap=True)

@@ -19,7 +19,6 @@ from delineate.cli.train import (
     ToleranceOption,
     reading,
 )
-from delineate.files import free_folder
 
 
 def evaluate(
@@ -49,15 +48,13 @@ def evaluate(
     """
     from delineate.cli.console import ConsoleReporter, results, show_summary  # noqa: PLC0415  quick --help
     from delineate.jobs import scoring  # noqa: PLC0415  likewise
+    from delineate.jobs.source import folder_named_after  # noqa: PLC0415  likewise
 
     with ConsoleReporter() as reporter:
         found = scoring.evaluate(
             model,
             data,
-            out=out
-            or free_folder(
-                Path("evaluations") / (data.absolute().stem if data.is_file() else data.absolute().name)
-            ),
+            out=out or folder_named_after(data, "evaluations"),
             labels=labels,
             group_regex=group_regex,
             reading=reading(max_megapixels, fourth_axis, resample_masks=resample_masks),

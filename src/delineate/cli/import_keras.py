@@ -63,6 +63,7 @@ def import_keras(
       delineate import-keras unet.keras --out model.safetensors --labels kidney
     """
     from delineate.cli.console import ConsoleReporter, results  # noqa: PLC0415  quick --help
+    from delineate.dataset.naming import printable  # noqa: PLC0415  likewise
     from delineate.jobs.import_keras import KerasWishes  # noqa: PLC0415  likewise
     from delineate.jobs.import_keras import import_keras as run  # noqa: PLC0415  likewise
 
@@ -79,7 +80,7 @@ def import_keras(
         card = run(file, out, wishes=wishes, reporter=reporter)
     network, seen = card.plan.network, card.plan.preprocessing.size
     widths = " – ".join(map(str, network.widths))
-    labels = ", ".join(f"{label.value} {label.name}" for label in card.plan.data.label_set)
+    labels = ", ".join(f"{each.value} {printable(each.name)}" for each in card.plan.data.label_set)
     results().print(
         f"{out}: a U-Net of {widths} channels for whole images brought to {seen[1]} × {seen[0]} px, "
         f"labels: {labels}. More: delineate info {shlex.quote(str(out))}",

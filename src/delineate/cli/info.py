@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from delineate.model_file import ModelCard
+    from delineate.model_file import Metric, ModelCard
 
 
 def info(
@@ -44,7 +44,7 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
     from rich.text import Text  # noqa: PLC0415  likewise
 
     from delineate.cli.console import estimate_text, mean_text  # noqa: PLC0415  likewise
-    from delineate.dataset.naming import counted  # noqa: PLC0415  likewise
+    from delineate.dataset.naming import counted, printable  # noqa: PLC0415  likewise
     from delineate.jobs.imported import imported_in_words  # noqa: PLC0415  likewise
 
     plan, scores = card.plan, card.scores
@@ -56,7 +56,7 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
     encoder = "" if plan.network.encoder == "plain" else f" around a {plan.network.encoder}"
     facts = {
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
-        "labels": ", ".join(f"{label.value} {label.name}" for label in plan.data.label_set),
+        "labels": ", ".join(f"{each.value} {printable(each.name)}" for each in plan.data.label_set),
         "images": {"grey": "grey", "rgb": "colour"}.get(plan.data.colour, f"{plan.data.channels} channels"),
         "works on": f"whole images brought to {size}"
         if pre.mode == "whole"
@@ -88,14 +88,15 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
     console.print(Text(f"\nScored {where}: {many}", "bold"))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("label", overflow="fold")
-    unit = "mm" if any(label.metrics.get("hd95_mm") for label in scores.labels) else "px"
+    distance: Metric = "hd95_mm" if any(each.metrics.get("hd95_mm") for each in scores.labels) else "hd95_px"
+    unit = distance.removeprefix("hd95_")
     for heading in ("Dice (95 % interval)", f"HD95 {unit}", "NSD", "missed", "false alarms"):
         table.add_column(heading, justify="right", no_wrap=True)
     for label in scores.labels:
         table.add_row(
-            Text(label.name),
+            Text(printable(label.name)),
             estimate_text(label.metrics.get("dice")),
-            mean_text(label.metrics.get("hd95_mm") or label.metrics.get("hd95_px"), digits=1),
+            mean_text(label.metrics.get(distance), digits=1),
             mean_text(label.metrics.get("nsd")),
             str(label.cases_missed),
             str(label.cases_false_alarm),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import os
 import signal
@@ -19,6 +21,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 TRACEBACK = "DELINEATE_TRACEBACK"
+OF_THE_DISK = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENAMETOOLONG,
+)
+"""Of an error that names a file: no fault of the program's."""
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
@@ -51,6 +63,9 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
                 raise typer.Exit(128 + signal.SIGINT) from error
             if os.environ.get(TRACEBACK):
                 raise
+            if isinstance(error, OSError) and error.filename is not None and error.errno in OF_THE_DISK:
+                _tell(f"{error.filename}: {error.strerror}. Check the name, its permissions and the disk.")
+                raise typer.Exit(1) from error
             _tell(
                 f"Delineate has a fault here: {type(error).__name__}: {error}\nPlease report it, with what "
                 f"is printed when the command is run again with {TRACEBACK}=1 set."
@@ -64,8 +79,9 @@ def _tell(message: str) -> None:
     from delineate.cli.console import errors  # noqa: PLC0415  Rich is imported where it is used
 
     console = errors()
-    console.print("[bold red]Error:[/] ", end="")
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
+    with contextlib.suppress(BrokenPipeError):  # nobody listens; the exit code still says it
+        console.print("[bold red]Error:[/] ", end="")
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def _terminated(number: int, _: FrameType | None) -> None:

@@ -35,15 +35,19 @@ def discover(data: Path) -> Discovery:
     Raises:
         UsageError: There is no such folder, or it may not be read.
     """
-    if data.is_file() and data.suffix.lower() == ".csv":
+    if data.suffix.lower() == ".csv" and _is_file(data):
         return _described(data.parent, _from_table(data), ())
     root = existing_folder(data, "the images and masks")
     listing = list_files(root)
-    tables = [
-        path
-        for path in listing.files
-        if path.parent == root and path.suffix.lower() == ".csv" and is_table(path)
-    ]
+    try:
+        tables = [
+            path
+            for path in listing.files
+            if path.parent == root and path.suffix.lower() == ".csv" and is_table(path)
+        ]
+    except DataError as error:
+        problem = Problem("error", "unreadable-table", str(error), ())
+        return _described(root, ("not recognised", (), [problem]), ())
     aside = _aside(listing, tables)
     if len(tables) > 1:
         names = listed(path.name for path in tables)
@@ -58,6 +62,13 @@ def discover(data: Path) -> Discovery:
     else:
         found = find_pairs(listing)
     return _described(root, found, aside)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # it is told of a folder
+        return False
 
 
 def _from_table(path: Path) -> Found:

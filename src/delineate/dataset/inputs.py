@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from delineate.dataset.naming import counted, folded, listed, natural_key, print
 from delineate.dataset.nnunet import by_channel
 from delineate.dataset.roles import bare, role_of_name
 from delineate.dataset.series import DicomFiles
-from delineate.errors import ImageError
+from delineate.errors import ImageError, UsageError
 from delineate.formats.regions import is_slide, is_zarr
 
 
@@ -65,19 +66,25 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
     for given in inputs:
         if is_zarr(given):
             files[given] = None
-        elif given.is_dir():
+        elif _is_folder(given):
             below = _folders_of_series(given) if volumes else []
+            problems += _beside_series(given, below) if below else []
             for folder in below or [given]:
                 inside, found = _in_folder(folder)
                 problems += found
                 files.update(dict.fromkeys(inside))
-        elif given.exists():
+        elif os.path.lexists(given):
             files[given] = None
         else:
             message = f"{printable(given)} does not exist. Check the name."
             problems.append(Problem("error", "missing-file", message, (given,)))
-    stacks = _stacks(files) if volumes else []
-    taken = {path for stack in stacks for path in stack.files}
+    dicom = DicomFiles.among(files) if volumes else DicomFiles({})
+    stacks = _stacks(dicom, files)
+    torn = dicom.torn(stack.files for stack in stacks)
+    problems += torn
+    damaged = {path for problem in torn for path in problem.paths}
+    taken = damaged.union(path for stack in stacks for path in stack.files)
+    stacks = [stack for stack in stacks if stack.files[0].parent not in {path.parent for path in damaged}]
     single, found = _joined([path for path in files if path not in taken], channels)
     problems += found
     images = [GivenImage(stem, paths) for stem, paths in single] + stacks
@@ -114,14 +121,54 @@ def _folders_of_series(folder: Path) -> list[Path]:
         return []
 
 
+def _beside_series(folder: Path, taken: Collection[Path]) -> list[Problem]:
+    """What lies beside folders of DICOM files and is not looked into: an error where there are images."""
+    where, problems = printable(folder), []
+    listing = list_files(folder, recursive=False)
+    others = [path for path in _folders(folder) if path not in taken and path not in listing.skipped]
+    further = [path for path in others if _may_hold_images(path)]
+    for path in further:
+        message = (
+            f"{printable(path)} was not looked into, for its images lie further down, are no DICOM files or "
+            "cannot be reached. Give the folder that they lie in."
+        )
+        problems.append(Problem("error", "not-entered", message, (path,)))
+    left = [*listing.files, *(path for path in others if path not in further)]
+    if left:
+        message = (
+            f"{counted(len(left), 'file or folder', 'files and folders')} in {where} skipped, without "
+            f"images: {listed(path.name for path in left)}."
+        )
+        problems.append(Problem("warning", "other-files", message, tuple(left)))
+    return [*problems, *listing.problems(each=True)]
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # reading it says more
+        return False
+
+
+def _may_hold_images(folder: Path) -> bool:
+    """Whether there are images in a folder or further down, or what cannot be looked at."""
+    try:
+        listing = list_files(folder)
+    except UsageError:  # too much to be looked through
+        return True
+    if listing.broken or listing.closed:
+        return True
+    return any(_is_image(path) or formats.is_dicom(path) for path in listing.files)
+
+
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_file()]
 
 
-def _stacks(files: Collection[Path]) -> list[GivenImage]:
+def _stacks(dicom: DicomFiles, files: Collection[Path]) -> list[GivenImage]:
     """The DICOM series among files that form volumes of several files, called by their folders."""
     by_folder: dict[Path, list[tuple[Path, ...]]] = defaultdict(list)
-    for volume in DicomFiles.among(files).volumes(files):
+    for volume in dicom.volumes(files):
         by_folder[volume[0].parent].append(volume)
     return [
         GivenImage(
@@ -139,7 +186,7 @@ def _in_folder(folder: Path) -> tuple[list[Path], list[Problem]]:
     if zarrs:
         images = sorted([*images, *zarrs], key=lambda path: natural_key(path.name))
     other = [path for path in listing.files if not _is_image(path)]
-    problems = list(listing.problems())
+    problems = list(listing.problems(each=True))
     where = printable(folder)
     masks = _masks_beside(images)
     if masks:
@@ -148,7 +195,8 @@ def _in_folder(folder: Path) -> tuple[list[Path], list[Problem]]:
             f"{listed(path.name for path in masks)}. Give a file itself to have it predicted."
         )
         problems.append(Problem("warning", "masks-left-out", message, tuple(masks)))
-        images = [path for path in images if path not in set(masks)]
+        left_out = set(masks)
+        images = [path for path in images if path not in left_out]
     if other:
         message = (
             f"{counted(len(other), 'file')} in {where} skipped, no pictures by their suffix: "
@@ -199,7 +247,20 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
             single.append((stem, (path,)))
     problems = []
     for folder, paths in by_folder.items():
-        for name, numbered in by_channel(paths).items():
+        found = by_channel(paths)
+        kept = {path for numbered in found.values() for path in numbered.values()}
+        doubled = {_channel(path) for path in paths if path not in kept}
+        for name, numbered in found.items():
+            if any(name == other for other, _ in doubled):
+                several = tuple(
+                    path for path in paths if _channel(path) in doubled and _channel(path)[0] == name
+                )
+                message = (
+                    f"Several files in {printable(folder)} are the same channel of one image: "
+                    f"{listed(path.name for path in several)}. Keep one of each."
+                )
+                problems.append(Problem("error", "doubled-channel", message, several))
+                continue
             image = tuple(numbered[number] for number in sorted(numbered))
             if len(image) == channels:
                 single.append((name, image))
@@ -212,6 +273,12 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
                 )
                 problems.append(Problem("error", "missing-channel", message, image))
     return single, problems
+
+
+def _channel(path: Path) -> tuple[str, int]:
+    """The image and the number that a channel file is called by."""
+    ((name, numbered),) = by_channel([path]).items()
+    return name, next(iter(numbered))
 
 
 def _is_grey(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
@@ -51,6 +52,7 @@ def find_pairs(listing: Listing) -> Found:
     stacks: list[StackPair] = []
     paired = {path for files in pairs for path in files}
     volumes = [files for files in dicom.volumes(images) if not paired & set(files)]
+    problems += dicom.torn(volumes, functools.partial(_folder, root=root))
     if volumes:
         free = {path: where for path, where in masks.items() if path not in paired}
         stacks, of_stacks = pair_stacks(volumes, images, free, dicom)

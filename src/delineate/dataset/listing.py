@@ -38,8 +38,8 @@ class Listing:
     special: list[Path] = field(default_factory=list)
     outward: list[Path] = field(default_factory=list)
 
-    def problems(self) -> tuple[Problem, ...]:
-        """What was not taken, one line a kind."""
+    def problems(self, *, each: bool = False) -> tuple[Problem, ...]:
+        """What was not taken, a line a kind; with `each` one for every link and folder that is an error."""
         kinds: tuple[tuple[Level, str, list[Path], str, str, str], ...] = (
             ("error", "closed-folder", self.closed, "folder", "cannot be opened",
              " Make it readable (chmod u+rx) or take it out of the data."),
@@ -49,8 +49,9 @@ class Listing:
             ("note", "outside-links", self.outward, "link out of the folder", "read like the rest", ""),
         )  # fmt: skip
         found = []
-        for level, code, paths, what, why, todo in kinds:
-            if paths:
+        for level, code, all_paths, what, why, todo in kinds:
+            apart = each and level == "error"
+            for paths in [[path] for path in all_paths] if apart else [all_paths] if all_paths else []:
                 names = listed(shown(path, self.root) for path in paths)
                 message = f"{what.capitalize()} {why}: {names}.{todo}"
                 if len(paths) > 1:

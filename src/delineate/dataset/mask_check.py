@@ -83,6 +83,8 @@ def check_masks(
     ]
     if not masks:
         return MaskFindings()
+    if wishes.labels is None and (ignored := _ignored(discovery.label_names)) is not None:
+        return MaskFindings(problems=(ignored,))
     try:
         if wishes.encoding is not None and wishes.labels is None:
             encoding = _of_training(wishes.encoding, wishes.expected)
@@ -104,6 +106,19 @@ def check_masks(
         for note in encoding.notes
     )
     return replace(found, problems=(*notes, *found.problems))
+
+
+def _ignored(names: Mapping[int, str] | None) -> Problem | None:
+    """An error where nnU-Net's label "ignore" is named, whose pixels it neither learns from nor scores."""
+    values = [value for value, name in (names or {}).items() if name.casefold() == "ignore"]
+    if not values or names is None:
+        return None
+    others = ",".join(f"{value}={name}" for value, name in names.items() if value not in values)
+    message = (
+        f'The value {values[0]} is named "ignore", which nnU-Net leaves out of training and scores; '
+        f'here every pixel counts. Say what the pixels are: --labels "{others}" makes them background.'
+    )
+    return Problem("error", "ignore-label", message)
 
 
 def _stored_names(masks: Sequence[Path], shelf: MaskShelf) -> Mapping[int, str] | None:

@@ -137,7 +137,11 @@ def _thick_middle(survey: Survey, read: Read) -> Path | None:
         levels = read_levels(read(path), path, survey.reading, survey.fractions)
         middle = (levels > margin) & (levels < highest - margin)
         inside = (
-            middle[1:-1, 1:-1] & middle[2:, 1:-1] & middle[:-2, 1:-1] & middle[1:-1, 2:] & middle[1:-1, :-2]
+            middle[..., 1:-1, 1:-1]
+            & middle[..., 2:, 1:-1]
+            & middle[..., :-2, 1:-1]
+            & middle[..., 1:-1, 2:]
+            & middle[..., 1:-1, :-2]
         )
         if int(inside.sum()) > _AREA_SHARE * int(middle.sum()) + _STRAY_PIXELS:
             return path

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from delineate import formats
-from delineate.dataset.case_files import Split
-from delineate.dataset.naming import folded, natural_key
+from delineate.dataset.case_files import Problem, Split
+from delineate.dataset.naming import folded, listed, natural_key, printable
 from delineate.dataset.pairing import Places
 from delineate.dataset.roles import Place, Role, bare
+from delineate.errors import ImageError
 
 Key = tuple[str, ...]
 
@@ -39,15 +40,39 @@ class DicomFiles:
 
     Attributes:
         members: Of those that can be read, by path.
+        damaged: Why which others cannot, but for those that say that they are no images.
     """
 
     members: Mapping[Path, formats.Member]
+    damaged: tuple[ImageError, ...] = ()
 
     @classmethod
     def among(cls, paths: Iterable[Path]) -> DicomFiles:
         """Those among the files of a data set."""
-        members, _ = formats.read_members(path for path in paths if formats.is_dicom(path))
-        return cls({member.path: member for member in members})
+        members, refused = formats.read_members(path for path in paths if formats.is_dicom(path))
+        damaged = [error for error in refused if not isinstance(error, formats.NoImageError)]
+        return cls({member.path: member for member in members}, tuple(damaged))
+
+    def torn(
+        self, volumes: Iterable[tuple[Path, ...]], called: Callable[[Path], str] = printable
+    ) -> tuple[Problem, ...]:
+        """An error a folder whose volumes may lack slices, since files beside theirs cannot be read."""
+        by_folder: dict[Path, list[Path]] = defaultdict(list)
+        for files in volumes:
+            by_folder[files[0].parent] += files
+        problems = []
+        for folder, members in by_folder.items():
+            errors = [error for error in self.damaged if error.path.parent == folder]
+            errors += formats.cut_short(members)
+            if errors:
+                names = listed(f"{error.path.name} ({error.reason})" for error in errors)
+                message = (
+                    f"{called(folder)} holds a DICOM series and files that cannot be read, which may be "
+                    f"slices of it: {names}. Replace them, or take them out."
+                )
+                paths = tuple(error.path for error in errors)
+                problems.append(Problem("error", "torn-series", message, paths))
+        return tuple(problems)
 
     def segmentations(self) -> frozenset[Path]:
         """Those that are DICOM segmentations by their content, whatever they are called."""

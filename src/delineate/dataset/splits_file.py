@@ -115,7 +115,7 @@ def read_splits(
         how=how or "as the file says",
         groups=merge_groups(kept, tuple(names for names in near if names not in divided)),
         left_out=tuple(name for name in groups if name not in part_of),
-        warnings=_near_warnings(divided, part_of, where),
+        warnings=_near_warnings(divided, part_of),
     )
 
 
@@ -128,13 +128,13 @@ def _with_parts(names: Sequence[str], part_of: Mapping[str, str]) -> str:
     return listed(by_part(names, part_of), CASES_SHOWN)
 
 
-def _near_warnings(divided: Groups, part_of: Mapping[str, str], where: str) -> tuple[str, ...]:
+def _near_warnings(divided: Groups, part_of: Mapping[str, str]) -> tuple[str, ...]:
     if not divided:
         return ()
     groups = "; ".join(_with_parts(names, part_of) for names in divided[:NAMES_SHOWN])
     more = f"; and {len(divided) - NAMES_SHOWN} more groups" if len(divided) > NAMES_SHOWN else ""
     return (
-        f"{where} puts nearly identical images into different parts, which flatters the score: "
+        "The split puts nearly identical images into different parts, which flatters the score: "
         f"{groups}{more}. Move each group into one part, or keep one image of it.",
     )
 

@@ -36,20 +36,37 @@ def by_subject(
 ) -> tuple[tuple[CaseFiles, ...], list[Problem]]:
     """The cases with the subject that their files name as their group, where the data state no other.
 
+    Where the data state a group of some cases of a subject, its other cases belong to that group, too.
+
     Returns:
         The cases, and what is to be said. Subjects are numbered, never named.
     """
+    stated: dict[str, dict[str, None]] = defaultdict(dict)
+    for case in cases:
+        subject = facts[case.name].subject
+        if subject is not None and case.group is not None:
+            stated[subject][case.group] = None
     number: dict[str, int] = {}
     grouped = []
     for case in cases:
         subject = facts[case.name].subject
         if case.group is None and subject is not None:
-            case = replace(case, group=f"patient {number.setdefault(subject, len(number) + 1)}")  # noqa: PLW2901
+            own = number.setdefault(subject, len(number) + 1)
+            case = replace(case, group=next(iter(stated[subject]), f"patient {own}"))  # noqa: PLW2901
         grouped.append(case)
-    if not number:
-        return tuple(cases), []
-    message = f"The files tell of {counted(len(number), 'patient')}; the cases of one stay together."
-    return tuple(grouped), [Problem("note", "patients", message)]
+    problems = []
+    several = sum(len(groups) > 1 for groups in stated.values())
+    if several:
+        message = (
+            f"By what the files tell, the cases of {counted(several, 'patient')} are in several groups that "
+            "the data state, and so may come into different parts, which flatters the score. State one group "
+            "a patient."
+        )
+        problems.append(Problem("warning", "divided-patients", message))
+    elif number:
+        message = f"The files tell of {counted(len(number), 'patient')}; the cases of one stay together."
+        problems.append(Problem("note", "patients", message))
+    return tuple(grouped), problems
 
 
 def stated_groups(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
@@ -32,17 +33,27 @@ class _Row:
 
 
 def columns(path: Path) -> tuple[str, ...]:
-    """The column names of a table in small letters; none where it is not one."""
+    """The column names of a table in small letters; none where it is not one.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-            head = stream.readline(65536)
-    except OSError:
-        return ()
+        with path.open("rb") as stream:
+            start = stream.read(65536)
+    except OSError as error:
+        raise DataError(_unreadable(path, error)) from error
+    encoding = "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    head = (start.decode(encoding, errors="replace").splitlines() or [""])[0]
     return tuple(name.strip().casefold() for name in next(csv.reader([head], delimiter=_delimiter(head)), []))
 
 
 def is_table(path: Path) -> bool:
-    """Whether the file's first line has the columns `image` and `mask`."""
+    """Whether the file's first line has the columns `image` and `mask`.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
     return set(REQUIRED) <= set(columns(path))
 
 
@@ -95,6 +106,13 @@ def _names(image: Path, root: Path) -> tuple[str, ...]:
     return stem, "__".join((*folders, stem)), "__".join((*folders, image.name.replace(".", "_")))
 
 
+def _unreadable(path: Path, error: OSError) -> str:
+    return (
+        f"{printable(path)} cannot be read: {error.strerror}. It may say which files belong together: change "
+        "its permissions, or put it elsewhere."
+    )
+
+
 def _delimiter(head: str) -> str:
     return max(",;\t", key=head.count)
 
@@ -129,7 +147,7 @@ def _rows(path: Path, names: Sequence[str]) -> tuple[list[_Row], list[Problem]]:
             f"{printable(path)} cannot be read as a table: {error}. Check its quotation marks."
         ) from error
     except OSError as error:
-        raise DataError(f"{printable(path)} cannot be read: {error.strerror}.") from error
+        raise DataError(_unreadable(path, error)) from error
     wrong = [str(number) for number, cells in lines if len(cells) > len(names)]
     problems = []
     if wrong:
@@ -139,16 +157,25 @@ def _rows(path: Path, names: Sequence[str]) -> tuple[list[_Row], list[Problem]]:
             f"{listed(wrong)}. Put names with a comma in quotation marks."
         )
         problems.append(Problem("error", "table-cells", message, (path,)))
-    rows = []
+    rows, nameless = [], []
     for number, cells in lines:
         if len(cells) <= len(names):
             row = dict(zip(names, (cell.strip() for cell in cells), strict=False))
             written = {
                 _file(path.parent, cell): printable(cell) for role in REQUIRED if (cell := row.get(role))
             }
+            if not row.get("image"):
+                nameless.append(f"line {number}")
+                continue
             image = _file(path.parent, row["image"])
             mask = _file(path.parent, row["mask"]) if row.get("mask") else None
             rows.append(_Row(number, image, mask, row.get("group") or None, row.get("split", ""), written))
+    if nameless:
+        message = (
+            f"No image is named in {counted(len(nameless), 'line')} of {printable(path.name)}: "
+            f"{listed(nameless)}. Fill in the column image, or remove the lines."
+        )
+        problems.append(Problem("error", "table-cells", message, (path,)))
     return rows, problems
 
 
@@ -181,10 +208,11 @@ def _missing_files(rows: Sequence[_Row], table: Path) -> list[Problem]:
     if not missing:
         return []
     names = listed(f"{_named(file, row)} (line {row.line})" for row, file in missing)
+    backwards = any("\\" in _named(file, row) for row, file in missing)
     message = (
         f"{counted(len(missing), 'file')} named in {printable(table.name)} not found: {names}. Paths are "
-        "taken from the table's "
-        "own folder. Correct them or remove the lines."
+        f"taken from the table's own folder{', and written with / between folders' if backwards else ''}. "
+        "Correct them or remove the lines."
     )
     return [Problem("error", "missing-file", message, tuple(file for _, file in missing))]
 

@@ -163,24 +163,25 @@ def summarise(
     }
     accuracies = np.array([number(by_label[labels.names[0]][case].pixel_accuracy) for case in groups])
     names = list(groups.values())
+    summaries = tuple(
+        _label_summary(
+            [by_label[name][case] for case in groups],
+            {metric: statistics_of(table[:, row], names, interval) for metric, table in tables.items()},
+            interval,
+            level,
+        )
+        for row, name in enumerate(labels.names)
+    )
     return Summary(
         cases=len(groups),
         groups=len(set(names)),
         nsd_tolerance=_tolerances(scores),
         level=level,
         interval_method=f"cluster bootstrap by group, percentile, {resamples} draws, seed {seed}",
-        interval_note=_interval_note(len(groups), len(set(names))),
+        interval_note=_interval_note(len(groups), len(set(names)), summaries),
         mean_over_labels={metric: mean_over_labels(table, interval) for metric, table in tables.items()},
         pixel_accuracy=statistics_of(accuracies, names, interval),
-        labels=tuple(
-            _label_summary(
-                [by_label[name][case] for case in groups],
-                {metric: statistics_of(table[:, row], names, interval) for metric, table in tables.items()},
-                interval,
-                level,
-            )
-            for row, name in enumerate(labels.names)
-        ),
+        labels=summaries,
     )
 
 
@@ -213,14 +214,25 @@ def _tolerances(scores: Sequence[CaseScore]) -> tuple[Tolerance, ...]:
     return tuple(Tolerance(value=value, unit=unit, cases=cases) for (unit, value), cases in counted)
 
 
-def _interval_note(cases: int, groups: int) -> str:
+def _interval_note(cases: int, groups: int, labels: Sequence[LabelSummary]) -> str:
     if cases == 1:
         return "There are no intervals: one case cannot tell how much cases differ."
     if groups == 1:
         return f"There are no intervals: all {cases} cases belong to one group, which cannot tell of others."
+    notes = []
     if groups < FEW_GROUPS:
-        return f"With {groups} groups the intervals are rough, and more likely too narrow than too wide."
-    return ""
+        notes.append(
+            f"With {groups} groups the intervals are rough, and more likely too narrow than too wide."
+        )
+    of_labels = {label.name: dice.groups for label in labels if (dice := label.metrics["dice"]) is not None}
+    few = {name: number for name, number in of_labels.items() if number < min(groups, FEW_GROUPS)}
+    if few:
+        places = ", ".join(f"{name} in {number}" for name, number in few.items())
+        notes.append(
+            f"Not all of the {groups} groups have a Dice of each label: {places}. Such a label's interval is "
+            "rough, or missing where it is one group, and the mean over labels rests on it as on the others."
+        )
+    return " ".join(notes)
 
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version
 
 from delineate.model_file import ModelCard
@@ -151,10 +152,11 @@ def metadata(card: ModelCard, agreement: str) -> dict[str, Json]:
         card: Of the model.
         agreement: A sentence: how near its answers are to ours.
     """
-    data, labels = card.plan.data, ", ".join(card.plan.data.labels)
+    data = card.plan.data
+    labels = ", ".join(map(_inert, data.labels))
     axes: list[Json] = ["*"] * data.axes
     several = len(data.labels) > 1
-    outputs = (("background",) if several else ()) + data.labels
+    outputs = (("background",) if several else ()) + tuple(map(_inert, data.labels))
     inputs = ("red", "green", "blue") if data.colour == "rgb" else ("image",) * data.channels
     shape: dict[str, Json] = {"type": "image", "spatial_shape": axes, "dtype": "float32"}
     kind, reader = ("volume", "nibabel") if data.axes == 3 else ("picture", "pillow")
@@ -212,6 +214,11 @@ def metadata(card: ModelCard, agreement: str) -> dict[str, Json]:
             },
         },
     }
+
+
+def _inert(name: str) -> str:
+    """A name without the signs by which MONAI knows expressions, macros and references."""
+    return re.sub("[$%@#]", "_", name)
 
 
 def _scores(card: ModelCard) -> dict[str, Json]:

@@ -24,6 +24,7 @@ from delineate.formats.stored import (
     USUAL,
     Family,
     Header,
+    NoImageError,
     Reading,
     Source,
     StoredMask,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from delineate.formats.dicom_folder import (
         Member,
         Series,
+        cut_short,
         find_series,
         grouped,
         identifying_words,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from delineate.image import Image
 
 _OF_FOLDERS = frozenset({
-    "Member", "Series", "find_series", "grouped", "identifying_words",
+    "Member", "Series", "cut_short", "find_series", "grouped", "identifying_words",
     "read_members", "read_series", "read_series_mask",
 })  # fmt: skip
 """Imported when they are first used, for they import pydicom."""
@@ -205,8 +207,11 @@ def _with_family(
     except (OSError, ValueError) as error:
         raise ImageError(path, _reason_not_opened(error)) from error
     with stream, without_warnings():
-        head = stream.read(HEAD_BYTES)
-        stream.seek(0)
+        try:
+            head = stream.read(HEAD_BYTES)
+            stream.seek(0)
+        except OSError as error:  # a bad sector, a lost share
+            raise ImageError(path, f"it cannot be read: {error.strerror or error}") from error
         # DICOM first, for what comes before its signature may be the beginning of a TIFF
         families = (dicom_head.FAMILY, *FAMILIES)
         family = next((family for family in families if family.recognises(head)), None)
@@ -256,10 +261,12 @@ __all__ = [
     "Family",
     "Header",
     "Member",
+    "NoImageError",
     "Reading",
     "Series",
     "StoredMask",
     "TooLargeError",
+    "cut_short",
     "family_of",
     "find_series",
     "from_picture",

@@ -34,7 +34,7 @@ from delineate.errors import ImageError
 from delineate.formats.dicom_head import PREFIX_AT
 from delineate.formats.measured import Measured
 from delineate.formats.quiet import without_warnings
-from delineate.formats.stored import Source
+from delineate.formats.stored import NoImageError, Source
 
 # What these log may hold a patient's data: it must not reach the terminal.
 for _name in ("pydicom", "pylibjpeg", "openjpeg", "libjpeg"):
@@ -50,10 +50,6 @@ _PIXELS = {
 }
 _HEADER_INFLATED = 32 << 20  # bytes of a deflated file that may come before its pixels
 _SLACK = 1 << 20  # bytes of a deflated file that may come behind its pixels
-
-
-class NoImageError(ImageError):
-    """A DICOM object that is whole, but of a kind that holds no image."""
 
 
 @dataclass(frozen=True)

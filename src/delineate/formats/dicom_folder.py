@@ -13,7 +13,6 @@ from pathlib import Path
 
 from delineate.errors import ImageError
 from delineate.formats.dicom_file import (
-    NoImageError,
     number,
     open_file,
     refuse_without_image,
@@ -24,9 +23,10 @@ from delineate.formats.dicom_planes import PLACE_TAGS, Plane, place_of
 from delineate.formats.dicom_series import opened, read_series, read_series_mask, series_header
 from delineate.formats.dicom_stack import along_normal, is_stack
 from delineate.formats.dicom_subject import SUBJECT_TAGS, identifying_of, subject_of
-from delineate.formats.stored import USUAL, Header, Reading, Source, StoredMask
+from delineate.formats.stored import USUAL, Header, NoImageError, Reading, Source, StoredMask
 from delineate.image import Image
 
+SHORTEST_BYTES = 132  # of a DICOM file: its preamble and "DICM"
 _TAGS = (
     *PLACE_TAGS,
     *SUBJECT_TAGS,
@@ -170,12 +170,13 @@ def only_series(folder: Path, *, segmentations: bool = False) -> Series:
         ) from error
     files = [path for path in listed if _may_be_dicom(path)]
     series, errors = find_series(files)
-    refused = [error for error in errors if not isinstance(error, NoImageError)]
+    refused = [error for error in errors if not isinstance(error, NoImageError)] + cut_short(files)
     if refused:
         reasons = "; ".join(f"{error.path.name} ({error.reason})" for error in refused[:_LISTED])
         more = f"; and {len(refused) - _LISTED} more" if len(refused) > _LISTED else ""
+        number_of_files = len({*files, *(error.path for error in refused)})
         raise ImageError(
-            folder, f"{len(refused)} of its {len(files)} DICOM files cannot be read: {reasons}{more}"
+            folder, f"{len(refused)} of its {number_of_files} DICOM files cannot be read: {reasons}{more}"
         )
     images = [each for each in series if segmentations or each.modality != "SEG"]
     if not images:
@@ -187,6 +188,30 @@ def only_series(folder: Path, *, segmentations: bool = False) -> Series:
         )
         raise ImageError(folder, f"it holds several DICOM series, give each a folder of its own: {choice}")
     return images[0]
+
+
+def cut_short(files: Iterable[Path]) -> list[ImageError]:
+    """Of the files beside DICOM files without a suffix those that may be what is left of one.
+
+    They have no suffix either, and are too short to tell by their first bytes what they are.
+
+    Args:
+        files: DICOM files of one folder.
+    """
+    alike = {path for path in files if not path.suffix or path.suffix[1:].isdigit()}
+    if not alike:
+        return []
+    beside = next(iter(alike)).parent.iterdir()
+    found = [
+        path
+        for path in beside
+        if path not in alike
+        and not path.name.startswith(".")
+        and (not path.suffix or path.suffix[1:].isdigit())
+        and path.is_file()
+        and path.stat().st_size < SHORTEST_BYTES
+    ]
+    return [ImageError(path, "the file is empty or cut short") for path in sorted(found)]
 
 
 def identifying_words(path: Path) -> frozenset[str]:

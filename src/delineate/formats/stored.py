@@ -96,6 +96,10 @@ class StoredMask:
         return self.values.shape[:-1] if self.coloured else self.values.shape
 
 
+class NoImageError(ImageError):
+    """A DICOM object that is whole, but of a kind that holds no image."""
+
+
 class TooLargeError(ImageError):
     """An image has more pixels than are read at once."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import struct
@@ -96,24 +97,38 @@ class TileSpool(Closing):
             raise output_error(self.path, error) from error
 
     def packed(self) -> Iterator[bytes]:
-        """The deflated tiles, row after row."""
+        """The deflated tiles, row after row.
+
+        Raises:
+            OutputError: They cannot be written or read back.
+        """
         for offset, length in self._places:
-            self._stream.seek(offset)
-            yield self._stream.read(length)
+            yield self._read(offset, length)
 
     def row(self, at: int) -> Array:
-        """`(TILE_PX, n · TILE_PX)` of a row of tiles, filled up with 0 at the edges of the picture."""
+        """`(TILE_PX, n · TILE_PX)` of a row of tiles, filled up with 0 at the edges of the picture.
+
+        Raises:
+            OutputError: They cannot be written or read back.
+        """
         columns = self.tiles[1]
         out = np.empty((TILE_PX, columns * TILE_PX), self.dtype)
         for column, (offset, length) in enumerate(self._places[at * columns : (at + 1) * columns]):
-            self._stream.seek(offset)
-            tile = np.frombuffer(zlib.decompress(self._stream.read(length)), self.dtype)
+            tile = np.frombuffer(zlib.decompress(self._read(offset, length)), self.dtype)
             out[:, column * TILE_PX : (column + 1) * TILE_PX] = tile.reshape(TILE_PX, TILE_PX)
         return out
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._stream.close()
+        """Let go of the file; what `flush` has not brought to the disk may be lost."""
+        with contextlib.suppress(OSError):  # of a full disk, which has been told
+            self._stream.close()
+
+    def _read(self, offset: int, length: int) -> bytes:
+        try:
+            self._stream.seek(offset)  # brings to the disk what waits to be written
+            return self._stream.read(length)
+        except OSError as error:
+            raise output_error(self.path, error) from error
 
     def _packed(self, tile: Array) -> bytes:
         """Deflated; tiles of one value, which are frequent, only once."""

@@ -115,6 +115,8 @@ class ExportedModel(Segmenter):
         if (turn := turn_of(image.geometry, 3, self.plan.preprocessing.orientation)) is not None:
             labels, probabilities = turn.undo(labels), turn.undo(probabilities)
         kept = probabilities.astype(np.float16) if keep_probabilities else None
+        if labels.shape != image.size:
+            raise ModelFileError(f"{self._file.path} makes masks of another size than its images.")
         return Found(Mask(np.ascontiguousarray(labels), self.labels, image.geometry), kept)
 
     def with_mirroring(self, mirror: bool) -> ExportedModel:

@@ -72,4 +72,13 @@ def _left_in_container_bytes() -> int | None:
         limit, used = (int((CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
     except (OSError, ValueError):  # no such files, or "max" for no limit
         return None
-    return max(0, limit - used)
+    return max(0, limit - max(0, used - _cached_files_bytes()))
+
+
+def _cached_files_bytes() -> int:
+    """Of a container's memory what holds files read a while ago, and is given up when it is needed."""
+    try:
+        lines = (CONTAINER / "memory.stat").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return 0

@@ -86,6 +86,8 @@ class Message:
                 return
             key, at = self._varint(at)
             number, kind = key >> 3, key & 7
+            if key >> 32:  # others see but its lower bits
+                raise DamagedError("a field has no number that there is")
             if kind == _VARINT:
                 value, at = self._varint(at)
                 yield _Field(number, value)

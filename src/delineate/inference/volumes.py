@@ -67,7 +67,7 @@ def predict_volume(
         DataError: The image does not fit the plan, or more memory would be needed than there is.
     """
     needed = needed_bytes(plan, image, keep_probabilities=keep_probabilities, members=engine.members)
-    if shortage := lacking(needed, memory_bytes):
+    if shortage := lacking(needed, memory_bytes, PROGRAM_BYTES + image.pixels.nbytes):
         raise DataError(
             f"it would take about {shortage}. Give more, or train with a coarser preprocessing.spacing_mm"
         )

@@ -40,7 +40,7 @@ def window_weight(window: tuple[int, ...]) -> Tensor:
         window: `(height, width)` or `(depth, height, width)`.
 
     Returns:
-        Float32 of that size, 1 at the centre (0.94 or more of even sides), at least 0.001.
+        Float32 of that size, 1 at the centre (a little less where sides are even), at least 0.001.
 
     Source:
         Isensee et al.: nnU-Net, Nature Methods 2021 (a standard deviation of an eighth of the window).

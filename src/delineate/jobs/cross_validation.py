@@ -56,6 +56,11 @@ CROSS_VALIDATION = "cross-validation"
 Cached = Mapping[str, list[CachedCase]]
 
 
+def joint_threshold(thresholds: Sequence[float]) -> float:
+    """Of nets that predict together: the one that all have, as where the plan gave it; else their mean."""
+    return thresholds[0] if len(set(thresholds)) == 1 else round(fmean(thresholds), 3)
+
+
 def refuse_too_many(plan: Plan, members: int) -> None:
     """Refuse an ensemble that no model file could hold, before it is trained.
 
@@ -208,8 +213,7 @@ class CrossValidation:
             "seconds": round(sum(card.training.seconds or 0 for card, _ in loaded), 1),
             "case_digests": self.job.digests,
         }
-        thresholds = [card.plan.threshold for card, _ in loaded]
-        threshold = round(fmean(thresholds), 3)
+        threshold = joint_threshold([card.plan.threshold for card, _ in loaded])
         prediction = first.plan.prediction.model_copy(update={"threshold": threshold})
         changed = {
             "plan": first.plan.model_copy(update={"prediction": prediction}),

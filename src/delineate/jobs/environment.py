@@ -27,13 +27,14 @@ class Environment(BaseModel):
 
     Attributes:
         labels: The option `--labels`.
-        data_sha256: Of the training cases' pixels and masks in order: a resumed run must find the same.
+        data_sha256: Of the training cases' pixels, places and masks in order: a resumed run must find them.
         log: A further log that is kept.
         software: Name → version.
         processor: Architecture and number.
         system: The operating system.
         threads: Used for computing.
         plan_given: Whether the plan came from a file of the user's.
+        splits_given: Whether the division into parts did.
         precision: That the net is trained in.
         folds: Of a cross-validation; 0 without one.
         ensemble: Whether the nets of the folds are the model.
@@ -52,6 +53,7 @@ class Environment(BaseModel):
     system: str
     threads: int
     plan_given: bool
+    splits_given: bool = False
     precision: Literal["bf16", "fp32"]
     folds: Annotated[int, Field(ge=0)] = 0
     ensemble: bool = False
@@ -127,12 +129,39 @@ def describe(
         system=f"{platform.system()} {platform.release()}",
         threads=torch.get_num_threads(),
         plan_given=plan_given,
+        splits_given=source.splits is not None,
         precision=precision,
         folds=source.folds,
         ensemble=source.ensemble,
         started_from=started_from,
         encoder_sha256=encoder_sha256,
     )
+
+
+def differences(begun: Environment, precision: Literal["bf16", "fp32"]) -> list[str]:
+    """What of a run that goes on is otherwise than where it was begun, so that the result may be another.
+
+    Args:
+        begun: Of the run.
+        precision: In which it goes on.
+    """
+    found = []
+    now = software_versions()
+    other = [
+        f"{name} {begun.software[name]} → {now[name]}"
+        for name in now
+        if begun.software.get(name) not in (None, now[name])
+    ]
+    if other:
+        found.append(
+            f"The run was begun with other software ({', '.join(other)}): its result may be another."
+        )
+    if precision != begun.precision:
+        found.append(
+            f"The run was begun in {begun.precision} and goes on in {precision}, as this machine does: its "
+            "result will be another."
+        )
+    return found
 
 
 def write_environment(folder: Path, environment: Environment) -> None:

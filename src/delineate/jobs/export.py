@@ -7,12 +7,13 @@ import importlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from delineate.dataset.cases import load_image
 from delineate.dataset.inputs import GivenImage, prediction_inputs
+from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import DataError, OutputError, UsageError
 from delineate.export.agreement import Agreement
 from delineate.export.order import Form, Order, form_for, in_fp32
@@ -97,8 +98,8 @@ def export(
         to: One of `TARGETS`.
         out: A new file, or a new folder, as the format has it.
         channels: Where the axis of channels stands in the images that the file takes: "last" or "first".
-        pixels: Their type: "uint8", "uint16" or "float32" (integers as shares, from 0 to 1); None for that of
-            the training.
+        pixels: Their type: "uint8", "uint16" or "float32" (integers as shares, from 0 to 1); None for
+            "uint8", or for "float32" where the training's images had units of their own.
         images: Images, or folders of images, on which the file is compared with the model; none for synthetic
             ones.
         reading: How they are read.
@@ -124,7 +125,7 @@ def export(
     loaded = in_fp32(model if isinstance(model, Model) else load(model))
     form = form_for(loaded, channels, pixels)
     given = [Path(images)] if isinstance(images, str | Path) else [Path(each) for each in images]
-    real = given_images(loaded, given)
+    real = given_images(loaded, given, reporter)
     most = VOLUMES_COMPARED if loaded.plan.data.axes == 3 else IMAGES_COMPARED
     compared = (
         ReadImages(real, most, reading_for(loaded.plan, reading), reporter)
@@ -200,12 +201,19 @@ def work_place(path: Path) -> Iterator[Path]:
 
 def _onto_disk(path: Path) -> None:
     if path.is_file():
-        with path.open("rb") as stream:
+        with path.open("rb+") as stream:  # not "rb": Windows flushes only what can be written
             os.fsync(stream.fileno())
 
 
-def given_images(model: Model, given: Sequence[Path]) -> tuple[GivenImage, ...]:
-    """The images among files and folders.
+def _hidden(text: str, paths: Iterable[Path]) -> str:
+    """A text about files, with codes in place of names that tell too much."""
+    pseudonyms = Pseudonyms()
+    pseudonyms.hide_others(paths)
+    return pseudonyms.redacted(text)
+
+
+def given_images(model: Model, given: Sequence[Path], reporter: Reporter) -> tuple[GivenImage, ...]:
+    """The images among files and folders; what is left out is told.
 
     Raises:
         DataError: Some of what was given is none, or there is none at all.
@@ -216,7 +224,10 @@ def given_images(model: Model, given: Sequence[Path]) -> tuple[GivenImage, ...]:
     found = prediction_inputs(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
     )
-    if errors := [problem.message for problem in found.problems if problem.level == "error"]:
+    for problem in found.problems:
+        if problem.level == "warning":
+            reporter.warn(_hidden(problem.message, problem.paths))
+    if errors := [_hidden(each.message, each.paths) for each in found.problems if each.level == "error"]:
         raise DataError(" ".join(errors))
     if not found.images:
         raise DataError(f"There is no image in {', '.join(map(str, given))}.")
@@ -236,5 +247,10 @@ class ReadImages:
         count = min(self.most, len(self.images))
         for done in range(count):
             chosen = self.images[(2 * done + 1) * len(self.images) // (2 * count)]
-            yield load_image(chosen.files, self.reading, stack=chosen.stack)
+            try:
+                image = load_image(chosen.files, self.reading, stack=chosen.stack)
+            except DataError as error:
+                at = f"image {self.images.index(chosen) + 1} of {len(self.images)}"
+                raise DataError(f"{_hidden(str(error), chosen.files)} ({at})") from error
+            yield image
             self.reporter.stage("comparing", done + 1, count)

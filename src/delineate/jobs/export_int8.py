@@ -108,7 +108,7 @@ def export_int8(
         refuse_exported(model, "be exported again")
     loaded = in_fp32(model if isinstance(model, Model) else load(model))
     given = given_images(
-        loaded, [Path(images)] if isinstance(images, str | Path) else list(map(Path, images))
+        loaded, [Path(images)] if isinstance(images, str | Path) else list(map(Path, images)), reporter
     )
     count = min(MOST_IMAGES, len(given))
     if not count:

@@ -228,7 +228,12 @@ class Flow:
             given, place = self.images[self._begun], self._begun
             reading = self._readers.submit(
                 lambda given=given, sized=sized: read(  # type: ignore[misc]  # bound now
-                    given, sized, self.work.model.plan, self.work.reading, self.work.memory_bytes
+                    given,
+                    sized,
+                    self.work.model.plan,
+                    self.work.reading,
+                    self.work.memory_bytes,
+                    begun=self.work.unfinished.has(given.name),
                 )
             )
             self._reading.append(_Item(place, given, held, reading))

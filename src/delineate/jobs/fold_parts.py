@@ -65,7 +65,8 @@ class FoldParts:
             )
         if folds.left_out:
             left = counted(len(folds.left_out), "case")
-            reporter.warn(f"{left} that the data mark as test left aside: {listed(folds.left_out)}.")
+            why = "that the data mark as test" if stored is None else "that the run was begun without"
+            reporter.warn(f"{left} {why} left aside: {listed(folds.left_out)}.")
         whole, test = data.of(folds.cases), data.of(folds.test)
         name, leaks = "the test part", tuple[str, ...]()
         if source.test is not None:

@@ -12,7 +12,7 @@ from delineate.image import LabelSet
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
 from delineate.model_file import IMPORTED, Imported, ModelCard, TrainingFacts, save_model, weights_sha256
-from delineate.plan import Plan
+from delineate.plan import USUAL_THRESHOLD, Plan
 from delineate.planner.imported import Intake, plan_imported
 from delineate.pretrained.keras import Hints, ImportedNet, read_keras
 from delineate.pretrained.keras.mapping import with_channels_reversed
@@ -39,7 +39,7 @@ class KerasWishes:
     labels: tuple[str, ...] | None = None
     size: tuple[int, int] | None = None
     pixels: PixelRange | None = None
-    threshold: float = 0.5
+    threshold: float = USUAL_THRESHOLD
     logits: bool = False
     skips_first: bool = False
     bgr: bool = False
@@ -147,6 +147,10 @@ def _planned(path: Path, net: ImportedNet, wishes: KerasWishes) -> tuple[Plan, t
         tuple(float(each) for each in (found.gain * offset + found.offset)[order]),
     )
     labels = _labels(path, net, wishes, assumed)
+    if len(labels) > 1 and wishes.threshold != USUAL_THRESHOLD:
+        raise UsageError(
+            f"{path} has {len(labels)} labels, of which the likeliest wins: leave --threshold away."
+        )
     return plan_imported(net.settings, intake, labels, wishes.threshold), tuple(assumed)
 
 

@@ -13,7 +13,7 @@ from delineate.files import output_error, write_text
 from delineate.inference.model import MODEL_NAME, Model, load
 from delineate.jobs.environment import Environment, write_environment
 from delineate.jobs.expectation import look_ahead
-from delineate.jobs.parts import Part
+from delineate.jobs.parts import Part, name_of
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import Evaluation, Story, score_part, write_evaluation
 from delineate.jobs.source import Facts, Parts
@@ -162,7 +162,7 @@ class Job:
                 f"So few steps teach a net next to nothing, and at least {LEAST_STEPS} are taken even if the "
                 "budget ends before: give a longer one with --budget."
             )
-        settled = plan.with_steps(speed.steps, speed.evaluations)
+        settled = plan.with_steps(speed.steps, speed.evaluations, speed.watched_cases)
         self._rewrite(settled)
         left_s = (plan.training.budget_s or 0.0) - speed.seconds
         allowed_s = max(left_s, expectation.training_seconds)
@@ -221,7 +221,7 @@ class Job:
     def title(self) -> str:
         """Of the report."""
         root = self.parts.train.report.discovery.root
-        return f"A model for {self.parts.train.report.pseudonyms.redacted(root.absolute().name)}"
+        return f"A model for {self.parts.train.report.pseudonyms.redacted(name_of(root))}"
 
     @property
     def chosen(self) -> str:

@@ -13,8 +13,7 @@ from delineate.errors import ImageError
 from delineate.formats import Reading, TooLargeError
 from delineate.formats.regions import CONVERT, Regions, can_be_read, is_slide, open_regions
 from delineate.formats.stored import MAXIMUM_MEGAPIXELS
-from delineate.inference.hardware import free_memory_bytes
-from delineate.inference.memory import PROGRAM_BYTES
+from delineate.inference.memory import PROGRAM_BYTES, reachable_bytes
 from delineate.plan import Plan
 
 SHARE_OF_FREE = 0.5  # of the free memory, that a picture which is held may take
@@ -50,7 +49,13 @@ class Sized(Protocol):
 
 
 def large_picture(
-    files: Sequence[Path], sized: Sized, plan: Plan, reading: Reading, memory_bytes: int | None
+    files: Sequence[Path],
+    sized: Sized,
+    plan: Plan,
+    reading: Reading,
+    memory_bytes: int | None,
+    *,
+    begun: bool = False,
 ) -> Large | None:
     """A picture that is not to be held in memory, open.
 
@@ -60,6 +65,7 @@ def large_picture(
         plan: Of the model.
         reading: How files are read; larger pictures than it allows are not held.
         memory_bytes: That may be used in all; None for half of what is free.
+        begun: Whether it was begun, or done, as one that is not held, whatever memory there is now.
 
     Returns:
         None where the usual way is right, also of files that it shall refuse.
@@ -83,15 +89,17 @@ def large_picture(
         with contextlib.suppress(ImageError):  # the usual way says what is wrong
             return _unlike_others(open_regions(path, reading)) if can_be_read(path) else None
         return None
-    return _of_much_memory(path, sized, plan, reading, memory_bytes)
+    return _of_much_memory(path, sized, plan, reading, memory_bytes, begun=begun)
 
 
 def _of_much_memory(
-    path: Path, sized: Sized, plan: Plan, reading: Reading, memory_bytes: int | None
+    path: Path, sized: Sized, plan: Plan, reading: Reading, memory_bytes: int | None, *, begun: bool
 ) -> Large | None:
-    """A picture that would take more memory than it should."""
+    """A picture that would take more memory than it should, or did so when it was begun."""
+    if begun and can_be_read(path):
+        return Large(open_regions(path, reading), "as it was begun so")
     needed = held_bytes(plan, sized.size or (0, 0), sized.channels)
-    free = free_memory_bytes()
+    free = reachable_bytes()
     allowed = memory_bytes or (free and int(free * SHARE_OF_FREE))
     if allowed is None or needed <= allowed:
         return None

@@ -13,11 +13,12 @@ import numpy as np
 
 from delineate.errors import ImageError
 from delineate.files import write_text
+from delineate.formats import stem_of
 from delineate.formats.writable import WHITE
 from delineate.image import Image, LabelSet, Mask
 from delineate.inference.fitting import notes_on
 from delineate.jobs.software import software_versions
-from delineate.jobs.writing import Results
+from delineate.jobs.writing import OVERLAYS, PROBABILITIES, Results
 from delineate.plan import Plan
 
 if TYPE_CHECKING:
@@ -157,3 +158,32 @@ def write_manifest(
         "files": [asdict(file) for file in files],
     }
     write_text(folder / MANIFEST, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def masks_in(folder: Path) -> tuple[str, ...]:
+    """The masks that a manifest in a folder tells of; none where there is no manifest that can be read."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        names = [file["mask"] for file in content["files"] if file["mask"] is not None]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ()
+    return tuple(name for name in names if isinstance(name, str) and Path(name).name == name)
+
+
+def remove_stale(folder: Path, before: Sequence[str], made: Sequence[Predicted]) -> None:
+    """Remove what an earlier part of the same command had made of images that have failed or gone since.
+
+    Args:
+        folder: Of the masks.
+        before: The masks there were when the command was taken up.
+        made: What has become of all images.
+    """
+    kept = {file.mask for file in made if file.mask is not None}
+    stems = {stem_of(Path(name)) for name in kept}
+    for name in set(before) - kept:
+        stem, stale = stem_of(Path(name)), [folder / name]
+        if stem not in stems:
+            stale += [path for kind in (OVERLAYS, PROBABILITIES) for path in (folder / kind).glob("*")]
+        for path in stale:
+            if stem_of(path) == stem:
+                path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -147,12 +148,18 @@ def checked_part(
             f"The masks of {printable(data)} have the labels {', '.join(own.names)}, the model "
             f"{', '.join(expected.names)}. Say which value is which of the model's labels with --labels."
         )
+    called = report.pseudonyms.redacted(printable(name_of(data)))
     note = (
-        f"The labels {', '.join(own.names)} of {printable(data.name)} stand, in this order, for the model's "
+        f"The labels {', '.join(own.names)} of {called} stand, in this order, for the model's "
         f"{', '.join(expected.names)}. If that is wrong, say it with --labels."
     )
     reporter.warn(note)
     return Part(report, report.cases, report.encoding, expected, notes=(note,))
+
+
+def name_of(data: Path) -> str:
+    """What a folder or table of data is called, also one given as `..`; may be empty."""
+    return Path(os.path.abspath(data)).name  # noqa: PTH100  `..` has to go, links have to stay
 
 
 def pixel_digest(image: Image) -> str:
@@ -162,6 +169,8 @@ def pixel_digest(image: Image) -> str:
         16 hexadecimal digits.
     """
     pixels = np.ascontiguousarray(image.pixels)
+    if len(pixels) == 3 and (pixels == pixels[:1]).all():  # grey stored as colour is the same image
+        pixels = pixels[:1]
     digest = hashlib.blake2b(f"{pixels.dtype} {pixels.shape}".encode(), digest_size=8)
     digest.update(pixels.tobytes())
     return digest.hexdigest()

@@ -15,13 +15,13 @@ from delineate.dataset.case_files import Problem
 from delineate.dataset.inputs import prediction_inputs
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import Interrupted, Stopped, UsageError
-from delineate.files import output_error
+from delineate.files import output_error, sole_use
 from delineate.formats import Reading
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.mirroring import CALLED, mirrored_axes
 from delineate.jobs.engines import Wish, usual_wish
 from delineate.jobs.flow import Flow, Work
-from delineate.jobs.manifest import Predicted, write_manifest
+from delineate.jobs.manifest import Predicted, masks_in, remove_stale, write_manifest
 from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.unfinished import UNFINISHED, Unfinished, engine_of, refuse_taken, settings_of
@@ -121,72 +121,82 @@ def predict(
     wish = usual_wish(model, engine, precision)
     if wish.engine == "auto" and wish.precision in (None, "auto") and (begun := engine_of(Path(out))):
         wish = Wish(*begun)  # whatever was measured since then
-    loaded = wish.model(model)
-    if tta is not None:
-        loaded = loaded.with_mirroring(tta)
-        if tta and not mirrored_axes(loaded.plan):
-            reporter.warn("The model's training mirrored no image, so --tta changes nothing.")
+    loaded = _mirroring(wish.model(model), tta, reporter)
     data = loaded.plan.data
     found = prediction_inputs(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
     )
     reading = reading_for(loaded.plan, reading)
     refuse_taken(Path(out))  # before engines are tried
-    wish.settle_for_images(loaded, found.images, reading, reporter)
-    wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
-    unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted, anonymous=anonymous))
-    folder = unfinished.results
-    for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
-        if asked:
-            _make(folder / name)
-    pseudonyms = Pseudonyms(unfinished.salt, all_names=anonymous)
-    work = Work(
-        loaded,
-        folder,
-        wanted,
-        reading,
-        memory_bytes,
-        threads_beside(workers),
-        pseudonyms,
-        unfinished,
-        reporter,
-    )
-    hide = pseudonyms.redacted
-    pseudonyms.hide_others(path for problem in found.problems for path in problem.paths)
-    for problem in found.problems:
-        if problem.level == "warning":
-            reporter.warn(hide(problem.message))
-    untried = [problem for problem in found.problems if problem.level == "error"]
-    files = [_not_tried(problem, hide) for problem in untried]
-    messages = [hide(problem.message) for problem in untried]
-    flow = Flow(found.images, work)
-    start, complete = time.monotonic(), False
-    try:
-        flow.run()
-        complete = True
-    except KeyboardInterrupt as stop:
-        if not unfinished.kept:
-            raise
-        raise Interrupted(
-            f"Stopped. What is done of large images is kept in {folder / UNFINISHED}. "
-            "Go on with the same command.",
-            stop.signal_number if isinstance(stop, Stopped) else signal.SIGINT,
-        ) from stop
-    finally:  # also when stopped: what is done is told
-        made, failures = flow.told()
-        write_manifest(
+    with sole_use(Path(out)):
+        wish.settle_for_images(loaded, found.images, reading, reporter)
+        wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
+        unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted, anonymous=anonymous))
+        folder = unfinished.results
+        for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
+            if asked:
+                _make(folder / name)
+        pseudonyms = Pseudonyms(unfinished.salt, all_names=anonymous)
+        work = Work(
+            loaded,
             folder,
-            loaded.card.weights_sha256,
-            loaded.labels,
-            [*files, *made],
-            complete=complete,
-            seconds=time.monotonic() - start,
-            engine=loaded.engine,
-            mirrored=[CALLED[axis] for axis in mirrored_axes(loaded.plan)],
+            wanted,
+            reading,
+            memory_bytes,
+            threads_beside(workers),
+            pseudonyms,
+            unfinished,
+            reporter,
         )
-        pseudonyms.write_table(folder)
-    unfinished.remove()
-    return Prediction(folder, (*files, *made), (*messages, *failures))
+        hide = pseudonyms.redacted
+        pseudonyms.hide_others(path for problem in found.problems for path in problem.paths)
+        for problem in found.problems:
+            if problem.level == "warning":
+                reporter.warn(hide(problem.message))
+        untried = [problem for problem in found.problems if problem.level == "error"]
+        files = [_not_tried(problem, hide) for problem in untried]
+        messages = [hide(problem.message) for problem in untried]
+        flow = Flow(found.images, work)
+        start, complete = time.monotonic(), False
+        before = masks_in(folder) if unfinished.taken_up else ()
+        try:
+            flow.run()
+            complete = True
+        except KeyboardInterrupt as stop:
+            if not unfinished.kept:
+                raise
+            raise Interrupted(
+                f"Stopped. What is done of large images is kept in {folder / UNFINISHED}. "
+                "Go on with the same command.",
+                stop.signal_number if isinstance(stop, Stopped) else signal.SIGINT,
+            ) from stop
+        finally:  # also when stopped: what is done is told
+            made, failures = flow.told()
+            pseudonyms.write_table(folder)
+            write_manifest(
+                folder,
+                loaded.card.weights_sha256,
+                loaded.labels,
+                [*files, *made],
+                complete=complete,
+                seconds=time.monotonic() - start,
+                engine=loaded.engine,
+                mirrored=[CALLED[axis] for axis in mirrored_axes(loaded.plan)],
+            )
+            if complete:
+                remove_stale(folder, before, made)
+        unfinished.remove()
+        return Prediction(folder, (*files, *made), (*messages, *failures))
+
+
+def _mirroring(model: AnyModel, tta: bool | None, reporter: Reporter) -> AnyModel:
+    """The model, averaging over mirrored images or not, as is wanted."""
+    if tta is None:
+        return model
+    model = model.with_mirroring(tta)
+    if tta and not mirrored_axes(model.plan):
+        reporter.warn("The model's training mirrored no image, so --tta changes nothing.")
+    return model
 
 
 def threads_beside(workers: int | None) -> int:
@@ -219,8 +229,16 @@ def _not_tried(problem: Problem, hide: Callable[[str], str]) -> Predicted:
         "closed-folder": "the folder cannot be opened",
         "broken-link": "the link leads nowhere or in a circle",
         "missing-channel": "it has not as many channel files as the model takes",
+        "doubled-channel": "it has two files of one channel",
+        "torn-series": "a file beside the series cannot be read, and may be a slice of it",
+        "not-entered": "the folder's images lie further down, or are no DICOM files",
     }
-    names = tuple(hide(path.name) for path in problem.paths if formats.is_image(path))
+    if problem.code == "torn-series":  # the folder stands for the series, as where it is predicted
+        names: tuple[str, ...] = (hide(problem.paths[0].parent.name),)
+    elif problem.code == "not-entered":
+        names = tuple(hide(path.name) for path in problem.paths)
+    else:
+        names = tuple(hide(path.name) for path in problem.paths if formats.is_image(path))
     return Predicted(names, status="failed", reason=reasons.get(problem.code, "it cannot be used"))
 
 

@@ -78,7 +78,15 @@ def size_of(given: GivenImage, reading: Reading, labels: int) -> Sized:
     return Sized(a_pixel * math.prod(header.size), header.size, len(header.size), channels)
 
 
-def read(given: GivenImage, sized: Sized, plan: Plan, reading: Reading, memory_bytes: int | None) -> Loaded:
+def read(
+    given: GivenImage,
+    sized: Sized,
+    plan: Plan,
+    reading: Reading,
+    memory_bytes: int | None,
+    *,
+    begun: bool = False,
+) -> Loaded:
     """The image, or why there is none.
 
     Args:
@@ -87,11 +95,14 @@ def read(given: GivenImage, sized: Sized, plan: Plan, reading: Reading, memory_b
         plan: Of the model.
         reading: How they are read.
         memory_bytes: That a volume may take in all; None for what is free.
+        begun: Whether it was begun, or done, as one that is not held.
     """
     digests: tuple[str, ...] = ()
     try:
         digests = tuple(sha256(path) for path in given.files if not path.is_dir())
-        if not given.stack and (large := large_picture(given.files, sized, plan, reading, memory_bytes)):
+        if not given.stack and (
+            large := large_picture(given.files, sized, plan, reading, memory_bytes, begun=begun)
+        ):
             return Loaded(digests, large)
         if sized.error is not None:
             raise sized.error

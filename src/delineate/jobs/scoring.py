@@ -20,14 +20,22 @@ from delineate.evaluation.report import Finding, Overlay, Report, Table, choose_
 from delineate.evaluation.scores import CaseScore, score_case
 from delineate.evaluation.summary import Summary, summarise
 from delineate.evaluation.tables import write_cases_csv, write_summary_json
-from delineate.files import new_folder, output_error, write_text, write_with
+from delineate.files import new_folder, output_error, sole_use, write_text, write_with
 from delineate.formats import Reading
 from delineate.image import Mask
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.jobs.duration import in_words
 from delineate.jobs.engines import Wish
 from delineate.jobs.imported import UNKNOWN_IMAGES, imported_in_words
-from delineate.jobs.parts import TO_SCORE, LoadedCase, Part, checked_part, pixel_digest, seen
+from delineate.jobs.parts import (
+    TO_SCORE,
+    LoadedCase,
+    Part,
+    checked_part,
+    name_of,
+    pixel_digest,
+    seen,
+)
 from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
@@ -140,39 +148,40 @@ def evaluate(
     was_there = out is not None and Path(out).exists()
     folder = new_folder(Path(out), "the evaluation") if out is not None else None
     try:
-        part = checked_part(
-            Path(data),
-            labels=labels,
-            group_regex=group_regex,
-            reporter=reporter,
-            expected=loaded.labels,
-            reading=reading_for(loaded.plan, reading),
-            pseudonyms=Pseudonyms(all_names=anonymous),
-            forgiven=TO_SCORE,
-        )
-        learned = learned_from(loaded, part)
-        if learned:
-            reporter.warn(seen(learned, part))
-        elif loaded.card.imported:
-            reporter.warn(UNKNOWN_IMAGES)
-        wish.settle_for_part(loaded, part, reporter)
-        scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
-        name = part.report.pseudonyms.redacted(Path(data).absolute().name)
-        story = Story(
-            title=f"Evaluation on {name}",
-            scored_part=f"the data set {name}",
-            used_to_choose=seen(learned, part)
-            if learned
-            else UNKNOWN_IMAGES
-            if loaded.card.imported
-            else "The model did not learn from any of these images (their pixels were compared), "
-            "and nothing was chosen by them.",
-            cautions=part.notes,
-        )
-        if folder is None:
-            return Evaluation(summarise(scores, loaded.labels), scores)
-        part.report.pseudonyms.write_table(folder)
-        return write_evaluation(folder, loaded, part, scores, story)
+        with sole_use(folder) if folder is not None else contextlib.nullcontext():
+            part = checked_part(
+                Path(data),
+                labels=labels,
+                group_regex=group_regex,
+                reporter=reporter,
+                expected=loaded.labels,
+                reading=reading_for(loaded.plan, reading),
+                pseudonyms=Pseudonyms(all_names=anonymous),
+                forgiven=TO_SCORE,
+            )
+            learned = learned_from(loaded, part)
+            if learned:
+                reporter.warn(seen(learned, part))
+            elif loaded.card.imported:
+                reporter.warn(UNKNOWN_IMAGES)
+            wish.settle_for_part(loaded, part, reporter)
+            scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
+            name = part.report.pseudonyms.redacted(name_of(Path(data)))
+            story = Story(
+                title=f"Evaluation on {name}",
+                scored_part=f"the data set {name}",
+                used_to_choose=seen(learned, part)
+                if learned
+                else UNKNOWN_IMAGES
+                if loaded.card.imported
+                else "The model did not learn from any of these images (their pixels were compared), "
+                "and nothing was chosen by them.",
+                cautions=part.notes,
+            )
+            if folder is None:
+                return Evaluation(summarise(scores, loaded.labels), scores)
+            part.report.pseudonyms.write_table(folder)
+            return write_evaluation(folder, loaded, part, scores, story)
     except BaseException:
         if folder is not None and not was_there:
             with contextlib.suppress(OSError):  # it holds something
@@ -317,7 +326,11 @@ def tables(report: CheckReport) -> list[Table]:
                 ("largest", sizes.largest),
             )
         )
-        found.append(Table(f"Image sizes ({sizes.distinct} different)", ("", "width × height"), rows))
+        if sizes.distinct == 1:
+            rows = (("all", size_in_words(sizes.median)),)
+        heading = "width × height" if len(sizes.median) == 2 else "width × height × depth"
+        different = f"{sizes.distinct} different" if sizes.distinct > 1 else ""
+        found.append(Table("Image sizes", (different, heading), rows))
     found.append(
         Table(
             "Intensities",

@@ -10,18 +10,38 @@ from typing import Literal, get_args
 
 from delineate.dataset.folds import checked_number
 from delineate.dataset.mask_encoding import MaskEncoding
-from delineate.dataset.naming import counted, listed
-from delineate.dataset.pseudonyms import Pseudonyms
+from delineate.dataset.naming import counted, listed, printable
+from delineate.dataset.pseudonyms import Pseudonyms, looks_identifying
 from delineate.dataset.split import Splits, read_splits, split
 from delineate.errors import UsageError
+from delineate.files import free_folder
 from delineate.fingerprint import Fingerprint, measure
 from delineate.formats import USUAL, Reading
 from delineate.image import Image, LabelSet, Mask
-from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, pixel_digest, seen
+from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, name_of, pixel_digest, seen
 from delineate.jobs.reporter import Reporter
 
 Log = Literal["tensorboard"]
 FLATTERING = frozenset({"sequence"})  # findings that belong beside the score
+
+
+def folder_named_after(data: Path, parent: str) -> Path:
+    """A folder below `parent` that is not there yet, with the data's name, unless that may tell a patient's.
+
+    Args:
+        data: A folder or a table.
+        parent: Of the folder; need not be there.
+    """
+    name = Path(name_of(data)).stem if data.is_file() else name_of(data)
+    return free_folder(Path(parent) / ("data" if not name or looks_identifying(name) else name))
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -63,6 +83,12 @@ class Source:
     start_from: Path | None = None
 
     def __post_init__(self) -> None:
+        for path in filter(None, (self.data, self.test)):
+            if not _is_text(path.absolute()):
+                raise UsageError(
+                    f"{printable(path)}: this path has bytes that are no UTF-8, so that no file can name it. "
+                    "Rename its folders."
+                )
         if self.log is not None and self.log not in get_args(Log):
             raise UsageError(f"There is no log {self.log!r}. Give one of {', '.join(get_args(Log))}.")
         if self.splits is not None and not self.splits.is_file():
@@ -107,19 +133,32 @@ class Parts:
     leaks: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, source: Source, reporter: Reporter) -> Parts:
+    def read(
+        cls, source: Source, reporter: Reporter, *, stored: Path | None = None, drawn: bool = False
+    ) -> Parts:
         """Check the data and divide them.
 
         Args:
             source: Where they lie, and how they are divided.
             reporter: Told how it goes.
+            stored: The `splits.json` of a run that goes on, which holds the division once more.
+            drawn: Whether the run has drawn that division, or found it in the data.
 
         Raises:
             UsageError: There is no such data set.
             DataError: It cannot be trained on, or does not fit the split.
         """
+        if stored is not None:
+            source = replace(source, splits=stored)
         whole = checked_whole(source, reporter)
         splits = divided(whole, source)
+        if drawn:
+            splits = replace(splits, warnings=())  # those are of a file that the user has written
+        if source.test is not None and splits.test:
+            beside = (
+                f"{counted(len(splits.test), 'case')} that the split calls test left aside, since another "
+            )
+            reporter.warn(f"{beside}data set is scored: {listed(splits.test)}.")
         for warning in splits.warnings:
             reporter.warn(warning)
         if splits.left_out:
@@ -173,7 +212,7 @@ def separate_test(
     scored = _checked(
         source, source.test, reporter, forgiven=TO_SCORE, expected=whole.labels, encoding=whole.encoding
     )
-    name = f"the separate test set {source.pseudonyms.redacted(source.test.absolute().name)}"
+    name = f"the separate test set {source.pseudonyms.redacted(name_of(source.test))}"
     return scored, name, _shared(train, scored, reporter)
 
 
@@ -230,6 +269,9 @@ def measured(train: Part, reporter: Reporter) -> Facts:
             digests.append(pixel_digest(case.image))
             whole.update(digests[-1].encode())
             whole.update(case.mask.values.tobytes())
+            where = case.image.geometry.spacing_mm, case.image.geometry.directions
+            if any(where):
+                whole.update(repr(where).encode())
             yield case.image, case.mask
 
     fingerprint = measure(noted(), train.labels, train.report.colour, train.report.orientation)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 from delineate.dataset.folds import checked_number, write_folds
-from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms, looks_identifying
+from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms
 from delineate.dataset.split import write_splits
 from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
-from delineate.files import PROBE, free_folder, new_folder, probe_writable, write_text
+from delineate.files import LOCK, PROBE, new_folder, probe_writable, sole_use, write_text
 from delineate.formats import USUAL, Reading
 from delineate.inference.model import Model
 from delineate.jobs.ancestor import Ancestor, folds_with_leaks_of, with_leaks_of
@@ -22,7 +21,9 @@ from delineate.jobs.encoder import start_from_encoder
 from delineate.jobs.environment import NAME as ENVIRONMENT_NAME
 from delineate.jobs.environment import (
     SOURCE_NAME,
+    Environment,
     describe,
+    differences,
     read_environment,
     read_source,
     write_environment,
@@ -32,13 +33,13 @@ from delineate.jobs.fold_parts import FoldParts
 from delineate.jobs.job import PLAN_NAME, SPLITS_NAME, Job, Run
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import checked_tolerance
-from delineate.jobs.source import Log, Parts, Source, measured
+from delineate.jobs.source import Log, Parts, Source, folder_named_after, measured
 from delineate.jobs.watching import Watchers
 from delineate.jobs.wishes import Wishes, planned_for
 from delineate.plan import Plan, read_plan
 from delineate.planner import Dims, Length, Precision, Preset
 from delineate.planner.common import SIDED_LABELS
-from delineate.pretrained.resnet import read_encoder
+from delineate.pretrained.resnet import PretrainedEncoder, read_encoder
 from delineate.threads import computing_threads, limiting_threads
 from delineate.training.checkpoint import FOLDER as CHECKPOINTS
 from delineate.training.start import Start, read_start, remove_start, write_start
@@ -151,54 +152,22 @@ def train(
         reading.fourth_axis,
         pretrained.architecture if pretrained else "plain",
     )
-    watchers = Watchers(source.log, reporter)
     ancestor = Ancestor.of(start_from) if start_from is not None else None
     folder = _run_folder(Path(out) if out is not None else None, source.data)
     was_there = folder.exists()
     try:
         new_folder(folder, "the run")
-        folded = FoldParts.read(source, source.folds, reporter) if source.folds else None
-        parts = folded.final() if folded else Parts.read(source, reporter)
-        facts = measured(parts.train, reporter)
-        planned, text = planned_for(wishes, facts.fingerprint, ancestor.card if ancestor else None)
-        reporter.planned(planned, folder)
-        start = ancestor.start_of(planned.plan, reporter) if ancestor else None
-        if start is not None:
-            parts, folded = _with_leaks_of(start, parts, folded, reporter)
-        if pretrained is not None:
-            start = start_from_encoder(pretrained, planned.plan)
-        if start is None and planned.plan.network.encoder != "plain":
-            reporter.warn(
-                "The plan's encoder starts from random weights: give a file of them with --encoder."
-            )
-        if SIDED_LABELS in planned.reasons.values():
-            reporter.say(f"Images are not mirrored left to right: {SIDED_LABELS}.")
-        if source.ensemble:
-            refuse_too_many(planned.plan, source.folds)
-        if folded:
-            write_folds(folder / SPLITS_NAME, folded.folds)
-        else:
-            write_splits(folder / SPLITS_NAME, parts.splits)
-        environment = describe(
-            source,
-            data_sha256=facts.sha256,
-            precision=precision_for(planned.plan),
-            plan_given=wishes.plan is not None,
-            started_from=start.started_from if start and ancestor else None,
-            encoder_sha256=pretrained.sha256 if pretrained else None,
-        )
-        write_source(folder, source)
-        source.pseudonyms.write_table(folder)
-        write_environment(folder, environment)
-        if start is not None:
-            write_start(folder, start)
-        write_text(folder / PLAN_NAME, text)
-        job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm, start)
-        return _gone(job, folded, source, planned.plan)
-    except KeyboardInterrupt as stop:
-        raise _interrupted(folder, stop) from stop
+        with sole_use(folder):
+            try:
+                return _begun(folder, source, wishes, reporter, ancestor=ancestor, pretrained=pretrained)
+            except KeyboardInterrupt as stop:
+                raise _interrupted(folder, stop) from stop
+            finally:
+                _remove_unbegun(folder)
     finally:
-        _remove_unbegun(folder, folder_too=not was_there)
+        if not was_there:
+            with contextlib.suppress(OSError):  # it holds something
+                folder.rmdir()
 
 
 def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
@@ -232,11 +201,21 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
         )
     plan = read_plan(folder / PLAN_NAME)
     probe_writable(folder)
+    with sole_use(folder):
+        return _gone_on_with(folder, environment, plan, reporter)
+
+
+def _gone_on_with(folder: Path, environment: Environment, plan: Plan, reporter: Reporter) -> Run:
+    """The run read back and trained to its end."""
     source, stored = read_source(folder, environment), folder / SPLITS_NAME
     watchers = Watchers(source.log, reporter)
     try:
         folded = FoldParts.read(source, source.folds, reporter, stored=stored) if source.folds else None
-        parts = folded.final() if folded else Parts.read(replace(source, splits=stored), reporter)
+        parts = (
+            folded.final()
+            if folded
+            else Parts.read(source, reporter, stored=stored, drawn=not environment.splits_given)
+        )
         facts = measured(parts.train, reporter)
         reporter.say(f"Going on with the run in {folder}.")
         if facts.sha256 != environment.data_sha256:
@@ -244,6 +223,8 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
                 f"The training images or masks in {source.data} are not those that this run was begun with. "
                 "Put them back, or train anew in another folder."
             )
+        for difference in differences(environment, precision_for(plan)):
+            reporter.warn(difference)
         given = environment.started_from is not None or environment.encoder_sha256 is not None
         start = read_start(folder, plan.network) if given else None
         if start is not None:
@@ -253,6 +234,55 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
             return _gone(job, folded, source, plan, resumed=True)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
+
+
+def _begun(
+    folder: Path,
+    source: Source,
+    wishes: Wishes,
+    reporter: Reporter,
+    *,
+    ancestor: Ancestor | None,
+    pretrained: PretrainedEncoder | None,
+) -> Run:
+    """The run planned, written down and trained."""
+    watchers = Watchers(source.log, reporter)
+    folded = FoldParts.read(source, source.folds, reporter) if source.folds else None
+    parts = folded.final() if folded else Parts.read(source, reporter)
+    facts = measured(parts.train, reporter)
+    planned, text = planned_for(wishes, facts.fingerprint, ancestor.card if ancestor else None)
+    reporter.planned(planned, folder)
+    start = ancestor.start_of(planned.plan, reporter) if ancestor else None
+    if start is not None:
+        parts, folded = _with_leaks_of(start, parts, folded, reporter)
+    if pretrained is not None:
+        start = start_from_encoder(pretrained, planned.plan)
+    if start is None and planned.plan.network.encoder != "plain":
+        reporter.warn("The plan's encoder starts from random weights: give a file of them with --encoder.")
+    if SIDED_LABELS in planned.reasons.values():
+        reporter.say(f"Images are not mirrored left to right: {SIDED_LABELS}.")
+    if source.ensemble:
+        refuse_too_many(planned.plan, source.folds)
+    if folded:
+        write_folds(folder / SPLITS_NAME, folded.folds)
+    else:
+        write_splits(folder / SPLITS_NAME, parts.splits)
+    environment = describe(
+        source,
+        data_sha256=facts.sha256,
+        precision=precision_for(planned.plan),
+        plan_given=wishes.plan is not None,
+        started_from=start.started_from if start and ancestor else None,
+        encoder_sha256=pretrained.sha256 if pretrained else None,
+    )
+    write_source(folder, source)
+    source.pseudonyms.write_table(folder)
+    write_environment(folder, environment)
+    if start is not None:
+        write_start(folder, start)
+    write_text(folder / PLAN_NAME, text)
+    job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm, start)
+    return _gone(job, folded, source, planned.plan)
 
 
 def _with_leaks_of(
@@ -272,10 +302,7 @@ def _gone(job: Job, folded: FoldParts | None, source: Source, plan: Plan, *, res
 
 def _run_folder(out: Path | None, data: Path) -> Path:
     """Where the run shall be: the folder asked for, or the next free one below `runs`."""
-    if out is None:
-        name = data.absolute().name or "data"
-        name = "data" if looks_identifying(name) else name
-        out = free_folder(Path("runs") / (Path(name).stem if data.is_file() else name))
+    out = out or folder_named_after(data, "runs")
     if (out / PLAN_NAME).is_file():
         raise OutputError(
             f"{out} holds another run. Nothing was touched. Give a new folder, or go on with that "
@@ -284,20 +311,18 @@ def _run_folder(out: Path | None, data: Path) -> Path:
     return out
 
 
-def _remove_unbegun(folder: Path, *, folder_too: bool) -> None:
+def _remove_unbegun(folder: Path) -> None:
     """Remove what was made of a run that came to nothing before its plan was written."""
     with contextlib.suppress(OSError):
         for probe in folder.glob(f"{PROBE}*"):  # stopped while it was written
             probe.unlink()
-        begun = (SPLITS_NAME, ENVIRONMENT_NAME, PRIVATE, CHECKPOINTS)
+        begun = (SPLITS_NAME, ENVIRONMENT_NAME, PRIVATE, CHECKPOINTS, LOCK)
         if not any(path.name not in begun for path in folder.iterdir()):
             for name in (SPLITS_NAME, ENVIRONMENT_NAME, f"{PRIVATE}/{SOURCE_NAME}", f"{PRIVATE}/{TABLE}"):
                 (folder / name).unlink(missing_ok=True)
             remove_start(folder)
             if (folder / PRIVATE).is_dir():
                 (folder / PRIVATE).rmdir()
-            if folder_too:
-                folder.rmdir()
 
 
 def _interrupted(folder: Path, stop: KeyboardInterrupt) -> Interrupted:

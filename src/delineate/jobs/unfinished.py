@@ -154,6 +154,13 @@ class Unfinished:
             )
         return UnfinishedImage(folder, belongs_to, _saved(content.get("saved")))
 
+    def has(self, name: str) -> bool:
+        """Whether the command that was killed had begun an image here, or done it."""
+        if not self.taken_up:
+            return False
+        key = self.key(name)
+        return key in self.done or (self.results / UNFINISHED / key / STATE).is_file()
+
     def key(self, name: str) -> str:
         """What an image is called here: names may tell of whom it is."""
         return hashlib.blake2b(

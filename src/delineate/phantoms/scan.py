@@ -63,6 +63,8 @@ class View:
             widest = 2 * (self.probe_radius + self.length) * self.half_angle
         unit = min(self.size)
         samples = max(int(np.ceil(self.length * unit)), 2), max(int(np.ceil(widest * unit)), 2)
+        if not self.half_angle:
+            samples = self.size  # whatever the division above has rounded to
         depth = (np.arange(samples[0], dtype=np.float32) + np.float32(0.5)) / samples[0]
         side = (np.arange(samples[1], dtype=np.float32) + np.float32(0.5)) * 2 / samples[1] - 1
         return depth[:, None].astype(np.float32), side[None, :].astype(np.float32)

@@ -192,7 +192,7 @@ def _augmentation(
         stretch=0.15,
         flip_horizontal=horizontal,
         flip_vertical=vertical,
-        fill="reflect",
+        fill="reflect" if whole else "nearest",
         brightness=0.25 * strength,
         contrast=0.35 * strength,
         gamma=0.4 * strength,

@@ -5,12 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from delineate.augment.geometry import Movement, draw_movement, move, output_to_input, warp, warp_part
+from delineate.augment.geometry import (
+    Movement,
+    draw_movement,
+    inside_of,
+    move,
+    output_to_input,
+    warp,
+    warp_part,
+)
 from delineate.augment.intensity import draw_recolouring, recolour
 from delineate.augment.left_right import LeftRight, swap_labels
 from delineate.augment.settings import AugmentationSettings
@@ -120,7 +129,8 @@ def _patches(
     size = (plan.preprocessing.size[-2], plan.preprocessing.size[-1])
     room = _room(size, plan.augmentation)
     cuts = [
-        _cut(case, _centre(case, size, plan.training.foreground_share, generator), room) for case in chosen
+        _cut(case, _centre(case, size, plan.training.foreground_share, generator), room, plan.augmentation)
+        for case in chosen
     ]
     images = _normalized(chosen, [pixels for pixels, _ in cuts], device)
     masks = to_device(torch.stack([mask for _, mask in cuts]), device)
@@ -162,28 +172,36 @@ def _clamp(value: int, low: int, high: int, length: int) -> int:
     return length // 2 if high < low else min(max(value, low), high)
 
 
-def _cut(case: CachedCase, centre: tuple[int, ...], room: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """`room` pixels about the centre; beyond the edge the edge's pixels are repeated, in image and mask."""
+def _cut(
+    case: CachedCase, centre: tuple[int, ...], room: tuple[int, int], settings: AugmentationSettings
+) -> tuple[Tensor, Tensor]:
+    """`room` pixels about the centre, beyond the edge what `fill` says, in image and mask."""
     starts = [at - side // 2 for at, side in zip(centre, room, strict=True)]
     pixels, mask = case.pixels, case.mask
     for axis, start, side in zip((-2, -1), starts, room, strict=True):
-        pixels, mask = part_of(pixels, axis, start, side), part_of(mask, axis, start, side)
+        pixels, mask = (part_of(each, axis, start, side, settings.fill) for each in (pixels, mask))
     return pixels, mask
 
 
-def part_of(values: Tensor, axis: int, start: int, side: int) -> Tensor:
-    """A part of one axis; beyond the edge the edge is repeated.
+def part_of(
+    values: Tensor, axis: int, start: int, side: int, fill: Literal["nearest", "reflect"] = "nearest"
+) -> Tensor:
+    """A part of one axis; beyond the edge the edge is repeated, or the values are mirrored in it.
 
     Args:
         values: Of any shape.
         axis: Of it.
         start: Where the part begins, also below 0 or beyond the end.
         side: Its length, at least 1.
+        fill: As of `AugmentationSettings`.
 
     Returns:
         A view where nothing of it lies beyond the edge.
     """
     length = values.shape[axis]
+    if fill == "reflect" and (start < 0 or start + side > length):
+        places = inside_of(torch.arange(start, start + side, device=values.device), length, fill)
+        return values.index_select(axis, places)
     first, last = max(0, min(start, length - 1)), max(0, min(start + side, length) - 1)
     inside = values.narrow(axis, first, last - first + 1)
     before = max(0, min(-start, side - 1))

@@ -23,7 +23,6 @@ from delineate.training.interruption import StopRequest, stop_requests
 from delineate.training.trainer import State, Trainer
 
 CHECKPOINT_SECONDS = 60.0
-WATCHED_CASES = 32
 RECENT = 20  # steps that the progress shows the mean of
 
 
@@ -133,7 +132,7 @@ def fit(
     with stop_requests() as request:
         _run(
             trainer,
-            _watched(validation),
+            _watched(validation, plan.training.watched_cases),
             folder,
             request=request,
             watcher=watcher,
@@ -216,6 +215,12 @@ def _run(
                 request.signal_number,
             )
     _save(trainer, folder)
+    if request.signal_number is not None:  # by now there is nothing left to train
+        raise Interrupted(
+            f"Stopped after the last of {trainer.steps} steps; everything is saved. "
+            f"Score it with: delineate train --resume {shlex.quote(str(folder))}",
+            request.signal_number,
+        )
 
 
 def _adjusted(trainer: Trainer, pace: Pace, budget: Budget) -> bool:
@@ -276,8 +281,8 @@ def _save(trainer: Trainer, folder: Path) -> None:
     save_checkpoint(folder / FOLDER / NAME, state.network, state.optimizer, facts)
 
 
-def _watched(validation: Sequence[CachedCase]) -> Sequence[CachedCase]:
-    """At most `WATCHED_CASES` of the validation part, spread evenly."""
-    if len(validation) <= WATCHED_CASES:
+def _watched(validation: Sequence[CachedCase], most: int) -> Sequence[CachedCase]:
+    """At most so many of the validation part, spread evenly."""
+    if len(validation) <= most:
         return validation
-    return [validation[i * len(validation) // WATCHED_CASES] for i in range(WATCHED_CASES)]
+    return [validation[i * len(validation) // most] for i in range(most)]

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
 from delineate.training.checkpoint import checkpoint_content
-from delineate.training.loop import WATCHED_CASES
 from delineate.training.trainer import Trainer
 
 LEAST_STEPS = 10
@@ -26,6 +25,7 @@ class Speed:
     Attributes:
         steps: Of the run: those that fit into the budget, or the plan's.
         evaluations: Looks at the validation part: the plan's, or as many as take a tenth of the budget.
+        watched_cases: In a look, at most: the plan's, or as many as let one look take no more than that.
         step_seconds: Median of the timed steps.
         look_seconds: One evaluation of the validation part on the way.
         seconds: That the measuring took.
@@ -33,6 +33,7 @@ class Speed:
 
     steps: int
     evaluations: int
+    watched_cases: int
     step_seconds: float
     look_seconds: float
     seconds: float
@@ -65,13 +66,18 @@ def measure_steps(
     if budget_s is None:
         raise ValueError("the plan has no budget")
     start = clock()
-    step, look = _timed(plan, cases, validation, allowed_s=min(2.5, 0.02 * budget_s), warm_up=2, clock=clock)
-    looks = plan.training.evaluations
+    step, case = _timed(plan, cases, validation, allowed_s=min(2.5, 0.02 * budget_s), warm_up=2, clock=clock)
+    looks, watched = plan.training.evaluations, plan.training.watched_cases
+    look = case * min(watched, len(validation))
     if look > 0:
+        seen = LOOK_SHARE * budget_s / case  # cases, in all looks together
+        if seen < min(watched, len(validation)):
+            watched = max(1, int(seen))
+            look = case * watched
         looks = max(1, min(looks, int(LOOK_SHARE * budget_s / look)))
     spent = clock() - start
     left = MARGIN * budget_s - spent - looks * look
-    return Speed(max(LEAST_STEPS, int(left / step)), looks, step, look, spent)
+    return Speed(max(LEAST_STEPS, int(left / step)), looks, watched, step, look, spent)
 
 
 def measure_speed(
@@ -97,8 +103,10 @@ def measure_speed(
         raise ValueError("the plan's steps are not settled; see measure_steps")
     start = clock()
     most = min(MOST_STEPS, steps // 10)  # of a short training few, so that it is not made much longer
-    step, look = _timed(plan, cases, validation, allowed_s=1.0, warm_up=1, most=most, clock=clock)
-    return Speed(steps, plan.training.evaluations, step, look, clock() - start)
+    step, case = _timed(plan, cases, validation, allowed_s=1.0, warm_up=1, most=most, clock=clock)
+    training = plan.training
+    look = case * min(training.watched_cases, len(validation))
+    return Speed(steps, training.evaluations, training.watched_cases, step, look, clock() - start)
 
 
 def _timed(
@@ -111,7 +119,7 @@ def _timed(
     most: int = MOST_STEPS,
     clock: Callable[[], float],
 ) -> tuple[float, float]:
-    """Seconds of a step and of a look; all that a training keeps in memory is kept once, a checkpoint too.
+    """Seconds of a step and of a look at a case; all that a training keeps is kept once, a checkpoint too.
 
     At least `warm_up` + 1 steps are timed, and more while they took less than `allowed_s`, up to `most`.
     """
@@ -128,6 +136,6 @@ def _timed(
     if validation:
         before = clock()
         trainer.validation_dice(validation[:2])
-        look = (clock() - before) / min(2, len(validation)) * min(WATCHED_CASES, len(validation))
+        look = (clock() - before) / min(2, len(validation))
     checkpoint_content(trainer.state.network, trainer.state.optimizer, {})
     return statistics.median(seconds), look

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -83,7 +83,7 @@ class Trainer:
         keep_freed_memory()
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         self._fabric = Fabric(
-            accelerator="auto",
+            accelerator="cuda" if torch.cuda.is_available() else "cpu",  # what prediction takes, too
             devices=1,
             precision="bf16-mixed" if self.precision == "bf16" else "32-true",
         )
@@ -165,21 +165,27 @@ class Trainer:
         scores = []
         with torch.inference_mode():
             for case in cases:
-                image = case.normalized().to(self._fabric.device)
-                if self.plan.preprocessing.mode == "whole":
-                    logits = predictor(image[None])
-                else:
-                    logits = self._windows(predictor, image)[None]
-                if bool(((case.mask != 0) & (case.mask != IGNORED)).any()):
-                    scores.append(hard_dice(logits, case.mask[None].to(logits.device)))
+                image, counts = case.normalized().to(self._fabric.device), None
+                mask, begin = case.mask.to(image.device), 0
+                for logits in self._slabs(predictor, image):  # never the logits of a whole volume at once
+                    part = mask[begin : begin + logits.shape[1]] if mask.ndim == 3 else mask
+                    found = overlap_counts(logits[None], part[None])
+                    counts = found if counts is None else counts + found
+                    begin += logits.shape[1]
+                if counts is not None and bool(((case.mask != 0) & (case.mask != IGNORED)).any()):
+                    scores.append(dice_of(counts))
         network.train()
         return sum(scores) / len(scores) if scores else None
 
-    def _windows(self, predictor: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    def _slabs(self, predictor: Callable[[Tensor], Tensor], image: Tensor) -> Iterator[Tensor]:
+        """Logits `(K, d, H, W)` of a volume, first slices first, or `(K, H, W)` of a picture."""
         size, overlap = self.plan.window, self.plan.prediction.overlap
-        if len(size) == 3:
-            return torch.cat(list(slabs_of_windows(predictor, image, size, overlap)), dim=1)
-        return predict_windows(predictor, image, size, overlap)
+        if self.plan.preprocessing.mode == "whole":
+            yield predictor(image[None])[0]
+        elif len(size) == 3:
+            yield from slabs_of_windows(predictor, image, size, overlap)
+        else:
+            yield predict_windows(predictor, image, size, overlap)
 
 
 def _is_finite(network: UNet) -> Tensor:
@@ -187,16 +193,3 @@ def _is_finite(network: UNet) -> Tensor:
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     statistics = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
     return torch.stack([tensor.norm() for tensor in gradients + statistics]).isfinite().all()
-
-
-def hard_dice(logits: Tensor, masks: Tensor) -> float:
-    """Dice of decided pixels over the whole batch, mean over the labels that occur; 1 where none does.
-
-    Args:
-        logits: `(N, K, …)`.
-        masks: `(N, …)` uint8.
-
-    Returns:
-        In [0, 1].
-    """
-    return dice_of(overlap_counts(logits, masks))

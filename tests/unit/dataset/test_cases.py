@@ -125,6 +125,16 @@ def test_channel_files_are_one_image_for_a_model_of_several_channels(tmp_path: P
     assert len(prediction_inputs([tmp_path], 1).images) == 5
 
 
+def test_two_files_of_one_channel_are_refused(tmp_path: Path) -> None:
+    for name in ("c_0000.png", "c_0000.tif", "c_0001.png", "d_0000.png", "d_0001.png"):
+        png(tmp_path / name, [[1, 2]])
+    found = prediction_inputs([tmp_path], 2)
+    assert [image.name for image in found.images] == ["d"]
+    (problem,) = found.problems
+    assert (problem.level, problem.code) == ("error", "doubled-channel")
+    assert problem.message.endswith("one image: c_0000.png, c_0000.tif. Keep one of each.")
+
+
 @pytest.mark.parametrize(
     ("suffix", "dtype"), [("png", np.uint8), ("png", np.uint16), ("tif", np.float32), ("tif", np.uint16)]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,9 @@ def test_paths_outside_and_equal_names(tmp_path: Path) -> None:
         ("image,mask,split\na.png,b.png,train\nc.png,d.png,\n", "missing-split", "line 3"),
         ("image,mask\na.png," + "x" * 5000 + "\n", "missing-file", "(line 2)"),
         ("image,mask\na.png,\0\n", "missing-file", "(line 2)"),
+        ("image,mask\nfolder\\a.png,b.png\n", "missing-file", "written with / between folders"),
+        ("group,image,mask\np1,a.png,b.png\np2\n", "table-cells", "named in 1 line of cases.csv: line 3"),
+        ("image,mask\na.png,b.png\n,c.png\n", "table-cells", "named in 1 line of cases.csv: line 3"),
     ],
 )  # fmt: skip
 def test_faults_are_said_with_their_line(tmp_path: Path, text: str, code: str, said: str) -> None:
@@ -93,9 +97,26 @@ def test_faults_are_said_with_their_line(tmp_path: Path, text: str, code: str, s
     assert said in found.problems[0].message
 
 
-def test_another_encoding_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    path = table(tmp_path, "image,mask\nü.png,m.png\n", encoding="latin-1")
-    assert "UTF-8" in discover(path).problems[0].message
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_another_encoding_is_refused_with_the_remedy(tmp_path: Path, encoding: str) -> None:
+    path = table(tmp_path, "image,mask\nü.png,m.png\n", encoding=encoding)
+    for given in (path, tmp_path):  # in a folder it is not taken for something else
+        assert "UTF-8" in discover(given).problems[0].message
+        assert errors(discover(given)) == ["unreadable-table"]
+
+
+def test_a_table_that_cannot_be_opened_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(tmp_path, "image,mask\n", "images/a.png", "masks/a.png")
+    opened = Path.open
+
+    def shut(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.suffix == ".csv":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", shut)
+    assert errors(discover(tmp_path)) == ["unreadable-table"]
+    assert "cases.csv cannot be read: Permission denied" in discover(tmp_path).problems[0].message
 
 
 def test_files_elsewhere_are_named_as_the_table_names_them(tmp_path: Path) -> None:

@@ -93,6 +93,21 @@ def test_healthy_controls_are_all_background(tmp_path: Path, labels: str | None)
     assert "--labels" not in to_train.problems[0].message
 
 
+def test_nnunets_ignored_pixels_are_not_learned_as_a_label(tmp_path: Path) -> None:
+    data(tmp_path, *[drawn(1, 2)] * 4)
+    (tmp_path / "dataset.json").write_text(
+        json.dumps({"labels": {"background": 0, "tumour": 1, "ignore": 2}})
+    )
+    report = check(tmp_path)
+    assert [problem for problem in told(report) if problem[0] == "error"] == [("error", "ignore-label")]
+    (message,) = (each.message for each in report.problems if each.code == "ignore-label")
+    assert '--labels "1=tumour"' in message
+    report = check(tmp_path, labels="1=tumour")
+    assert report.ok
+    assert report.encoding is not None
+    assert report.encoding.labels.names == ("tumour",)
+
+
 def test_labels_named_by_the_data_take_the_models_order(tmp_path: Path) -> None:
     data(tmp_path, *[drawn(1, 2)] * 4)
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "kidney": 1, "liver": 2}}))

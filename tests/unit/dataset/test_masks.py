@@ -187,6 +187,17 @@ def test_smoothed_edges(dtype: str, top: int) -> None:
     assert "smoothed edges" in encoding.notes[0]
 
 
+def test_edges_smoothed_slice_by_slice_are_edges_in_a_volume_too() -> None:
+    """Blurred in plane, straight down: in other planes a blurred edge looks like an area."""
+    box = np.zeros((12, 40, 40), np.uint8)
+    box[:, 10:30, 8:30] = 1
+    soft = np.rint(np.stack([smoothed(slice_) for slice_ in box]) * 255).astype(np.uint8)
+    volumes = [StoredMask(values, volume=True) for values in (soft, box * np.uint8(255))]
+    encoding = understood(volumes)
+    assert (encoding.kind, encoding.ranges[0]) == ("threshold", (0, 127, 0))
+    np.testing.assert_array_equal(decoded(encoding, volumes[0]), soft > 127)
+
+
 def test_shares_from_0_to_1() -> None:
     soft = smoothed(discs(1, 1)).astype(np.float32)
     encoding = understood([soft, discs(1, dtype="float32"), discs(1)])

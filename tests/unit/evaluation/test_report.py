@@ -23,7 +23,6 @@ from delineate.evaluation.report import (
 from delineate.evaluation.scores import CaseScore, score_case
 from delineate.evaluation.summary import summarise
 from delineate.image import Geometry, LabelSet, Mask
-from delineate.training.loop import WATCHED_CASES
 
 EVIL = '<script>alert("1")</script>'
 VOID = {"meta", "img", "br", "path", "use", "line"}
@@ -203,9 +202,13 @@ def test_a_label_never_found_asks_for_a_longer_training() -> None:
 def test_the_curves_say_of_what_their_validation_dice_is() -> None:
     text = Page(render_report(report(LESION, cohort(LESION)))).text
     assert (
-        f"The validation Dice here is that of at most {WATCHED_CASES} cases, at the size the net works at "
-        "and without mirroring, so it differs from the score above."
+        "The validation Dice here is that of a part of the cases where there are many, at the size the net "
+        "works at and without mirroring, so it differs from the score above."
     ) in text
+    alone = replace(report(LESION, cohort(LESION)), curves=[CurvePoint(10, 0.9, 0.2, None, 1e-3)])
+    text = Page(render_report(alone)).text
+    assert "Training Dice is that of augmented images" in text
+    assert "The validation Dice here" not in text
 
 
 def test_one_picture_a_rank_stands_in_one_row() -> None:

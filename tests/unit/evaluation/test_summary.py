@@ -110,6 +110,28 @@ def test_nothing_to_find_and_nothing_found() -> None:
     assert summary.labels[0].specificity.share == 1.0
 
 
+def test_the_note_names_labels_that_lie_in_few_groups() -> None:
+    two = LabelSet.of("lesion", "rare")
+    absent = next(score for score in cohort() if score.state == "both empty")
+    scores = []
+    for number in range(12):
+        there = replace(cohort()[1], case=str(number), group=f"g{number}")
+        rare = there if number < 2 else replace(absent, case=there.case, group=there.group)
+        scores += [there, replace(rare, label="rare")]
+
+    def note(*left_out: int) -> str:
+        gone = {f"g{number}" for number in left_out}
+        return summarise([score for score in scores if score.group not in gone], two).interval_note
+
+    assert note().startswith("Not all of the 12 groups have a Dice of each label: rare in 2.")
+    assert "lesion" not in note()
+    assert "rare in 1" in note(1)
+    assert "missing where it is one group" in note(1)
+    assert note(0, 1) == ""
+    assert note(*range(4, 12)).startswith("With 4 groups the intervals are rough")
+    assert "rare in 2" in note(*range(4, 12))
+
+
 @pytest.mark.parametrize(
     ("groups", "note"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from PIL import Image as Pillow
 from delineate import formats
 from delineate.errors import ImageError
 from delineate.formats.regions import open_regions
+from delineate.formats.regions.tiff_parts import read_bytes
+from delineate.formats.stored import Source
 
 Array = npt.NDArray[np.generic]
 
@@ -204,3 +208,12 @@ def test_refused(write: Any, reason: str, tmp_path: Path) -> None:
     write(tmp_path / "a.tif")
     with pytest.raises(ImageError, match=reason):
         open_regions(tmp_path / "a.tif")
+
+
+def test_a_disk_that_fails_is_an_error_of_the_file(tmp_path: Path) -> None:
+    class Failing(io.BytesIO):
+        def read(self, *_: object) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(ImageError, match=r"a\.tif: it cannot be read: Input/output error"):
+        read_bytes(Source(Failing(), tmp_path / "a.tif"), threading.Lock(), 0, 10)

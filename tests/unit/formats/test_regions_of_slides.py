@@ -135,6 +135,8 @@ def edited(path: Path, **changes: Any) -> None:
         (3, {"shape": [9, 9, 9]}, "its axes"),
         (3, {"data_type": "complex64"}, "kind of pixels"),
         (2, {"chunks": [100000, 100000], "shape": [100000, 100000]}, "chunks of 100000×100000"),
+        (2, {"chunks": [600000, 512], "shape": [16, 512]}, "chunks of 600000×512"),
+        (2, {"chunks": [75000, 64, 64], "shape": [1, 64, 64]}, "chunks of 64×64"),
     ],
 )
 def test_zarr_that_is_refused(version: int, changes: dict[str, Any], reason: str, tmp_path: Path) -> None:

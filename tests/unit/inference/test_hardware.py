@@ -33,6 +33,16 @@ def test_a_containers_limit_counts_where_it_is_lower(tmp_path: Path, monkeypatch
     assert told(tmp_path, monkeypatch, text, max="99000000\n", current="0\n") == 4000 * 1024
 
 
+def test_files_that_a_container_keeps_in_memory_are_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "MemAvailable: 4000 kB\n"
+    stat = "anon 100000\nactive_file 50000\ninactive_file 800000\n"
+    assert told(tmp_path, monkeypatch, text, max="3000000\n", current="1000000\n", stat=stat) == 2_800_000
+    assert told(tmp_path, monkeypatch, text, current="700000\n", stat=stat) == 3_000_000
+    assert told(tmp_path, monkeypatch, text, current="1000000\n", stat="inactive_file many\n") == 2_000_000
+
+
 @pytest.mark.parametrize("text", [None, "", "MemAvailable: many\n"])
 def test_without_a_word_of_it_the_machines_memory_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None

@@ -24,6 +24,7 @@ from delineate.inference.exported import ExportedModel
 from delineate.inference.loading import load_any
 from delineate.inference.model import load
 from delineate.inference.onnx_file import GRAPH_SHA256, OnnxFile, graph_sha256, read_onnx
+from delineate.inference.protobuf import DamagedError, Message
 
 Change = Callable[[onnx.ModelProto], object]
 
@@ -101,6 +102,14 @@ def test_weights_in_other_files_are_refused(change: Change, tmp_path: Path) -> N
     assert refusal(tmp_path, changed(change)) == (
         "FILE is refused: its weights lie in another file, which is never opened."
     )
+
+
+def test_a_field_of_a_number_that_others_cut_short_is_damage() -> None:
+    """Tags have 32 bits; a reader that takes more of them sees another field than one that does not."""
+    longer = (1 << 32) | (1 << 3) | 0
+    encoded = bytes([(longer >> shift & 0x7F) | (0x80 if shift < 28 else 0) for shift in range(0, 35, 7)])
+    with pytest.raises(DamagedError, match="no number"):
+        Message(encoded + b"\x01").number(1)
 
 
 @pytest.mark.parametrize("inside", [False, True])

@@ -24,6 +24,7 @@ from delineate.geometry import Geometry, turn_to
 from delineate.image import Image, oriented
 from delineate.inference import memory, volumes
 from delineate.inference.engines import TorchEngine
+from delineate.inference.hardware import ProcessMemory
 from delineate.inference.predict import predictor_of, probabilities
 from delineate.inference.preprocess import resize, slices, to_working
 from delineate.inference.volumes import VolumePrediction, needed_bytes, predict_volume
@@ -302,8 +303,19 @@ def test_what_does_not_fit_into_the_memory_is_refused_with_the_numbers(
         9,
         9,
     )
-    monkeypatch.setattr(memory, "free_memory_bytes", lambda: 100_000_000)
-    assert "and 0.1 GB are free. Give" in refused(plan, image)
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda: 40_000_000)
+    monkeypatch.setattr(memory, "process_memory", lambda: ProcessMemory(60_000_000, 70_000_000))
+    assert "and 0.1 GB can be had. Give" in refused(plan, image)
+    # what it holds besides Python, torch and this image is no help
+    monkeypatch.setattr(memory, "process_memory", lambda: ProcessMemory(50_000_000_000, 60_000_000_000))
+    missing = needed - memory.PROGRAM_BYTES - image.pixels.nbytes
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda: missing - 1)
+    assert "can be had" in refused(plan, image)
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda: missing)
+    assert predict_volume(TorchEngine(Brightness()), plan, image).values.shape == (3, 9, 9)
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda: 40_000_000)
+    monkeypatch.setattr(memory, "process_memory", lambda: None)
+    assert "and 0.0 GB can be had. Give" in refused(plan, image)
     monkeypatch.setattr(memory, "free_memory_bytes", lambda: None)  # where nobody knows, it is tried
     assert predict_volume(TorchEngine(Brightness()), plan, image).values.shape == (3, 9, 9)
 

@@ -12,6 +12,7 @@ from delineate.jobs.environment import (
     NAME,
     SOURCE_NAME,
     describe,
+    differences,
     read_environment,
     read_source,
     write_environment,
@@ -92,3 +93,12 @@ def test_a_folder_without_one_is_no_run(tmp_path: Path) -> None:
     environment = describe(Source(tmp_path), data_sha256="0", precision="fp32", plan_given=False)
     with pytest.raises(UsageError, match=r"is no run that can go on: private/source\.json cannot be read"):
         read_source(tmp_path, environment)
+
+
+def test_other_software_and_precision_are_told(tmp_path: Path) -> None:
+    environment = describe(Source(tmp_path), data_sha256="0", precision="bf16", plan_given=False)
+    assert differences(environment, "bf16") == []
+    older = environment.model_copy(update={"software": environment.software | {"torch": "1.0"}})
+    (software, precision) = differences(older, "fp32")
+    assert f"torch 1.0 → {environment.software['torch']}" in software
+    assert "begun in bf16 and goes on in fp32" in precision

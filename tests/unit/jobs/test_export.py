@@ -23,6 +23,7 @@ from delineate.inference.found import Found
 from delineate.inference.model import Model
 from delineate.inference.onnx_file import GRAPH_SHA256, graph_sha256
 from delineate.jobs.export import export
+from delineate.jobs.reporter import Reporter
 
 
 def disturbed(monkeypatch: pytest.MonkeyPatch, by: float) -> None:
@@ -95,6 +96,24 @@ def test_real_images_are_compared(tmp_path: Path) -> None:
     made = export(model, "onnx", tmp_path / "model.onnx", images=tmp_path, channels="first")
     assert (made.given, made.agreement.images) == (9, 6)
     assert made.agreement.pixels == sum(30 * (20 + at) for at in (0, 2, 3, 5, 6, 8))
+
+
+def test_files_that_are_not_compared_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image as Picture  # noqa: PLC0415  only here
+
+    images = tmp_path / "images"
+    images.mkdir()
+    model = model_of("stretched")
+    values = image_for(model.plan, (20, 30), seed=0).pixels[0]
+    for name in ("a.png", "a_mask.png", "notes.txt"):
+        Picture.fromarray(values).save(images / name, format="PNG")
+    warnings: list[str] = []
+    reporter = Reporter()
+    monkeypatch.setattr(reporter, "warn", warnings.append)
+    assert export(model, "onnx", tmp_path / "model.onnx", images=images, reporter=reporter).given == 1
+    assert [name in " ".join(warnings) for name in ("a.png", "a_mask.png", "notes.txt")] == [
+        False, True, True
+    ]  # fmt: skip
 
 
 def test_images_that_cannot_be_compared_are_errors(tmp_path: Path) -> None:

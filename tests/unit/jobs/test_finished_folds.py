@@ -8,7 +8,7 @@ import pytest
 from example_model import example
 
 from delineate.errors import ModelFileError
-from delineate.jobs.cross_validation import _finished
+from delineate.jobs.cross_validation import _finished, joint_threshold
 from delineate.model_file import Scores, save_model
 from delineate.plan import Plan, PredictionPlan, write_plan
 
@@ -51,3 +51,9 @@ def test_a_fold_by_another_threshold_is_refused(
 
 def test_a_fold_without_a_model_is_not_finished(tmp_path: Path) -> None:
     assert _finished(tmp_path, example()[0].plan) is None
+
+
+def test_nets_together_decide_at_the_mean_or_as_the_plan_says() -> None:
+    assert joint_threshold([0.41, 0.42, 0.44]) == 0.423
+    assert joint_threshold([0.41, 0.41, 0.44]) == 0.42
+    assert joint_threshold([0.0004, 0.0004]) == 0.0004

@@ -80,13 +80,16 @@ def test_assumptions_are_told_and_kept(tmp_path: Path, out: Path) -> None:
 
 
 def test_what_the_user_says_is_no_assumption(tmp_path: Path, out: Path) -> None:
-    wishes = KerasWishes(labels=("kidney", "liver", "spleen"), pixels="0..255", threshold=0.3)
+    wishes = KerasWishes(labels=("kidney", "liver", "spleen"), pixels="0..255")
     card = delineate.import_keras(written(tmp_path, "four_classes.keras"), out, wishes=wishes)
     assert card.imported is not None
     assert card.imported.assumed == ("the first of the outputs is the background's",)
     assert card.plan.data.labels == ("kidney", "liver", "spleen")
-    assert card.plan.prediction.threshold == 0.3
     assert card.plan.preprocessing.standard_deviation == pytest.approx((1 / 255,))
+    one = delineate.import_keras(
+        written(tmp_path, "plain.keras"), out.with_name("one.safetensors"), wishes=KerasWishes(threshold=0.3)
+    )
+    assert one.plan.prediction.threshold == 0.3
 
 
 def test_what_rescaling_layers_say_is_no_assumption(tmp_path: Path, out: Path) -> None:
@@ -111,6 +114,11 @@ def test_what_rescaling_layers_say_is_no_assumption(tmp_path: Path, out: Path) -
         ("four_classes.keras", KerasWishes(labels=("a", "\x1b", "b")), "names are of letters"),
         ("any_size.keras", KerasWishes(size=(17, 16)), "preprocessing.size [17, 16] must be a multiple of 2"),
         ("any_size.keras", KerasWishes(size=(8, 8)), "preprocessing.size"),
+        (
+            "four_classes.keras",
+            KerasWishes(threshold=0.3),
+            "of which the likeliest wins: leave --threshold away",
+        ),
     ],
 )
 def test_what_is_left_open_names_the_option(

@@ -19,6 +19,7 @@ from PIL import Image as Pillow
 
 from delineate import formats
 from delineate.errors import Interrupted, OutputError
+from delineate.files import sole_use
 from delineate.formats import Reading, pyramid_writing
 from delineate.formats.tile_spool import TILE_PX
 from delineate.inference.model import Model
@@ -146,7 +147,7 @@ def test_by_the_memory(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert made.files[0].mask == "a.tif"
     assert "--memory allows" in made.files[0].notes[0]
     assert "vips tiffsave" in str(made.files[1].reason)
-    monkeypatch.setattr(large_route, "free_memory_bytes", lambda: 3 << 30)
+    monkeypatch.setattr(large_route, "reachable_bytes", lambda: 3 << 30)
     made = prediction.predict(model, [path, picture], tmp_path / "free")
     assert "half of the free memory" in made.files[0].notes[0]
     assert made.files[1].mask == "b.png"  # what fits, if only just, is held
@@ -204,6 +205,42 @@ def test_gone_on_with(model: Model, tall: Path, tmp_path: Path) -> None:
     first = manifest(whole)[0]
     assert manifest(out)[0] | {"mask": None, "input": None} == first | {"mask": None, "input": None}
     assert (out / name).read_bytes() == (whole / first["mask"]).read_bytes()
+
+
+def test_what_was_begun_for_want_of_memory_goes_on_so_with_more_of_it(
+    model: Model, tall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = save_tiled(tmp_path / "other.tif", np.tile(blobs(100, 100, seed=4), (11, 1)))
+    inputs, whole, out = [other, tall], tmp_path / "whole", tmp_path / "out"
+    with monkeypatch.context() as little:
+        little.setattr(large_route, "held_bytes", lambda *_: 1 << 60)
+        prediction.predict(model, inputs, whole)
+
+        class Stopping(Listening):
+            def megapixels(self, name: str, done: float, total: float, per_second: float) -> None:
+                super().megapixels(name, done, total, per_second)
+                if "other" not in name and done / total > 0.7:
+                    raise KeyboardInterrupt
+
+        with pytest.raises(Interrupted):
+            prediction.predict(model, inputs, out, reporter=Stopping())
+    written = (out / "other.tif").stat().st_mtime_ns
+    made = prediction.predict(model, inputs, out)
+    assert [file.mask for file in made.files] == [file["mask"] for file in manifest(whole)]
+    assert (out / "other.tif").stat().st_mtime_ns == written
+    for name in ("other.tif", str(made.files[1].mask)):
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+    assert not (out / "unfinished").exists()
+    assert not list(out.glob("*.png"))
+
+
+def test_a_folder_that_another_command_writes_is_refused(model: Model, tall: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    stopped(model, tall, out, 0.7)
+    kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with sole_use(out), pytest.raises(OutputError, match="is being written by another command"):
+        prediction.predict(model, tall, out, reading=SMALL)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == kept
 
 
 def test_images_that_are_done_are_not_done_again(model: Model, tall: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from delineate.errors import DataError, UsageError
 from delineate.image import Image, LabelSet
 from delineate.jobs.parts import TO_SCORE, checked_part, pixel_digest
 from delineate.jobs.reporter import Reporter
+from delineate.jobs.scoring import tables
 
 
 class Warnings(Reporter):
@@ -59,6 +60,19 @@ def test_labels_of_other_names_are_taken_in_order_and_that_is_said(tmp_path: Pat
     assert len(reporter.said) == 1
     assert "foreground" in reporter.said[0]
     assert "lesion" in reporter.said[0]
+
+
+def test_what_is_said_of_labels_does_not_tell_whose_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = data_set(tmp_path / "MEIER^HANS_19610203", [255])
+    (data / "here").mkdir()
+    monkeypatch.chdir(data / "here")
+    for given in (data, Path("..")):
+        reporter = Warnings()
+        part_of(given, LabelSet.of("lesion"), reporter)
+        assert "of name-" in reporter.said[0]
+        assert "MEIER" not in reporter.said[0]
 
 
 def test_the_same_names_need_no_word(tmp_path: Path) -> None:
@@ -117,6 +131,10 @@ def test_a_pixel_digest_knows_an_image_again_and_no_other() -> None:
     changed[0, 3, 4] ^= 1
     others = (changed, pixels.reshape(1, 30, 20), pixels.astype(np.uint16), pixels[:, ::-1])
     assert len({digest, *(pixel_digest(Image(other)) for other in others)}) == 5
+    coloured = np.repeat(pixels, 3, axis=0)
+    assert pixel_digest(Image(coloured)) == digest  # grey stored as colour
+    coloured[2, 3, 4] ^= 1
+    assert pixel_digest(Image(coloured)) != digest
 
 
 def test_healthy_controls_can_be_scored(tmp_path: Path) -> None:
@@ -139,3 +157,18 @@ def test_a_test_set_without_one_of_the_labels_is_read_as_the_training_masks_were
     )
     assert [tuple(np.unique(case.mask.values).tolist()) for case in part] == [(0, 2)] * 3
     assert part.labels == whole.labels
+
+
+def test_images_of_one_size_take_one_line(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data", [255])
+    for sizes, rows in ((1, (("all", "32 × 32 px"),)), (2, None)):
+        part = checked_part(data, labels=None, group_regex=None, reporter=Reporter())
+        table = next(each for each in tables(part.report) if each.caption == "Image sizes")
+        assert table.header == ("" if sizes == 1 else "2 different", "width × height")
+        if rows is not None:
+            assert table.rows == rows
+        else:
+            assert [name for name, _ in table.rows] == ["smallest", "median", "largest"]
+        for kind in ("images", "masks"):
+            picture = Pictures.open(data / kind / "0.png")
+            picture.resize((40, 30), Pictures.Resampling.NEAREST).save(data / kind / "0.png")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import sys
 import threading
 import time
 import weakref
@@ -22,10 +24,11 @@ from delineate.augment.settings import AugmentationSettings
 from delineate.dataset import cases
 from delineate.errors import DataError, OutputError, UsageError
 from delineate.evaluation import overlays
-from delineate.image import Image, Mask
+from delineate.image import Image, LabelSet, Mask
 from delineate.inference.found import Found
 from delineate.inference.model import Model
 from delineate.jobs import flow, prediction, reading, writing
+from delineate.jobs.manifest import Predicted, masks_in, remove_stale, write_manifest
 from delineate.jobs.reporter import Reporter
 
 PATIENT = "Meier_Hans_1961"
@@ -407,3 +410,51 @@ def test_mirroring_that_no_training_had_is_said_to_change_nothing(
     prediction.predict(made, images, tmp_path / "out", tta=True, reporter=Listening())
     assert told == ["The model's training mirrored no image, so --tta changes nothing."]
     assert manifest(tmp_path / "out")["mirrored"] == []
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="needs names of any bytes")
+def test_a_name_that_is_no_utf8_is_predicted_and_told(model: Model, images: Path, tmp_path: Path) -> None:
+    odd = images / os.fsdecode(b"p\xe9t.png")
+    (images / "a.png").rename(odd)
+    made = prediction.predict(model, images, tmp_path / "out", anonymous=True)
+    assert len(made.done) == 3
+    told = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
+    assert told["complete"]
+    assert (tmp_path / "out" / "private" / "names.csv").is_file()
+    plain = prediction.predict(model, images, tmp_path / "plain")
+    told = json.loads((tmp_path / "plain" / "manifest.json").read_text(encoding="utf-8"))
+    assert [file["input"] for file in told["files"]] == [list(file.input) for file in plain.files]
+    assert [odd.name] in [file["input"] for file in told["files"]]  # the escape reads back as the name
+
+
+def test_what_was_made_of_images_that_have_gone_since_is_removed(tmp_path: Path) -> None:
+    for path in (
+        "a.png",
+        "b.png",
+        "b.c.png",
+        "mine.txt",
+        "overlays/b.png",
+        "overlays/b.c.png",
+        "overlays/a.png",
+    ):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch()
+    files = [
+        Predicted(("a",), mask="a.png"),
+        Predicted(("b",), mask="b.png"),
+        Predicted(("c",), mask="b.c.png"),
+    ]
+    write_manifest(tmp_path, "0", LabelSet.of("lesion"), files, complete=False, seconds=1)
+    before = masks_in(tmp_path)
+    assert before == ("a.png", "b.png", "b.c.png")
+    remove_stale(tmp_path, before, [files[0], Predicted(("b",), status="failed"), files[2]])
+    assert written(tmp_path) == [
+        "a.png",
+        "b.c.png",
+        "manifest.json",
+        "mine.txt",
+        "overlays/a.png",
+        "overlays/b.c.png",
+    ]
+    (tmp_path / "manifest.json").write_text('{"files": [{"mask": "../../etc/passwd"}]}')
+    assert masks_in(tmp_path) == ()

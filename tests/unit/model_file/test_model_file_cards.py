@@ -136,6 +136,8 @@ def test_odd_versions(path: Path, version: object) -> None:
         ("scores.dice", {"mean": float("nan")}),
         ("scores.labels", [1]),
         ("software", {"delineate": 1}),
+        ("software", {"\x1b]0;torch": "2"}),
+        ("weights_sha256", "\x1b[8m"),
         ("anything", "more"),
     ],
 )

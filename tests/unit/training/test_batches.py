@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -218,6 +219,42 @@ def test_a_moved_patch_shows_the_image_and_no_fill(
         images = batch_at(step, [case], plan, CPU).images
         for dim in (2, 3):
             assert float(images.diff(n=2, dim=dim).abs().max()) < 0.02
+
+
+@pytest.mark.parametrize(("fill", "mode"), [("nearest", "edge"), ("reflect", "symmetric")])
+def test_beyond_the_edge_a_patch_shows_what_fill_says(tiny_plan: PlanMaker, fill: str, mode: str) -> None:
+    """A corner of the image in the middle of the patch, half a patch beyond the edge on both sides."""
+    case = numbered(40, 30, {(0, 0): 1})
+    plan = tiny_plan(
+        channels=2,
+        preprocessing=PATCH,
+        augmentation={"fill": fill, "shift": 0.4},
+        training={"foreground_share": 1.0, "batch_size": 40},
+    )
+    batch = batch_at(0, [case], plan, CPU)
+    beyond = np.pad(case.pixels.numpy(), ((0, 0), (9, 9), (9, 9)), mode=mode)  # type: ignore[call-overload]
+    labels = np.pad(case.mask.numpy(), 9, mode=mode)  # type: ignore[call-overload]
+    compared = 0
+    for image, mask in zip(batch.images.numpy(), batch.masks.numpy(), strict=True):
+        found = [
+            (top, left)
+            for top in range(beyond.shape[1] - 15)
+            for left in range(beyond.shape[2] - 15)
+            if np.abs(image - beyond[:, top : top + 16, left : left + 16]).max()
+            <= 0.51  # within half a pixel
+            and (mask == labels[top : top + 16, left : left + 16]).all()
+        ]
+        compared += bool(found)
+    assert compared == len(batch.masks)
+
+
+@given(st.integers(1, 12), st.sampled_from([-2, -1]), st.integers(-30, 30), st.integers(1, 25))
+def test_a_part_mirrors_the_image_beyond_its_edge(length: int, axis: int, start: int, side: int) -> None:
+    values = torch.arange(3 * length * length).view(3, length, length)
+    there = [(0, 0)] * 3
+    there[axis] = (60, 60)
+    mirrored = torch.from_numpy(np.pad(values.numpy(), there, mode="symmetric"))
+    assert torch.equal(part_of(values, axis, start, side, "reflect"), mirrored.narrow(axis, start + 60, side))
 
 
 @given(st.integers(1, 12), st.sampled_from([-2, -1]), st.integers(-30, 30), st.integers(1, 25))

@@ -25,7 +25,8 @@ from delineate.training.checkpoint import ENTRY
 from delineate.training.history import HistoryRow, read_history
 from delineate.training.loop import Progress, Trained, Watcher, fit
 from delineate.training.optimization import learning_rate_at
-from delineate.training.trainer import Trainer, hard_dice
+from delineate.training.reports import dice_of, overlap_counts
+from delineate.training.trainer import Trainer
 
 PlanMaker = Callable[..., Plan]
 CaseMaker = Callable[..., list[CachedCase]]
@@ -122,6 +123,20 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     assert [row.step for row in found.history] == [4, 8, 12]
     in_files = [without_time(read_history(folder / "metrics.csv")) for folder in (whole, stopped)]
     assert in_files[0] == in_files[1] == without_time(expected.history)
+
+
+def test_a_stop_at_the_last_step_is_heard_and_nothing_is_trained_again(
+    tiny_plan: PlanMaker, tiny_cases: CaseMaker, run: Callable[[str], Path]
+) -> None:
+    plan, cases = tiny_plan(training={"evaluations": 3}), tiny_cases()
+    expected = fit(plan, cases[:4], cases[4:], run("whole"))
+    stopped = run("stopped")
+    with pytest.raises(
+        Interrupted, match=r"^Stopped after the last of 12 steps; .*--resume .*stopped$"
+    ) as caught:
+        fit(plan, cases[:4], cases[4:], stopped, watcher=stop_at(12, signal.SIGTERM))
+    assert caught.value.exit_code == 143
+    assert_same(fit(plan, cases[:4], cases[4:], stopped, resume=True), expected)
 
 
 def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(
@@ -341,6 +356,10 @@ def test_at_most_32_validation_cases_are_looked_at_spread_evenly(
 @pytest.fixture
 def masks() -> Tensor:
     return torch.tensor([[[0, 1, 1, 2]], [[2, 2, 0, IGNORED]]], dtype=torch.uint8)
+
+
+def hard_dice(logits: Tensor, masks: Tensor) -> float:
+    return dice_of(overlap_counts(logits, masks))
 
 
 def decided(*labels: list[int]) -> Tensor:

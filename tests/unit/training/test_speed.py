@@ -19,19 +19,21 @@ CaseMaker = Callable[..., list[CachedCase]]
 
 
 @pytest.mark.parametrize(
-    ("budget_s", "validation", "steps", "looks", "look_s", "spent_s"),
+    ("budget_s", "validation", "steps", "looks", "watched", "look_s", "spent_s"),
     [
         # three timed steps of 1 s fill 2.5 s: 970 less the 7 s that the clock was looked at
-        (1000, 0, 963, 10, 0, 7),
+        (1000, 0, 963, 10, 32, 0, 7),
         # one look at two of six cases took 1 s, so all six 3 s, ten times; two more seconds went by
-        (1000, 6, 970 - 9 - 30, 10, 3, 9),
-        (1000, 1, 970 - 9 - 10, 10, 1, 9),
+        (1000, 6, 970 - 9 - 30, 10, 32, 3, 9),
+        (1000, 1, 970 - 9 - 10, 10, 32, 1, 9),
         # at most 32 cases are looked at on the way, and no longer than a tenth of the budget
-        (1000, 70, 970 - 9 - 6 * 16, 6, 16, 9),
+        (1000, 70, 970 - 9 - 6 * 16, 6, 32, 16, 9),
         # at least three steps are timed, also where 2 % of the budget are less: 19.4 less 7
-        (20, 0, 12, 10, 0, 7),
-        # never fewer than ten steps and one look
-        (5, 6, 10, 1, 3, 9),
+        (20, 0, 12, 10, 32, 0, 7),
+        # where one look would take more than a tenth, it is at fewer cases: four of half a second
+        (20, 6, 10, 1, 4, 2, 9),
+        # never fewer than ten steps and one look at one case
+        (4, 6, 10, 1, 1, 0.5, 9),
     ],
 )
 def test_steps_fill_the_budget(
@@ -41,13 +43,14 @@ def test_steps_fill_the_budget(
     validation: int,
     steps: int,
     looks: int,
+    watched: int,
     look_s: float,
     spent_s: float,
 ) -> None:
     plan = tiny_plan(training={"steps": None, "budget_s": budget_s})
     cases = tiny_cases()
     speed = measure_steps(plan, cases, tiny_cases(validation), clock=ticking())
-    assert speed == Speed(steps, looks, 1, look_s, spent_s)
+    assert speed == Speed(steps, looks, watched, 1, look_s, spent_s)
     assert speed.training_seconds == steps + looks * look_s
 
 
@@ -86,7 +89,7 @@ def test_a_plan_without_a_budget_has_nothing_to_fill(tiny_plan: PlanMaker, tiny_
 def test_settled_steps_are_timed_and_left_as_they_are(tiny_plan: PlanMaker, tiny_cases: CaseMaker) -> None:
     plan = tiny_plan(training={"steps": 7, "evaluations": 2})
     # two steps of 1 s fill the second; one look at two of six cases took 1 s
-    assert measure_speed(plan, tiny_cases(), tiny_cases(6), clock=ticking()) == Speed(7, 2, 1, 3, 7)
+    assert measure_speed(plan, tiny_cases(), tiny_cases(6), clock=ticking()) == Speed(7, 2, 32, 1, 3, 7)
     assert measure_speed(plan, tiny_cases(), [], clock=ticking()).training_seconds == 7
     unsettled = tiny_plan(training={"steps": None, "budget_s": 60})
     with pytest.raises(ValueError, match="not settled; see measure_steps"):

@@ -25,6 +25,7 @@ from delineate.training.checkpoint import load_checkpoint, save_checkpoint
 from delineate.training.history import HistoryRow
 from delineate.training.loop import Progress, Trained, fit
 from delineate.training.optimization import Muon, build_optimizer, orthogonalize
+from delineate.training.reports import overlap_counts
 from delineate.training.trainer import Trainer
 
 BUSY: dict[str, Any] = {
@@ -152,7 +153,17 @@ def test_validation_dice_is_that_of_all_windows_blended() -> None:
             dice.append(2 * both / int((found == value).sum() + (case.mask == value).sum()))
         scores.append(fmean(dice))
     network.train()
-    assert trainer.validation_dice(cases) == pytest.approx(fmean(scores))
+    counted: list[int] = []
+
+    def counts(logits: Tensor, masks: Tensor) -> Tensor:
+        counted.append(logits.shape[2])
+        return overlap_counts(logits, masks)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("delineate.training.trainer.overlap_counts", counts)
+        assert trainer.validation_dice(cases) == pytest.approx(fmean(scores))
+    assert sum(counted) == sum(case.mask.shape[0] for case in cases)
+    assert max(counted) <= 4  # never the logits of more slices than a window has
     unscored = dataclasses.replace(cases[0], mask=torch.full_like(cases[0].mask, IGNORED))
     assert trainer.validation_dice([unscored]) is None
     assert network.training

@@ -214,11 +214,14 @@ def read_bytes(source: Source, lock: threading.Lock, offset: int, count: int) ->
     """Some bytes of the file.
 
     Raises:
-        ImageError: It ends before.
+        ImageError: It ends before, or cannot be read.
     """
-    with lock:
-        source.stream.seek(offset)
-        content = source.stream.read(count)
+    try:
+        with lock:
+            source.stream.seek(offset)
+            content = source.stream.read(count)
+    except OSError as error:  # a bad sector, a lost share
+        raise source.refuse(f"it cannot be read: {error.strerror or error}") from error
     if len(content) < count:
         raise source.refuse("the file is truncated: a part of the picture is missing at its end")
     return content

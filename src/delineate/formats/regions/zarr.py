@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -51,13 +52,13 @@ class ZarrRegions(Closing):
         check_sides(self.size, source)
         shape = found.levels[0].shape
         self.channels = 1 if self._channels is None else shape[self._channels]
-        for array, size in zip(self._arrays, self.levels, strict=True):
+        for array in self._arrays:
             chunk = array.chunks
-            together = 1 if self._channels is None else chunk[self._channels]
-            bytes_a_pixel = together * np.dtype(found.levels[0].dtype).itemsize
-            check_part(
-                min(chunk[self._rows], 2 * size[0]), chunk[self._columns], bytes_a_pixel, "chunks", source
+            others = math.prod(
+                side for axis, side in enumerate(chunk) if axis not in (self._rows, self._columns)
             )
+            bytes_a_pixel = others * np.dtype(found.levels[0].dtype).itemsize
+            check_part(chunk[self._rows], chunk[self._columns], bytes_a_pixel, "chunks", source)
         self.rows_at_once = self._arrays[0].chunks[self._rows]
         self.spacing_mm = found.spacing_mm
         _, converted = image_pixels(np.zeros(1, found.levels[0].dtype), source)

@@ -1,0 +1,134 @@
+"""The data of a run: divided, measured, and the same when it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image as Pictures
+
+from delineate.errors import DataError, UsageError
+from delineate.jobs.reporter import Reporter
+from delineate.jobs.source import Parts, Source, measured
+
+
+class Warnings(Reporter):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Six pictures, of which 4 and 5 are nearly the same."""
+    folder = tmp_path / "data"
+    random, before = np.random.default_rng(0), np.zeros(0, np.uint8)
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for number in range(6):
+        pixels = np.kron(random.integers(0, 250, (8, 8), dtype=np.uint8), np.ones((6, 6), np.uint8))
+        if number == 4:
+            before = pixels
+        elif number == 5:
+            pixels = before.copy()
+            pixels[3, 3] += 2
+        Pictures.fromarray(pixels).save(folder / "images" / f"{number}.png")
+        mask = np.zeros((48, 48), np.uint8)
+        mask[10:20, 10 : 30 + number] = 255
+        Pictures.fromarray(mask).save(folder / "masks" / f"{number}.png")
+    return folder
+
+
+def written(folder: Path, **parts: list[str]) -> Path:
+    path = folder / "MEIER^HANS.json"
+    path.write_text(json.dumps({"train": [], "validation": [], "test": []} | parts))
+    return path
+
+
+def test_a_file_that_divides_copies_is_told_without_its_place_and_again_when_it_goes_on(
+    data: Path, tmp_path: Path
+) -> None:
+    splits = written(tmp_path, train=["0", "1", "2", "3", "4"], validation=["5"])
+    parts = Parts.read(Source(data, splits=splits), Reporter())
+    (caution,) = (each for each in parts.cautions if "nearly identical" in each)
+    assert "MEIER" not in caution
+    again = Parts.read(Source(data), Reporter(), stored=splits, drawn=False)
+    assert again.cautions == parts.cautions
+    drawn = Parts.read(Source(data), Reporter(), stored=splits, drawn=True)
+    assert not any("nearly identical" in each for each in drawn.cautions)
+
+
+def test_a_division_that_cannot_be_drawn_is_taken_from_the_file_when_it_goes_on(
+    data: Path, tmp_path: Path
+) -> None:
+    """All cases one group: nothing to draw from, but a file may divide near copies."""
+    lines = [
+        f"images/{name}.png,masks/{name}.png,{group}"
+        for name, group in zip("0145", ["p"] * 3 + [""], strict=True)
+    ]
+    (data / "cases.csv").write_text("\n".join(["image,mask,group", *lines]))
+    splits = written(tmp_path, train=["0", "1", "4"], validation=["5"])
+    begun = Parts.read(Source(data, splits=splits), Reporter())
+    again = Parts.read(Source(data), Reporter(), stored=splits, drawn=False)
+    assert (again.splits, again.cautions) == (begun.splits, begun.cautions)
+    with pytest.raises(DataError, match="one group"):
+        Parts.read(Source(data), Reporter())
+
+
+def test_what_a_file_calls_test_beside_another_test_set_is_told(data: Path, tmp_path: Path) -> None:
+    splits = written(tmp_path, train=["0", "1"], validation=["2"], test=["3"])
+    reporter = Warnings()
+    parts = Parts.read(Source(data, data, splits=splits), reporter)
+    assert len(parts.scored) == 6
+    assert any(
+        "1 case that the split calls test left aside" in said and said.endswith(": 3.")
+        for said in reporter.said
+    )
+    reporter = Warnings()
+    Parts.read(Source(data, splits=splits), reporter)
+    assert not any("calls test" in said for said in reporter.said)
+
+
+def test_another_place_of_the_same_voxels_is_other_data(tmp_path: Path) -> None:
+    hashes: list[tuple[str, tuple[str, ...]]] = []
+    for depth_mm in (2.0, 2.0, 3.0):
+        folder = tmp_path / f"data-{len(hashes)}"
+        for number in range(3):
+            values = np.random.default_rng(number).integers(0, 900, (20, 20, 6), dtype=np.int16)
+            mask = np.zeros((20, 20, 6), np.uint8)
+            mask[4:12, 4 : 10 + number, 1:4] = 1
+            for kind, voxels in (("images", values), ("masks", mask)):
+                (folder / kind).mkdir(parents=True, exist_ok=True)
+                image = nibabel.Nifti1Image(voxels, np.diag([1.0, 1.0, depth_mm, 1.0]))
+                nibabel.save(image, folder / kind / f"{number}.nii.gz")
+        parts = Parts.read(Source(folder), Reporter())
+        facts = measured(parts.train, Reporter())
+        hashes.append((facts.sha256, facts.digests))
+    assert hashes[0] == hashes[1]
+    assert hashes[0][0] != hashes[2][0]
+    assert hashes[0][1] == hashes[2][1]  # an image is known again wherever it lies
+
+
+def test_folds_gone_on_with_say_why_cases_are_left_aside(data: Path, tmp_path: Path) -> None:
+    from delineate.dataset.folds import write_folds  # noqa: PLC0415  only here
+    from delineate.jobs.fold_parts import FoldParts  # noqa: PLC0415  likewise
+
+    parts = FoldParts.read(Source(data, folds=2), 2, Reporter())
+    write_folds(tmp_path / "splits.json", parts.folds)
+    content = json.loads((tmp_path / "splits.json").read_text())
+    content["folds"] = [[name for name in fold if name != "0"] for fold in content["folds"]]
+    (tmp_path / "splits.json").write_text(json.dumps(content))
+    reporter = Warnings()
+    FoldParts.read(Source(data, folds=2), 2, reporter, stored=tmp_path / "splits.json")
+    assert any(said == "1 case that the run was begun without left aside: 0." for said in reporter.said)
+
+
+def test_a_path_that_no_file_can_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no UTF-8"):
+        Source(tmp_path / os.fsdecode(b"p\xe9t"))
