@@ -115,6 +115,7 @@ def sole_use(folder: Path) -> Iterator[None]:
     """
     # for all who may write there; and no file that stands for a lock, which a killed program would leave
     lock = FileLock(folder / LOCK, timeout=0, mode=0o666, fallback_to_soft=False)
+    held = True
     try:
         lock.acquire()
     except Timeout as error:
@@ -128,14 +129,14 @@ def sole_use(folder: Path) -> Iterator[None]:
             "Give another folder, or have it removed if nobody writes there."
         ) from error
     except (OSError, NotImplementedError):  # no locks on this file system: better without than not at all
-        yield
-        return
+        held = False
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            (folder / LOCK).unlink(missing_ok=True)
-        lock.release()
+        if held:
+            with contextlib.suppress(OSError):
+                (folder / LOCK).unlink(missing_ok=True)
+            lock.release()
 
 
 def free_folder(path: Path) -> Path:
@@ -176,6 +177,22 @@ def existing_folder(path: Path, what: str) -> Path:
     if not os.access(path, os.R_OK | os.X_OK):
         raise UsageError(f"{path} may not be read by this user. Change its permissions (chmod u+rx).")
     return path
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; not where the path cannot be looked at, or is none that can be."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such an ordinary file; likewise."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def sha256(path: Path) -> str:

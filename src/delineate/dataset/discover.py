@@ -13,7 +13,7 @@ from delineate.dataset.naming import counted, listed, path_key
 from delineate.dataset.nnunet import find_nnunet_cases, is_nnunet
 from delineate.dataset.table import is_table, read_table
 from delineate.errors import DataError
-from delineate.files import existing_folder
+from delineate.files import existing_folder, is_file
 
 __all__ = ["CaseFiles", "Discovery", "Problem", "Split", "discover"]
 _KNOWN_FILES = frozenset({FILE_NAME, "splits_final.json", "splits.json"})
@@ -35,7 +35,7 @@ def discover(data: Path) -> Discovery:
     Raises:
         UsageError: There is no such folder, or it may not be read.
     """
-    if data.suffix.lower() == ".csv" and _is_file(data):
+    if data.suffix.lower() == ".csv" and is_file(data):
         return _described(data.parent, _from_table(data), ())
     root = existing_folder(data, "the images and masks")
     listing = list_files(root)
@@ -62,13 +62,6 @@ def discover(data: Path) -> Discovery:
     else:
         found = find_pairs(listing)
     return _described(root, found, aside)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # it is told of a folder
-        return False
 
 
 def _from_table(path: Path) -> Found:

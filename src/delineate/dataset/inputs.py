@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,10 +12,11 @@ from delineate import formats
 from delineate.dataset.case_files import Problem
 from delineate.dataset.listing import list_files
 from delineate.dataset.naming import counted, folded, listed, natural_key, printable, unique_names
-from delineate.dataset.nnunet import by_channel
+from delineate.dataset.nnunet import by_channel, channel_of
 from delineate.dataset.roles import bare, role_of_name
 from delineate.dataset.series import DicomFiles
 from delineate.errors import ImageError, UsageError
+from delineate.files import is_folder
 from delineate.formats.regions import is_slide, is_zarr
 
 
@@ -66,7 +67,7 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
     for given in inputs:
         if is_zarr(given):
             files[given] = None
-        elif _is_folder(given):
+        elif is_folder(given):
             below = _folders_of_series(given) if volumes else []
             problems += _beside_series(given, below) if below else []
             for folder in below or [given]:
@@ -141,13 +142,6 @@ def _beside_series(folder: Path, taken: Collection[Path]) -> list[Problem]:
         )
         problems.append(Problem("warning", "other-files", message, tuple(left)))
     return [*problems, *listing.problems(each=True)]
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # reading it says more
-        return False
 
 
 def _may_hold_images(folder: Path) -> bool:
@@ -247,19 +241,18 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
             single.append((stem, (path,)))
     problems = []
     for folder, paths in by_folder.items():
-        found = by_channel(paths)
-        kept = {path for numbered in found.values() for path in numbered.values()}
-        doubled = {_channel(path) for path in paths if path not in kept}
-        for name, numbered in found.items():
-            if any(name == other for other, _ in doubled):
-                several = tuple(
-                    path for path in paths if _channel(path) in doubled and _channel(path)[0] == name
-                )
+        times = Counter(map(channel_of, paths))
+        doubled: dict[str, list[Path]] = defaultdict(list)
+        for path in paths:
+            if times[channel_of(path)] > 1:
+                doubled[channel_of(path)[0]].append(path)
+        for name, numbered in by_channel(paths).items():
+            if name in doubled:
                 message = (
                     f"Several files in {printable(folder)} are the same channel of one image: "
-                    f"{listed(path.name for path in several)}. Keep one of each."
+                    f"{listed(path.name for path in doubled[name])}. Keep one of each."
                 )
-                problems.append(Problem("error", "doubled-channel", message, several))
+                problems.append(Problem("error", "doubled-channel", message, tuple(doubled[name])))
                 continue
             image = tuple(numbered[number] for number in sorted(numbered))
             if len(image) == channels:
@@ -273,12 +266,6 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
                 )
                 problems.append(Problem("error", "missing-channel", message, image))
     return single, problems
-
-
-def _channel(path: Path) -> tuple[str, int]:
-    """The image and the number that a channel file is called by."""
-    ((name, numbered),) = by_channel([path]).items()
-    return name, next(iter(numbered))
 
 
 def _is_grey(path: Path) -> bool:

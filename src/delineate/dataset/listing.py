@@ -50,8 +50,8 @@ class Listing:
         )  # fmt: skip
         found = []
         for level, code, all_paths, what, why, todo in kinds:
-            apart = each and level == "error"
-            for paths in [[path] for path in all_paths] if apart else [all_paths] if all_paths else []:
+            told = [[path] for path in all_paths] if each and level == "error" else [all_paths]
+            for paths in filter(None, told):
                 names = listed(shown(path, self.root) for path in paths)
                 message = f"{what.capitalize()} {why}: {names}.{todo}"
                 if len(paths) > 1:

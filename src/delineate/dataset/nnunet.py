@@ -29,10 +29,16 @@ def by_channel(images: Sequence[Path]) -> Mapping[str, Mapping[int, Path]]:
     """Files by case and number, `c_0000.png`, `c_0001.png`; one without number is channel 0 of its case."""
     found: dict[str, dict[int, Path]] = defaultdict(dict)
     for path in images:
-        match = _CHANNEL.fullmatch(formats.stem_of(path))
-        name, channel = (match[1], int(match[2])) if match else (formats.stem_of(path), 0)
+        name, channel = channel_of(path)
         found[name][channel] = path
     return found
+
+
+def channel_of(path: Path) -> tuple[str, int]:
+    """The case and the number that a file is called by; without a number it is channel 0."""
+    stem = formats.stem_of(path)
+    match = _CHANNEL.fullmatch(stem)
+    return (match[1], int(match[2])) if match else (stem, 0)
 
 
 def find_nnunet_cases(listing: Listing) -> Found:
@@ -93,16 +99,11 @@ def find_nnunet_cases(listing: Listing) -> Found:
     return words, tuple(sorted(cases, key=lambda case: natural_key(case.name))), problems
 
 
-def _case_and_channel(path: Path) -> str:
-    """What a file is: without a number channel 0 of its case."""
-    stem = folded(formats.stem_of(path))
-    return stem if _CHANNEL.fullmatch(stem) else f"{stem}_0000"
-
-
 def _doubled(files: Sequence[Path], role: str, root: Path) -> list[Problem]:
-    by_stem: dict[str, list[Path]] = defaultdict(list)
+    by_stem: dict[tuple[str, int], list[Path]] = defaultdict(list)
     for path in files:
-        by_stem[_case_and_channel(path) if role == "image" else folded(formats.stem_of(path))].append(path)
+        name, channel = channel_of(path) if role == "image" else (formats.stem_of(path), 0)
+        by_stem[folded(name), channel].append(path)
     return [
         Problem(
             "error",

@@ -16,6 +16,7 @@ from delineate.dataset.case_files import SPLIT_WORDS, CaseFiles, Problem, Split
 from delineate.dataset.layouts import Found
 from delineate.dataset.naming import counted, listed, natural_key, printable, unique_names
 from delineate.errors import DataError
+from delineate.files import is_file, is_folder
 
 MAXIMUM_BYTES = 64 << 20
 REQUIRED = ("image", "mask")
@@ -219,10 +220,7 @@ def _missing_files(rows: Sequence[_Row], table: Path) -> list[Problem]:
 
 def _is_file(path: Path) -> bool:
     """Whether there is such a file, or a folder that may hold a DICOM series."""
-    try:
-        return path.is_file() or path.is_dir()
-    except (OSError, ValueError):  # too long, or with characters no file can have
-        return False
+    return is_file(path) or is_folder(path)
 
 
 def _repeated(rows: Sequence[_Row]) -> list[Problem]:

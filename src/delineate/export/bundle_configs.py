@@ -153,10 +153,11 @@ def metadata(card: ModelCard, agreement: str) -> dict[str, Json]:
         agreement: A sentence: how near its answers are to ours.
     """
     data = card.plan.data
-    labels = ", ".join(map(_inert, data.labels))
+    names = tuple(map(_inert, data.labels))
+    labels = ", ".join(names)
     axes: list[Json] = ["*"] * data.axes
     several = len(data.labels) > 1
-    outputs = (("background",) if several else ()) + tuple(map(_inert, data.labels))
+    outputs = (("background",) if several else ()) + names
     inputs = ("red", "green", "blue") if data.colour == "rgb" else ("image",) * data.channels
     shape: dict[str, Json] = {"type": "image", "spatial_shape": axes, "dtype": "float32"}
     kind, reader = ("volume", "nibabel") if data.axes == 3 else ("picture", "pillow")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from delineate.errors import ImageError
+from delineate.files import is_folder
 from delineate.formats import arrays, dicom_head, metaimage, nifti, nrrd, raster, tiff
 from delineate.formats.dicom_head import is_unnamed_dicom
 from delineate.formats.quiet import without_warnings
@@ -130,7 +131,7 @@ def header(path: Path, reading: Reading = USUAL) -> Header:
     Raises:
         ImageError: It is missing, no image, damaged in its header, too large, or of a kind that is not read.
     """
-    if _is_folder(path):
+    if is_folder(path):
         from delineate.formats.dicom_folder import folder_header  # noqa: PLC0415  imports pydicom
 
         return folder_header(path, reading)
@@ -150,7 +151,7 @@ def read(path: Path, reading: Reading = USUAL) -> Image:
     Raises:
         ImageError: It is missing, no image, damaged, too large, or of a kind that is not read.
     """
-    if _is_folder(path):
+    if is_folder(path):
         from delineate.formats.dicom_folder import read_folder  # noqa: PLC0415  imports pydicom
 
         return read_folder(path, reading)
@@ -170,7 +171,7 @@ def read_mask(path: Path, reading: Reading = USUAL) -> StoredMask:
     Raises:
         ImageError: It is missing, no image, damaged, too large, or of a kind that is not read.
     """
-    if _is_folder(path):
+    if is_folder(path):
         from delineate.formats.dicom_folder import read_folder_mask  # noqa: PLC0415  imports pydicom
 
         return read_folder_mask(path, reading)
@@ -184,13 +185,6 @@ def family_of(path: Path) -> Family:
         ImageError: It is missing, or of none.
     """
     return _with_family(path, USUAL, lambda family: lambda _: family)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def _with_family(

@@ -198,7 +198,7 @@ def cut_short(files: Iterable[Path]) -> list[ImageError]:
     Args:
         files: DICOM files of one folder.
     """
-    alike = {path for path in files if not path.suffix or path.suffix[1:].isdigit()}
+    alike = set(filter(_is_unnamed, files))
     if not alike:
         return []
     beside = next(iter(alike)).parent.iterdir()
@@ -207,11 +207,16 @@ def cut_short(files: Iterable[Path]) -> list[ImageError]:
         for path in beside
         if path not in alike
         and not path.name.startswith(".")
-        and (not path.suffix or path.suffix[1:].isdigit())
+        and _is_unnamed(path)
         and path.is_file()
         and path.stat().st_size < SHORTEST_BYTES
     ]
     return [ImageError(path, "the file is empty or cut short") for path in sorted(found)]
+
+
+def _is_unnamed(path: Path) -> bool:
+    """Whether a file has no suffix, or a number for one, as names that are UIDs do."""
+    return not path.suffix or path.suffix[1:].isdigit()
 
 
 def identifying_words(path: Path) -> frozenset[str]:

@@ -246,11 +246,12 @@ class ReadImages:
     def __iter__(self) -> Iterator[Image]:
         count = min(self.most, len(self.images))
         for done in range(count):
-            chosen = self.images[(2 * done + 1) * len(self.images) // (2 * count)]
+            place = (2 * done + 1) * len(self.images) // (2 * count)
+            chosen = self.images[place]
             try:
                 image = load_image(chosen.files, self.reading, stack=chosen.stack)
             except DataError as error:
-                at = f"image {self.images.index(chosen) + 1} of {len(self.images)}"
+                at = f"image {place + 1} of {len(self.images)}"
                 raise DataError(f"{_hidden(str(error), chosen.files)} ({at})") from error
             yield image
             self.reporter.stage("comparing", done + 1, count)

@@ -68,13 +68,12 @@ def measure_steps(
     start = clock()
     step, case = _timed(plan, cases, validation, allowed_s=min(2.5, 0.02 * budget_s), warm_up=2, clock=clock)
     looks, watched = plan.training.evaluations, plan.training.watched_cases
+    share_s = LOOK_SHARE * budget_s
+    if case * min(watched, len(validation)) > share_s:
+        watched = max(1, int(share_s / case))
     look = case * min(watched, len(validation))
     if look > 0:
-        seen = LOOK_SHARE * budget_s / case  # cases, in all looks together
-        if seen < min(watched, len(validation)):
-            watched = max(1, int(seen))
-            look = case * watched
-        looks = max(1, min(looks, int(LOOK_SHARE * budget_s / look)))
+        looks = max(1, min(looks, int(share_s / look)))
     spent = clock() - start
     left = MARGIN * budget_s - spent - looks * look
     return Speed(max(LEAST_STEPS, int(left / step)), looks, watched, step, look, spent)
