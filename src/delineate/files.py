@@ -16,10 +16,10 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 
-from delineate.errors import DelineateError, ImageError, OutputError, UsageError
+from delineate.errors import DelineateError, ImageError, OutputError, Stopped, UsageError
+from delineate.interruption import stop_requests
 
 _reading_umask = threading.Lock()
-PROBE = ".delineate-probe."  # how a file begins that is written to see whether a folder can be written
 LOCK = ".delineate-lock"  # the file that a folder in sole use has
 
 
@@ -139,6 +139,30 @@ def sole_use(folder: Path) -> Iterator[None]:
             lock.release()
 
 
+@contextlib.contextmanager
+def sole_new_folder(path: Path, what: str) -> Iterator[None]:
+    """Make a `new_folder` and keep it in `sole_use`; it goes again if nothing has come into it.
+
+    A stop that is asked for while it is made is heard once it is made, so that nothing is left of it.
+
+    Args:
+        path: The folder to be.
+        what: What will be put there, for the message: "the run".
+
+    Raises:
+        OutputError: It holds something already, another command has it, or it cannot be written.
+    """
+    with contextlib.ExitStack() as undone:
+        with stop_requests() as request:
+            if not path.exists():
+                undone.callback(_remove_if_empty, path)
+            new_folder(path, what)
+            undone.enter_context(sole_use(path))
+        if request.signal_number is not None:
+            raise Stopped(request.signal_number)
+        yield
+
+
 def free_folder(path: Path) -> Path:
     """`path`, or where that is taken the first of `path-2`, `path-3`, … that is free."""
     numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
@@ -152,7 +176,7 @@ def probe_writable(folder: Path) -> None:
         OutputError: It cannot.
     """
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=PROBE) as stream:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".delineate-probe.") as stream:
             stream.write(bytes(4096))
             stream.flush()
     except OSError as error:
@@ -224,6 +248,11 @@ def output_error(path: Path, error: OSError) -> DelineateError:
     else:
         reason = f"{error.strerror or error}. Give another folder."
     return OutputError(f"Cannot write {path}: {reason}")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # it holds something
+        folder.rmdir()
 
 
 def _umask() -> int:

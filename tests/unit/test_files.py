@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from delineate.errors import ImageError, OutputError, UsageError
-from delineate.files import LOCK, existing_folder, new_folder, sha256, sole_use
+from delineate import files
+from delineate.errors import ImageError, OutputError, Stopped, UsageError
+from delineate.files import LOCK, existing_folder, new_folder, sha256, sole_new_folder, sole_use
 from delineate.jobs.source import folder_named_after
 
 HOLDER = """
@@ -130,3 +132,41 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(ImageError, match="no ordinary file"):
         sha256(tmp_path / "pipe.png")
+
+
+@pytest.mark.parametrize("place", ["mkdir", "probe_writable", "sole_use"])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_stop_while_a_folder_is_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, there: bool
+) -> None:
+    owner: object = Path if place == "mkdir" else files
+    really, asked = getattr(owner, place), list[str]()
+
+    def stopped_in_it(*given: object, **named: object) -> object:
+        made = really(*given, **named)
+        if not asked:
+            asked.append(place)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return made
+
+    folder = tmp_path / "run"
+    if there:
+        folder.mkdir()
+    monkeypatch.setattr(owner, place, stopped_in_it)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped) as stop, sole_new_folder(folder, "the run"):
+        pytest.fail("it went on")
+    assert stop.value.signal_number == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert list(tmp_path.rglob("*")) == ([folder] if there else [])
+
+
+def test_a_new_folder_goes_again_only_while_it_is_empty(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="mine"), sole_new_folder(tmp_path / "run", "the run"):
+        raise ValueError("mine")
+    assert not (tmp_path / "run").exists()
+    with sole_new_folder(tmp_path / "run", "the run"):
+        (tmp_path / "run" / "plan.yaml").touch()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["plan.yaml"]
+    with pytest.raises(OutputError, match="is not empty"), sole_new_folder(tmp_path / "run", "the run"):
+        pytest.fail("it went on")

@@ -20,7 +20,7 @@ from delineate.evaluation.report import Finding, Overlay, Report, Table, choose_
 from delineate.evaluation.scores import CaseScore, score_case
 from delineate.evaluation.summary import Summary, summarise
 from delineate.evaluation.tables import write_cases_csv, write_summary_json
-from delineate.files import new_folder, output_error, sole_use, write_text, write_with
+from delineate.files import output_error, sole_new_folder, write_text, write_with
 from delineate.formats import Reading
 from delineate.image import Mask
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
@@ -145,48 +145,41 @@ def evaluate(
     reporter = reporter or Reporter()
     wish = Wish(engine, precision)
     loaded = wish.model(model)
-    was_there = out is not None and Path(out).exists()
-    folder = new_folder(Path(out), "the evaluation") if out is not None else None
-    try:
-        with sole_use(folder) if folder is not None else contextlib.nullcontext():
-            part = checked_part(
-                Path(data),
-                labels=labels,
-                group_regex=group_regex,
-                reporter=reporter,
-                expected=loaded.labels,
-                reading=reading_for(loaded.plan, reading),
-                pseudonyms=Pseudonyms(all_names=anonymous),
-                forgiven=TO_SCORE,
-            )
-            learned = learned_from(loaded, part)
-            if learned:
-                reporter.warn(seen(learned, part))
-            elif loaded.card.imported:
-                reporter.warn(UNKNOWN_IMAGES)
-            wish.settle_for_part(loaded, part, reporter)
-            scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
-            name = part.report.pseudonyms.redacted(name_of(Path(data)))
-            story = Story(
-                title=f"Evaluation on {name}",
-                scored_part=f"the data set {name}",
-                used_to_choose=seen(learned, part)
-                if learned
-                else UNKNOWN_IMAGES
-                if loaded.card.imported
-                else "The model did not learn from any of these images (their pixels were compared), "
-                "and nothing was chosen by them.",
-                cautions=part.notes,
-            )
-            if folder is None:
-                return Evaluation(summarise(scores, loaded.labels), scores)
-            part.report.pseudonyms.write_table(folder)
-            return write_evaluation(folder, loaded, part, scores, story)
-    except BaseException:
-        if folder is not None and not was_there:
-            with contextlib.suppress(OSError):  # it holds something
-                folder.rmdir()
-        raise
+    folder = Path(out) if out is not None else None
+    with sole_new_folder(folder, "the evaluation") if folder is not None else contextlib.nullcontext():
+        part = checked_part(
+            Path(data),
+            labels=labels,
+            group_regex=group_regex,
+            reporter=reporter,
+            expected=loaded.labels,
+            reading=reading_for(loaded.plan, reading),
+            pseudonyms=Pseudonyms(all_names=anonymous),
+            forgiven=TO_SCORE,
+        )
+        learned = learned_from(loaded, part)
+        if learned:
+            reporter.warn(seen(learned, part))
+        elif loaded.card.imported:
+            reporter.warn(UNKNOWN_IMAGES)
+        wish.settle_for_part(loaded, part, reporter)
+        scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
+        name = part.report.pseudonyms.redacted(name_of(Path(data)))
+        story = Story(
+            title=f"Evaluation on {name}",
+            scored_part=f"the data set {name}",
+            used_to_choose=seen(learned, part)
+            if learned
+            else UNKNOWN_IMAGES
+            if loaded.card.imported
+            else "The model did not learn from any of these images (their pixels were compared), "
+            "and nothing was chosen by them.",
+            cautions=part.notes,
+        )
+        if folder is None:
+            return Evaluation(summarise(scores, loaded.labels), scores)
+        part.report.pseudonyms.write_table(folder)
+        return write_evaluation(folder, loaded, part, scores, story)
 
 
 def score_part(

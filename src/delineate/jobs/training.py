@@ -11,7 +11,7 @@ from delineate.dataset.folds import checked_number, write_folds
 from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms
 from delineate.dataset.split import write_splits
 from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
-from delineate.files import LOCK, PROBE, new_folder, probe_writable, sole_use, write_text
+from delineate.files import LOCK, probe_writable, sole_new_folder, sole_use, write_text
 from delineate.formats import USUAL, Reading
 from delineate.inference.model import Model
 from delineate.jobs.ancestor import Ancestor, folds_with_leaks_of, with_leaks_of
@@ -154,20 +154,14 @@ def train(
     )
     ancestor = Ancestor.of(start_from) if start_from is not None else None
     folder = _run_folder(Path(out) if out is not None else None, source.data)
-    was_there = folder.exists()
     try:
-        new_folder(folder, "the run")
-        with sole_use(folder):
+        with sole_new_folder(folder, "the run"):
             try:
                 return _begun(folder, source, wishes, reporter, ancestor=ancestor, pretrained=pretrained)
-            except KeyboardInterrupt as stop:
-                raise _interrupted(folder, stop) from stop
             finally:
                 _remove_unbegun(folder)
-    finally:
-        if not was_there:
-            with contextlib.suppress(OSError):  # it holds something
-                folder.rmdir()
+    except KeyboardInterrupt as stop:
+        raise _interrupted(folder, stop) from stop
 
 
 def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
@@ -314,8 +308,6 @@ def _run_folder(out: Path | None, data: Path) -> Path:
 def _remove_unbegun(folder: Path) -> None:
     """Remove what was made of a run that came to nothing before its plan was written."""
     with contextlib.suppress(OSError):
-        for probe in folder.glob(f"{PROBE}*"):  # stopped while it was written
-            probe.unlink()
         begun = (SPLITS_NAME, ENVIRONMENT_NAME, PRIVATE, CHECKPOINTS, LOCK)
         if not any(path.name not in begun for path in folder.iterdir()):
             for name in (SPLITS_NAME, ENVIRONMENT_NAME, f"{PRIVATE}/{SOURCE_NAME}", f"{PRIVATE}/{TABLE}"):

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from delineate.errors import Interrupted, ModelFileError
 from delineate.files import output_error
+from delineate.interruption import StopRequest, stop_requests
 from delineate.plan import Plan
 from delineate.training.budget import Budget, Pace, checks, fitting_steps
 from delineate.training.cache import CachedCase
 from delineate.training.checkpoint import FOLDER, NAME, load_checkpoint, other_plan, save_checkpoint
 from delineate.training.history import HistoryRow, write_history
-from delineate.training.interruption import StopRequest, stop_requests
 from delineate.training.trainer import State, Trainer
 
 CHECKPOINT_SECONDS = 60.0

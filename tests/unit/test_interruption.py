@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from delineate.training.interruption import stop_requests
+from delineate.interruption import stop_requests
 
 BOTH = (signal.SIGINT, signal.SIGTERM)
 
@@ -49,7 +49,7 @@ def test_a_second_signal_ends_at_once_whichever_came_first(
 ) -> None:
     program = (
         "import os\n"
-        "from delineate.training.interruption import stop_requests\n"
+        "from delineate.interruption import stop_requests\n"
         "with stop_requests():\n"
         f"    os.kill(os.getpid(), {int(first)})\n"
         "    print('asked', flush=True)\n"
