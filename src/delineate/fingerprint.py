@@ -30,6 +30,7 @@ CASES_RESCALED = 48  # for the scale ceilings
 ATLAS_SIDES = {2: 32, 3: 16}  # of an image of so many axes
 SLICES_RESCALED = 3  # of a volume, for the scale ceilings
 LABELLED_SAMPLED = 1024  # labelled pixels an image, for intensities
+ROUNDING = 1e-6  # of a mean: what a standard deviation of equal pixels may be
 AIR_HU = (-1100.0, -500.0)  # where the darkest pixels of a CT lie
 
 
@@ -208,10 +209,10 @@ class _Measuring:
             aspect=(float((heights / widths).min()), float((heights / widths).max())),
             pixels="integer" if self.integer else "float",
             mean=_row(values.mean(1)),
-            standard_deviation=_row(np.maximum(values.std(1), 1e-6)),
+            standard_deviation=_row(dividing(values.std(1), values.mean(1))),
             calibrated=not self.integer and all(self.calibrated),
             labelled_mean=_row(labelled.mean(1)),
-            labelled_deviation=_row(np.maximum(labelled.std(1), 1e-6)),
+            labelled_deviation=_row(dividing(labelled.std(1), labelled.mean(1))),
             labelled_range=tuple((float(a), float(b)) for a, b in zip(low, high, strict=True)),
             labels=labels.names,
             label_share=_row(share[1:]),
@@ -222,6 +223,16 @@ class _Measuring:
             mirrored_vertically=_likeness(atlases, axis=-2),
             mirrored_in_depth=_likeness(atlases, axis=-3) if sizes.shape[1] == 3 else 1.0,
         )
+
+
+def dividing(deviation: npt.NDArray[np.float64], mean: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The standard deviations to divide channels by: 1 where it is but the rounding of equal pixels.
+
+    Args:
+        deviation: `(C,)`, of each channel's pixels, in whatever unit they have.
+        mean: Likewise.
+    """
+    return np.where(deviation > ROUNDING * np.abs(mean), deviation, 1)
 
 
 def _row(values: npt.NDArray[np.floating]) -> tuple[float, ...]:

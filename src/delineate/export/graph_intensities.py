@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.fingerprint import ROUNDING
 from delineate.inference.engines.onnx_graph import GraphWriter
 from delineate.inference.fitting import SAMPLED_VOXELS
 from delineate.inference.onnx_file import Pixels
@@ -73,8 +74,9 @@ def _own_affine(to: GraphWriter, pixels: str) -> Affine:
     mean = _mean(to, rows)
     squares = to.op("Sub", rows, to.cast(mean, "float32"))
     variance = _mean(to, to.op("Mul", squares, squares))
-    deviation = to.op("Max", to.op("Sqrt", variance), to.constant(1e-6, "float64"))
-    one = to.constant(1, "float64")
+    one, deviation = to.constant(1, "float64"), to.op("Sqrt", variance)
+    rounding = to.op("Mul", to.op("Abs", mean), to.constant(ROUNDING, "float64"))
+    deviation = to.op("Where", to.op("Greater", deviation, rounding), deviation, one)
     whole = to.integers(1, 2)
     gain = to.op("Squeeze", to.op("Div", one, deviation), whole)
     offset = to.op("Squeeze", to.op("Neg", to.op("Div", mean, deviation)), whole)

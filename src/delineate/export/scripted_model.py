@@ -159,8 +159,10 @@ class ScriptedModel(nn.Module):
         if not self.by_image:
             return self.gain, self.offset
         flat = pixels.flatten(1)
-        deviation = flat.std(1, correction=0).clamp(min=1e-6)
-        return 1 / deviation, -flat.mean(1) / deviation
+        mean = flat.mean(1)
+        deviation = flat.std(1, correction=0)
+        deviation = torch.where(deviation > 1e-6 * mean.abs(), deviation, torch.ones_like(deviation))
+        return 1 / deviation, -mean / deviation
 
     def of_working(self, pixels: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
         """`(K, …)` of an image at its working size, not yet normalized."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from delineate.errors import DataError, ModelFileError, UsageError
+from delineate.fingerprint import dividing
 from delineate.image import Image, Mask, turn_of
 from delineate.inference.engines.packages import optional_package
 from delineate.inference.fitting import (
@@ -155,7 +156,7 @@ class ExportedModel(Segmenter):
         units = units_of(sampled(image), self.plan)
         flat = units.reshape(units.shape[0], -1)
         mean = flat.mean(1, dtype=np.float64)
-        deviation = np.maximum(flat.std(1, dtype=np.float64), 1e-6)
+        deviation = dividing(flat.std(1, dtype=np.float64), mean)
         return np.stack([1 / deviation, -mean / deviation]).astype(np.float32)
 
     def _pixels(self, image: Image) -> Numbers:

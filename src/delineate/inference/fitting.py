@@ -159,7 +159,7 @@ def brought_to_shares(image: Image, plan: Plan) -> Image:
     pixels = image.pixels.astype(np.float32)
     low, high = float(pixels.min()), float(pixels.max())
     pixels -= low
-    pixels /= max(high - low, 1e-6)
+    pixels /= (high - low) or 1
     return replace(image, pixels=pixels, shares=True)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from delineate.fingerprint import ROUNDING
 from delineate.geometry import Geometry
 from delineate.image import IGNORED, Image
 from delineate.inference.fitting import (
@@ -187,6 +188,11 @@ def pad_pixels_to(pixels: Tensor, size: tuple[int, ...]) -> Tensor:
     return functional.pad(pixels[None].float(), (0, right, 0, below), mode="replicate")[0].to(pixels.dtype)
 
 
+def dividing(deviation: Tensor, mean: Tensor) -> Tensor:
+    """As `fingerprint.dividing`, of tensors."""
+    return torch.where(deviation > ROUNDING * mean.abs(), deviation, 1)
+
+
 def intensities_of(pixels: Tensor, preprocessing: PreprocessingPlan) -> Intensities:
     """By which an image is normalized.
 
@@ -204,5 +210,5 @@ def intensities_of(pixels: Tensor, preprocessing: PreprocessingPlan) -> Intensit
     else:
         flat = pixels.flatten(1)
         mean = flat.mean(1)
-        deviation = flat.std(1, correction=0).clamp(min=1e-6)
+        deviation = dividing(flat.std(1, correction=0), mean)
     return Intensities(1 / deviation, -mean / deviation)

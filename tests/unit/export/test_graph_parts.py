@@ -173,17 +173,24 @@ def test_the_same_voxels_are_sampled(size: tuple[int, int, int]) -> None:
     assert np.array_equal(run(values[None])[0], sampled(Image(values)).pixels)
 
 
+def write_normalized(to: GraphWriter, pixels: str) -> str:
+    affine = write_affine(to, pixels, PreprocessingPlan.model_validate(WHOLE | {"normalization": "image"}))
+    assert affine is not None
+    return affine.write(to, pixels, 2)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-9, 1e9])
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
-def test_the_images_own_numbers_are_exact_far_from_zero(offset: float) -> None:
-    preprocessing = PreprocessingPlan.model_validate(WHOLE | {"normalization": "image"})
-
-    def write(to: GraphWriter, pixels: str) -> str:
-        affine = write_affine(to, pixels, preprocessing)
-        assert affine is not None
-        return affine.write(to, pixels, 2)
-
+def test_the_images_own_numbers_are_exact_far_from_zero(offset: float, unit: float) -> None:
     generator = np.random.default_rng(0)
-    values = (offset + generator.normal(0, [[[3.0]], [[80.0]]], (2, 301, 203))).astype(np.float32)
-    found = runner(write, [("float32", IMAGE)], "float32")(values[None])[0].astype(np.float64)
+    values = unit * (offset + generator.normal(0, [[[3.0]], [[80.0]]], (2, 301, 203)))
+    run = runner(write_normalized, [("float32", IMAGE)], "float32")
+    found = run(values[None].astype(np.float32))[0].astype(np.float64)
     assert np.allclose(found.mean((1, 2)), 0, atol=1e-4)
     assert np.allclose(found.std((1, 2)), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0.0, 5e-8, 1000.1])
+def test_equal_pixels_are_not_made_much_of(value: float) -> None:
+    run = runner(write_normalized, [("float32", IMAGE)], "float32")
+    assert np.allclose(run(np.full((1, 2, 30, 20), value, np.float32)), 0, atol=1e-3)

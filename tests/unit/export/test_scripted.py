@@ -107,6 +107,18 @@ def test_each_image_of_a_batch_is_normalized_by_itself() -> None:
         assert torch.equal(together[at], network(batch[at : at + 1])[0])
 
 
+def test_images_are_normalized_in_whatever_unit_they_are() -> None:
+    plan = changed(plan_of("whole, three labels"), normalization="image")
+    network = BundledModel(
+        plan, scripted_model(model(plan, net(plan, 0)).network, plan, reversed_axes=False)
+    ).network
+    image = torch.rand(1, 1, 20, 24, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(network(1e-9 * image), network(image), atol=1e-5)
+    nothing = network(torch.zeros_like(image))
+    assert torch.allclose(network(torch.full_like(image, 1000.1)), nothing, atol=1e-3)
+    assert not torch.allclose(network(image), nothing, atol=1e-3)
+
+
 @given(st.integers(0, 3000), st.integers(1, 60))
 def test_ratios_are_rounded_as_python_does(numerator: int, denominator: int) -> None:
     assert rounded_ratio(numerator, denominator) == round(numerator / denominator)

@@ -14,7 +14,7 @@ from delineate.formats.regions import Regions
 from delineate.image import Image
 from delineate.inference.fitting import admitted, working_size
 from delineate.inference.large.resizing import first_needed, resized_rows
-from delineate.inference.preprocess import Intensities, intensities_of
+from delineate.inference.preprocess import Intensities, dividing, intensities_of
 from delineate.plan import Plan
 
 BLOCK_BYTES = 64 << 20  # that a block of rows may take as float32 at most
@@ -158,6 +158,7 @@ class Moments:
 
     def intensities(self) -> Intensities:
         """By which all of them have mean 0 and deviation 1."""
-        deviation = (self._squares / max(self._count, 1)).sqrt().float().clamp(min=1e-6)
         mean = self._mean.float()
+        deviation = (self._squares / max(self._count, 1)).sqrt().float()
+        deviation = dividing(deviation, mean)
         return Intensities(1 / deviation, -mean / deviation)
