@@ -102,7 +102,7 @@ def write_for_monai(folder: Path, divided: Divided) -> None:
                 np.savez(path, image=pixels, mask=_settled(mask))
             else:
                 np.savez(path, image=pixels)
-    facts = {"labels": len(divided.labels), "axes": divided.report.axes}
+    facts = {"labels": len(divided.labels), "axes": divided.report.axes, "sided": divided.sided}
     (folder / "task.json").write_text(json.dumps(facts), encoding="utf-8")
 
 

@@ -48,18 +48,20 @@ class RealSet:
         held_out: Tells it.
         labels: What the mask values mean, as `--labels` takes it; None where that is plain.
         aside: Tells the cases that belong to neither part.
+        sided: Whether labels tell left from right, so that nobody would mirror these images.
     """
 
     how: str
     held_out: Chosen
     labels: str | None = None
     aside: Chosen = lambda _: False
+    sided: bool = False
 
 
 SETS = {
     "drive": RealSet("stems 36 to 40", lambda case: case.number >= 36),
     "kvasir": RealSet("the names val_", lambda case: case.name.startswith("val_")),
-    "jsrt": RealSet("every fifth", lambda case: case.position % 5 == 4),
+    "jsrt": RealSet("every fifth", lambda case: case.position % 5 == 4, sided=True),
     "wbc": RealSet("number mod 5 = 0", lambda case: case.number % 5 == 0),
     "dsb2018": RealSet("position mod 5 = 4", lambda case: case.position % 5 == 4),
     "isbi2012_em": RealSet(
@@ -83,6 +85,7 @@ class Divided:
         train: Names of the cases to learn from.
         held_out: Names of the cases to be scored.
         left_out: In neither: set aside, or the same as or nearly the same as held-out ones.
+        sided: Whether labels tell left from right.
     """
 
     report: CheckReport
@@ -90,6 +93,7 @@ class Divided:
     train: tuple[str, ...]
     held_out: tuple[str, ...]
     left_out: tuple[str, ...]
+    sided: bool
 
     @property
     def labels(self) -> LabelSet:
@@ -127,4 +131,4 @@ def divide(data: Path, real: RealSet) -> Divided:
         raise SystemExit(f"{data} has no case to learn from or none to hold out ({real.how}).")
     others = (case.name for case in members)
     left_out = tuple(name for name in others if name not in {*train, *names})
-    return Divided(report, real.labels, tuple(train), tuple(names), left_out)
+    return Divided(report, real.labels, tuple(train), tuple(names), left_out, real.sided)

@@ -9,7 +9,7 @@ Of pictures as in `2d_segmentation/torch/unet_training_dict.py`: intensities sca
 `RandCropByPosNegLabel` (as many about foreground as not), quarter turns, `UNet(16…256, num_res_units=2)`,
 Adam 1e-3, `sliding_window_inference`. Its crops of 96² are made for generated images of 128²: here they are
 256², or the padded whole where images are smaller; its two images of four crops a step are eight images of
-one, which shows the net more; flips are added.
+one, which shows the net more; flips are added, but where labels tell left from right.
 
 Of volumes as in `3d_segmentation/spleen_segmentation_3d.ipynb`: the same net in 3D with batch normalization,
 two volumes of four crops a step, with Adam at 1e-3, which ten minutes need more than its 1e-4. Its 96³ are
@@ -68,7 +68,8 @@ def main() -> None:
     cases = [_case(path) for path in sorted((given / "train").glob("*.npz"))]
     crop = _crop([case["image"].shape[1:] for case in cases], axes)
     images = 2 if axes == 3 else min(BATCH, len(cases))
-    data = CacheDataset(cases, _moves(crop, BATCH // images, axes), progress=False)
+    moves = _moves(crop, BATCH // images, axes, flips=not task["sided"])
+    data = CacheDataset(cases, moves, progress=False)
     batches = _endless(DataLoader(data, batch_size=images, shuffle=True, drop_last=True))
     net = UNet(
         axes, cases[0]["image"].shape[0], outputs, CHANNELS, STRIDES, num_res_units=2,
@@ -133,13 +134,15 @@ def _scaled(axes: int) -> Any:
     return NormalizeIntensityd(["image"], nonzero=True, channel_wise=True)
 
 
-def _moves(crop: tuple[int, ...], crops: int, axes: int) -> Any:
+def _moves(crop: tuple[int, ...], crops: int, axes: int, *, flips: bool) -> Any:
     """What is done once and kept, then what is drawn anew for each step."""
-    drawn = [RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(axes)]
+    drawn: list[Any] = [RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(axes) if flips]
     if axes == 2:
         drawn.append(RandRotate90d(BOTH, prob=0.5, spatial_axes=(0, 1)))
+    # of pictures in [0, 1] the background is what is not black; of volumes with mean 0 that means nothing
+    ground = {"image_key": "image"} if axes == 2 else {}
     cut = RandCropByPosNegLabeld(
-        BOTH, label_key="mask", spatial_size=crop, pos=1, neg=1, num_samples=crops, image_key="image"
+        BOTH, label_key="mask", spatial_size=crop, pos=1, neg=1, num_samples=crops, **ground
     )
     return Compose([_scaled(axes), SpatialPadd(BOTH, crop), cut, *drawn, EnsureTyped(BOTH, track_meta=False)])
 

@@ -43,7 +43,7 @@ def test_an_ensemble_takes_the_time_of_one_training(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(sides, "run_process", stop)
     monkeypatch.setattr(handing_over, "write_tables", lambda *_: ("train.csv", "test.csv"))
-    divided = Divided(cast(CheckReport, None), None, ("a",), ("b",), ())
+    divided = Divided(cast(CheckReport, None), None, ("a",), ("b",), (), sided=False)
     for side in sides.OURS:
         with pytest.raises(SystemExit, match="enough"):
             sides.SIDES[side](Task(divided, (600.0,), 3, tmp_path, tmp_path / "runs", {}, 2.0))
