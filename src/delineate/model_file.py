@@ -337,7 +337,7 @@ def card_of(path: Path, description: str) -> ModelCard:
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise ModelFileError(
             f"{path} was made by a newer Delineate: its format is {version}, this one's {FORMAT_VERSION}. "
-            "Update with: pip install --upgrade delineate"
+            "Install a newer one."
         )
     try:
         return ModelCard.model_validate_json(description)

@@ -57,9 +57,7 @@ def described(name: str, metadata: Mapping[str, str]) -> Description:
         )
     version = metadata.get("delineate_format", "")
     if version.isdecimal() and int(version[:9]) > NEWEST:
-        raise ModelError(
-            f"{name} was exported by a newer Delineate. Update with: pip install --upgrade delineate-runtime"
-        )
+        raise ModelError(f"{name} was exported by a newer Delineate. Install a newer delineate-runtime.")
     try:
         plan = json.loads(metadata["delineate"])["plan"]
         data, preprocessing = plan["data"], plan["preprocessing"]
@@ -76,7 +74,7 @@ def described(name: str, metadata: Mapping[str, str]) -> Description:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{name} does not say what images it takes. Export it anew.") from error
     if axes != 2:
-        raise UsageError(f"{name} segments volumes, which Delineate itself does: pip install delineate")
+        raise UsageError(f"{name} segments volumes, which only Delineate itself does.")
     return described
 
 

@@ -23,7 +23,7 @@ def read_tiff(stream: IO[bytes]) -> Array:
     try:
         import tifffile  # noqa: PLC0415  an extra
     except ImportError as error:
-        raise ImageError("TIFF needs tifffile: pip install 'delineate-runtime[tiff]'") from error
+        raise ImageError("TIFF needs tifffile: pip install tifffile imagecodecs") from error
     logging.getLogger("tifffile").propagate = False  # what it logs is raised here, or of no use
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     with tifffile.TiffFile(stream) as file:

@@ -23,6 +23,7 @@ from torch import Tensor
 from delineate.errors import UsageError
 from delineate.export.agreement import Finds
 from delineate.export.openvino import converted, write_ir
+from delineate.extras import installing
 from delineate.image import Image
 from delineate.inference.engines import Engine
 from delineate.inference.engines.engine import EngineName, Precision
@@ -132,9 +133,7 @@ def quantized(graph: Graph, samples: Sequence[Numbers]) -> Graph:
         with contextlib.redirect_stdout(io.StringIO()):
             import nncf  # noqa: PLC0415  an extra, and slow to import
     except ImportError as error:
-        raise UsageError(
-            "--precision int8 needs the package nncf: pip install 'delineate[openvino]'"
-        ) from error
+        raise UsageError(f"--precision int8 needs the package nncf: {installing('openvino')}") from error
     logging.getLogger("nncf").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):  # its bars
         made: Graph = nncf.quantize(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.pixels import get_decoder
 
+from delineate.extras import installing
 from delineate.formats.dicom_file import DicomFile, number, refuse_without_image, text
 
 _GREY = {"MONOCHROME1", "MONOCHROME2"}
@@ -177,5 +178,5 @@ def _check_decoder(file: DicomFile) -> None:
     if not decoder.is_available:
         raise file.source.refuse(
             f"its transfer syntax, {file.syntax.name}, needs a decoder that is not installed. "
-            'Install it with: pip install "delineate[dicom-compressed]"'
+            f"Install it with: {installing('dicom-compressed')}"
         )

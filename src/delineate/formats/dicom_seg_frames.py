@@ -13,6 +13,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder, iter_pixels
 from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
+from delineate.extras import installing
 from delineate.formats.dicom_file import (
     DicomFile,
     guarded,
@@ -123,7 +124,7 @@ class Frames:
         if not get_decoder(file.syntax).is_available:
             raise source.refuse(
                 f"its pixels are compressed ({file.syntax.name}). "
-                f'To read them: pip install "delineate[dicom-compressed]"'
+                f"To read them: {installing('dicom-compressed')}"
             )
         self._check_compressed(value)
         dataset = Dataset(file.header)

@@ -115,7 +115,7 @@ def _told(path: Path, model: Graph) -> dict[str, str]:
     if version.isdecimal() and int(version[:9]) > NEWEST:
         raise ModelFileError(
             f"{path} was exported by a newer Delineate: its format is {version[:9]}, this one's {NEWEST}. "
-            "Update with: pip install --upgrade delineate"
+            "Install a newer one."
         )
     return told
 

@@ -96,7 +96,7 @@ def _checked(path: Path, content: bytes, model: Message, told: dict[str, str]) -
     if version.isdecimal() and int(version[:9]) > EXPORT_VERSION:
         raise ModelFileError(
             f"{path} was exported by a newer Delineate: its format is {version[:9]}, this one's "
-            f"{EXPORT_VERSION}. Update with: pip install --upgrade delineate"
+            f"{EXPORT_VERSION}. Install a newer one."
         )
     card = card_of(path, told[ENTRY])
     if reason := _reaching_out(model):

@@ -18,6 +18,7 @@ from delineate.errors import DataError, OutputError, UsageError
 from delineate.export.agreement import Agreement
 from delineate.export.order import Form, Order, form_for, in_fp32
 from delineate.export.synthetic import synthetic_images
+from delineate.extras import installing
 from delineate.files import output_error, probe_writable
 from delineate.formats import Reading
 from delineate.image import Image
@@ -151,9 +152,7 @@ def exporter_of(to: str) -> Exporter:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("delineate"):
             raise
-        raise UsageError(
-            f"--to {to} needs the package {error.name}: pip install 'delineate[{target.extra}]'"
-        ) from error
+        raise UsageError(f"--to {to} needs the package {error.name}: {installing(target.extra)}") from error
     return exporter
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delineate.errors import UsageError
+from delineate.extras import installing
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Log
 from delineate.training.history import HistoryRow
@@ -36,9 +37,7 @@ class Watchers:
         self._tensorboard = log == "tensorboard"
         self._writer: SummaryWriter | None = None
         if self._tensorboard and importlib.util.find_spec("tensorboard") is None:
-            raise UsageError(
-                "--log tensorboard needs the package tensorboard: pip install 'delineate[tensorboard]'"
-            )
+            raise UsageError(f"--log tensorboard needs the package tensorboard: {installing('tensorboard')}")
 
     @contextlib.contextmanager
     def open(self, folder: Path) -> Iterator[None]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from delineate.extras import installing
 from delineate.formats.closing import Closing
 from delineate.formats.lengths import in_mm
 from delineate.formats.pixels import Array
-from delineate.formats.regions.region import EXTRA, Size, check_sides
+from delineate.formats.regions.region import Size, check_sides
 from delineate.formats.stored import Reading, Source
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class OpenSlideRegions(Closing):
         try:
             import openslide  # noqa: PLC0415  an extra
         except ImportError as error:
-            raise source.refuse(f"it is a scanner's slide, and to read it {EXTRA}") from error
+            raise source.refuse(f"it is a scanner's slide; what reads it: {installing('slides')}") from error
         try:
             self._slide = openslide.OpenSlide(path)
         except Exception as error:  # whatever the library raises on damaged files

@@ -109,4 +109,3 @@ CONVERT = (
     "Convert it to a tiled TIFF, which is read piece by piece, for example with libvips: "
     "vips tiffsave INPUT OUTPUT.tif --tile --compression deflate"
 )
-EXTRA = "the extra `slides` is needed: pip install 'delineate[slides]'"

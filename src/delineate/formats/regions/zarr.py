@@ -9,9 +9,10 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from delineate.extras import installing
 from delineate.formats.closing import Closing
 from delineate.formats.pixels import Array, image_pixels
-from delineate.formats.regions.region import EXTRA, Size, check_part, check_sides
+from delineate.formats.regions.region import Size, check_part, check_sides
 from delineate.formats.regions.zarr_layout import ArrayFacts, is_zarr, layout
 from delineate.formats.stored import Reading, Source
 
@@ -93,5 +94,5 @@ def _opened(facts: ArrayFacts, source: Source) -> _Opened:
         import zarr  # noqa: PLC0415  an extra
         from zarr.storage import LocalStore  # noqa: PLC0415  likewise
     except ImportError as error:
-        raise source.refuse(f"it is a Zarr, and to read it {EXTRA}") from error
+        raise source.refuse(f"it is a Zarr; what reads it: {installing('slides')}") from error
     return cast(_Opened, zarr.open_array(LocalStore(facts.path, read_only=True), mode="r"))

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from types import ModuleType
 
 from delineate.errors import UsageError
+from delineate.extras import installing
 
 _EXTRA = {"onnx": "onnx", "onnxruntime": "onnx", "openvino": "openvino"}
 NEEDED = {"torch": (), "onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
@@ -65,6 +66,5 @@ def refuse_telemetry() -> None:
 
 def _how_to_install(why: str, name: str, fault: str, extra: str | None = None) -> str:
     return (
-        f"{why} needs the package {name}, which {fault}. Install it with: "
-        f"pip install 'delineate[{extra or _EXTRA[name]}]'"
+        f"{why} needs the package {name}, which {fault}. Install it with: {installing(extra or _EXTRA[name])}"
     )

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from delineate.errors import ModelFileError, UsageError
+from delineate.extras import installing
 from delineate.pretrained.keras.archive import open_keras, read_content
 from delineate.pretrained.keras.found import Hints, ImportedNet
 from delineate.pretrained.keras.graph import read_graph
@@ -31,7 +32,7 @@ def read_keras(path: Path, hints: Hints | None = None) -> ImportedNet:
         ModelFileError: It is damaged, larger than is read, or no U-Net that ours can be.
     """
     if find_spec("h5py") is None:
-        raise UsageError("Reading files of Keras needs h5py. Install it with: pip install 'delineate[keras]'")
+        raise UsageError(f"Reading files of Keras needs h5py. Install it with: {installing('keras')}")
     try:
         content = read_content(path)
         file = open_keras(content)
