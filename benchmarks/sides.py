@@ -99,7 +99,7 @@ def _ours(task: Task, budget_s: float, *more: str) -> list[Found]:
         "plan_sha256": read_plan(run / "plan.yaml").sha256(),
         "steps": (training.steps or 0) * model.card.members,
         "train_seconds": round(training.seconds or 0.0, 2),
-        "preprocessing_seconds": round((run / "plan.yaml").stat().st_mtime - start, 2),
+        "preprocessing_seconds": round((run / "environment.json").stat().st_mtime - start, 2),
         "prediction_seconds": round(seconds, 2),
         "precision": training.precision,
         "size": list(model.plan.preprocessing.size),

@@ -92,8 +92,13 @@ def _conditions(entries: Sequence[Record]) -> str:
     machines = sorted({e["machine"]["processor"] for e in entries})
     seeds = sorted({entry["seed"] for entry in entries})
     disturbed = sum(entry["cores_by_others"] > NOISY for entry in entries)
+    trainings = {
+        (e["set"], e["side"], e["seed"], e["threads"], tuple(e.get("in_a_training_of_s", [e["budget_s"]])))
+        for e in entries
+    }
     return (
-        f"{len(entries)} trainings, seeds {', '.join(map(str, seeds))}, on {'; '.join(machines)}. "
+        f"{len(entries)} results of {len(trainings)} trainings, seeds {', '.join(map(str, seeds))}, "
+        f"on {'; '.join(machines)}. "
         f"During {disturbed} of them others took more than {NOISY:g} of a core on average."
     )
 

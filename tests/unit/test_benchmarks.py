@@ -12,6 +12,7 @@ from benchmarks import handing_over, sides
 from benchmarks.held_out import Divided
 from benchmarks.processes import Finished
 from benchmarks.quality import _trainings
+from benchmarks.tables import quality_tables
 from benchmarks.quality_record import Key
 from benchmarks.sides import Task
 from benchmarks.trials import _change, changed
@@ -80,3 +81,18 @@ def test_a_trial_of_a_field_that_there_is_not_is_refused(name: str) -> None:
 def test_a_change_that_is_no_literal_is_refused() -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="no Python literal"):
         _change("network.widths=os.getcwd()")
+
+
+def test_results_of_one_training_count_as_one() -> None:
+    facts = {"set": "drive", "seed": 0, "threads": 1, "train_cases": 15, "held_out_cases": 5, "steps": 9}
+    facts |= {"cores_by_others": 0.0, "machine": {"processor": "a processor"}}
+    long = {"side": "monai", "in_a_training_of_s": [120.0, 300.0]}
+    entries = [
+        facts | {"side": "ours", "budget_s": 120.0, "dice": 0.8},
+        facts | long | {"budget_s": 120.0, "dice": 0.7},
+        facts | long | {"budget_s": 300.0, "dice": 0.75},
+        facts | {"side": "monai", "budget_s": 600.0, "dice": 0.9},
+    ]
+    found = quality_tables(entries)
+    assert "4 results of 3 trainings, seeds 0, on a processor." in found
+    assert "| drive (15 + 5) | **0.800**, 9 steps | 0.700, 9 steps |" in found
