@@ -12,9 +12,9 @@ from benchmarks import handing_over, sides
 from benchmarks.held_out import Divided
 from benchmarks.processes import Finished
 from benchmarks.quality import _trainings
-from benchmarks.tables import quality_tables
 from benchmarks.quality_record import Key
 from benchmarks.sides import Task
+from benchmarks.tables import quality_tables
 from benchmarks.trials import _change, changed
 from example_model import PLAN
 

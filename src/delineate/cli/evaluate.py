@@ -10,7 +10,7 @@ import typer
 from delineate.cli.engine import PrecisionOption, ScoringEngineOption
 from delineate.cli.train import (
     AnonymousOption,
-    FourthAxisOption,
+    FourthAxisForModelOption,
     GroupOption,
     LabelsOption,
     MegapixelsOption,
@@ -31,7 +31,7 @@ def evaluate(
     ] = None,
     labels: LabelsOption = None,
     group_regex: GroupOption = None,
-    fourth_axis: FourthAxisOption = None,
+    fourth_axis: FourthAxisForModelOption = None,
     resample_masks: ResampleOption = False,
     max_megapixels: MegapixelsOption = None,
     anonymous: AnonymousOption = False,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from delineate.cli.train import FourthAxisOption, MegapixelsOption, ThreadsOption, reading
+from delineate.cli.train import FourthAxisForModelOption, MegapixelsOption, ThreadsOption, reading
 from delineate.errors import UsageError
 
 
@@ -49,7 +49,7 @@ def export(
         float | None,
         typer.Option(help="With int8: more is refused.", metavar="DICE", show_default="0.005"),
     ] = None,
-    fourth_axis: FourthAxisOption = None,
+    fourth_axis: FourthAxisForModelOption = None,
     max_megapixels: MegapixelsOption = None,
     threads: ThreadsOption = None,
 ) -> None:

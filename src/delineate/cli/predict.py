@@ -11,7 +11,7 @@ import typer
 from delineate.cli.engine import EngineOption, PrecisionOption
 from delineate.cli.train import (
     AnonymousOption,
-    FourthAxisOption,
+    FourthAxisForModelOption,
     MegapixelsOption,
     ThreadsOption,
     reading,
@@ -43,7 +43,7 @@ def predict(
             metavar="SIZE",
         ),
     ] = None,
-    fourth_axis: FourthAxisOption = None,
+    fourth_axis: FourthAxisForModelOption = None,
     max_megapixels: MegapixelsOption = None,
     anonymous: AnonymousOption = False,
     threads: ThreadsOption = None,

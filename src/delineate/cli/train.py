@@ -42,6 +42,13 @@ FourthAxisOption = Annotated[
         help="What a volume's fourth axis is: 'channels'; else it is refused.", show_default="refuse"
     ),
 ]
+FourthAxisForModelOption = Annotated[
+    FourthAxis | None,
+    typer.Option(
+        help="What a volume's fourth axis is: 'channels'; else it is refused.",
+        show_default="as in the training",
+    ),
+]
 ResampleOption = Annotated[
     bool,
     typer.Option(
