@@ -32,6 +32,8 @@ SLICES_RESCALED = 3  # of a volume, for the scale ceilings
 LABELLED_SAMPLED = 1024  # labelled pixels an image, for intensities
 ROUNDING = 1e-6  # of a mean: what a standard deviation of equal pixels may be
 AIR_HU = (-1100.0, -500.0)  # where the darkest pixels of a CT lie
+LEAST_PADDING_HU = -4000.0  # of what lies outside of the scanner's circle; -2000 and -3024 are usual
+PADDING_SHARE = 0.9  # of what is darker than air, at least: interpolation leaves some between the two
 
 
 class Fingerprint(BaseModel):
@@ -161,8 +163,8 @@ class _Measuring:
         self.spacings.append(spacing if spacing is not None and len(spacing) == len(image.size) else None)
         self.samples.append(_sample(image, colour))
         self.labelled.append(_labelled_sample(image, mask.values, colour))
-        has_air = AIR_HU[0] <= np.percentile(self.samples[-1], 0.5) <= AIR_HU[1]
-        self.calibrated.append(image.modality == "CT" or (image.modality is None and bool(has_air)))
+        has_air = image.modality is None and _has_air(self.samples[-1])
+        self.calibrated.append(image.modality == "CT" or has_air)
         self.modalities.add(image.modality)
         self.integer = self.integer and not image.in_own_units
         counts = np.bincount(mask.values.ravel(), minlength=self.labels + 1)[: self.labels + 1]
@@ -233,6 +235,21 @@ def dividing(deviation: npt.NDArray[np.float64], mean: npt.NDArray[np.float64]) 
         mean: Likewise.
     """
     return np.where(deviation > ROUNDING * np.abs(mean), deviation, 1)
+
+
+def _has_air(values: npt.NDArray[np.float64]) -> bool:
+    """Whether the darkest values lie where air lies in CT, padding left aside.
+
+    Padding is one whole number. Other images with values as low have many, or one that is no whole number:
+    the background of an MR whose mean was taken off.
+    """
+    darker = values < AIR_HU[0]
+    if darker.any() and not darker.all():
+        found, counts = np.unique(values[darker], return_counts=True)
+        most = float(found[counts.argmax()])
+        if most >= LEAST_PADDING_HU and most % 1 == 0 and counts.max() >= PADDING_SHARE * counts.sum():
+            values = values[~darker]
+    return bool(AIR_HU[0] <= np.percentile(values, 0.5) <= AIR_HU[1])
 
 
 def _row(values: npt.NDArray[np.floating]) -> tuple[float, ...]:

@@ -119,6 +119,44 @@ def test_numbers_are_calibrated_where_files_or_air_say_so(
     assert (found.calibrated, found.modality) == (calibrated, modality)
 
 
+def padded(padding: float, darkest: float = -1000) -> npt.NDArray[np.float32]:
+    """A slice with this outside of a circle: air, in the middle a body of 0 to 99."""
+    rows, columns = np.mgrid[:64, :64] - 31.5
+    radius = np.hypot(rows, columns)
+    body = np.where(radius < 20, np.arange(64 * 64).reshape(64, 64) % 100, darkest)
+    return np.where(radius < 32, body, padding)[None].astype(np.float32)
+
+
+def rimmed(padding: float) -> npt.NDArray[np.float32]:
+    """The same, with what interpolation leaves between padding and air."""
+    values = padded(padding)
+    values[0, ::8, :4] = (padding - 1000) / 2 + np.arange(4) / 7
+    return values
+
+
+@pytest.mark.parametrize("padding", [-2000, -2048, -3024, -4000])
+def test_padding_outside_of_the_scanners_circle_leaves_a_ct_a_ct(padding: float) -> None:
+    assert np.percentile(padded(padding), 20) == padding
+    plain = padded(-1000)
+    for values in (padded(padding), rimmed(padding), padded(padding).astype(np.int16)):
+        assert of(*[case(plain)] * 9, case(values)).calibrated
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        padded(-1500.25),  # an MR less its mean
+        padded(-4096),  # lower than any padding
+        padded(-2000, darkest=-1500),  # what is darker than air has two values
+        padded(-2000, darkest=0),  # padded, and no air
+        np.full((1, 8, 8), -2000, np.int16),  # nothing but padding
+        np.linspace(-3000, 3000, 4096, dtype=np.float32).reshape(1, 64, 64),  # a phase or a difference
+    ],
+)
+def test_other_very_negative_numbers_are_no_ct(values: Values) -> None:
+    assert not of(case(values)).calibrated
+
+
 def test_shares_are_never_calibrated() -> None:
     found = of(case(np.zeros((2, 3, 4), np.uint8), modality="CT", shares=True))
     assert (found.calibrated, found.pixels) == (False, "integer")

@@ -1,20 +1,24 @@
 """What the values of masks mean when nobody says: the rules, each refusing where two meanings remain.
 
 The rules look at three things. *Where* a value lies: pixels of a label fill areas, so most have four equal
-neighbours; the values of a blurred or compressed edge have none. *Which files* hold it: labels come back from
-file to file, object numbers run 1…k with another k in each. *How many pieces* it has: one object is one.
+neighbours; the values of a blurred or compressed edge have none. A label also lies in one mask where it lies
+in the next. *Which files* hold it: labels come back from file to file, and one that a file lacks is a gap;
+object numbers run 1…k with another k in each. *How many pieces* it has: one object is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import find_objects
+from scipy.spatial import KDTree
 from skimage.measure import label as connected_pieces
 
 from delineate.dataset.mask_encoding import ANY, MaskEncoding, value_text
-from delineate.dataset.mask_survey import Survey, read_levels
+from delineate.dataset.mask_survey import Integers, Survey, read_levels
 from delineate.dataset.mask_table import encode, option_by_ranges, option_for, peaks, refusal
 from delineate.formats import StoredMask
 from delineate.image import MAXIMUM_LABELS, LabelSet
@@ -27,6 +31,7 @@ _EDGE_PIXELS = 0.2  # of all pixels, at most, are edges
 _FEW_OBJECTS, _MANY_OBJECTS = 4, 10
 _DENSE = 0.9
 _ONE_PIECE = 1.1
+_AT_ITS_PLACE = 0.25  # beyond chance: 10 to 15 objects numbered row by row reach 0.2, organs 0.5 and more
 _MOST_LABELS = 32
 _SAMPLE = 40
 
@@ -158,15 +163,22 @@ def _numbered_objects(survey: Survey, read: Read) -> str:
         return "no"
     dense = float(np.mean([len(ids) / ids[-1] >= _DENSE for ids in objects])) >= _DENSE
     varied = len({len(ids) for ids in objects}) >= min(3, max(2, len(objects)))
+    numbered = dense and varied and not _gaps_prevail(survey, objects)
     unshared = len(objects) > 1 and float((survey.tally.files == 1).mean()) >= _DENSE
-    if not ((dense and varied) or unshared):
+    if not (numbered or unshared):
         return "perhaps" if kinds > _MOST_LABELS or (len(objects) == 1 and kinds >= _MANY_OBJECTS) else "no"
     pieces = pieces_per_value(survey, read)
     if kinds < _MANY_OBJECTS:
         return "perhaps" if pieces <= _ONE_PIECE else "no"
-    if pieces <= _ONE_PIECE and _filled(survey) >= 4 * _AREA_SHARE:
-        return "yes"
-    return "perhaps"
+    objects_alone = pieces <= _ONE_PIECE and _filled(survey) >= 4 * _AREA_SHARE
+    return "yes" if objects_alone and not _places_come_back(survey, read) else "perhaps"
+
+
+def _gaps_prevail(survey: Survey, objects: list[Integers]) -> bool:
+    """Whether most values that masks lack lie below their highest, as a missing organ's does."""
+    values = survey.tally.values[survey.tally.values > 0]
+    gaps = sum(int(np.searchsorted(values, ids[-1], "right")) - len(ids) for ids in objects)
+    return 2 * gaps > sum(len(values) - len(ids) for ids in objects)
 
 
 def _filled(survey: Survey) -> float:
@@ -177,14 +189,56 @@ def _filled(survey: Survey) -> float:
 
 def pieces_per_value(survey: Survey, read: Read) -> float:
     """Mean number of connected pieces of a value in a mask, background aside, over some masks."""
-    chosen = np.unique(np.linspace(0, len(survey.masks) - 1, min(_SAMPLE, len(survey.masks))).astype(int))
     pieces = kinds = 0
-    for at in chosen:
-        path = survey.masks[at]
-        levels = read_levels(read(path), path, survey.reading, survey.fractions)
+    for at, levels in _some(survey, read):
         pieces += int(connected_pieces(levels, background=0, connectivity=2).max())
         kinds += int((survey.occurring[at] > 0).sum())
     return pieces / max(1, kinds)
+
+
+def _places_come_back(survey: Survey, read: Read) -> bool:
+    """Whether values lie in one mask where they lie in the next; also where those shared are too few to tell.
+
+    The values that both masks hold are laid over one another, in shares of the box around them, and counted
+    where the nearest has the same number. Of numbers given by chance one does, which is not counted.
+    """
+    met = others = 0
+    shared_any = False
+    values, boxes = np.zeros(0, np.int64), np.zeros((0, 2, 0))
+    for _, levels in _some(survey, read):
+        before, values_before = boxes, values
+        values, boxes = _boxes(levels)
+        shared, ours, theirs = np.intersect1d(values, values_before, return_indices=True)
+        if not len(shared) or boxes.shape[2] != before.shape[2]:
+            continue
+        _, nearest = KDTree(_middles(before[theirs])).query(_middles(boxes[ours]))
+        met += int((nearest == np.arange(len(shared))).sum()) - 1
+        others += len(shared) - 1
+        shared_any = True
+    return shared_any and met >= _AT_ITS_PLACE * others
+
+
+def _boxes(levels: Integers) -> tuple[Integers, npt.NDArray[np.float64]]:
+    """The values above 0, and the first and last index of each along each axis: `(n, 2, axes)`."""
+    values = np.unique(levels[levels > 0])
+    found = find_objects(np.searchsorted(values, levels, "right"))
+    ends = [[[side.start for side in box], [side.stop - 1 for side in box]] for box in found]
+    return values, np.array(ends, np.float64).reshape(len(values), 2, levels.ndim)
+
+
+def _middles(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The middle of each box in shares of the box around all, `(n, axes)`; boxes are `(n, 2, axes)`."""
+    low, high = boxes[:, 0].min(0), boxes[:, 1].max(0)
+    middles: npt.NDArray[np.float64] = (boxes.mean(1) - low) / (high - low + 1)
+    return middles
+
+
+def _some(survey: Survey, read: Read) -> Iterator[tuple[int, Integers]]:
+    """Some masks, evenly spread: the position and the levels of each."""
+    count = len(survey.masks)
+    for at in np.unique(np.linspace(0, count - 1, min(_SAMPLE, count)).astype(int)).tolist():
+        path = survey.masks[at]
+        yield at, read_levels(read(path), path, survey.reading, survey.fractions)
 
 
 def _several_labels(survey: Survey) -> MaskEncoding:

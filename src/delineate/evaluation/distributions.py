@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from delineate.metrics.intervals import Interval, wilson_interval
+from delineate.metrics.intervals import FEWEST_GROUPS, Interval, wilson_interval
 
 IntervalOf = Callable[[npt.NDArray[np.float64]], Interval | None]
 
@@ -61,13 +61,13 @@ class MeanOverLabels(Part):
 
 
 class Proportion(Part):
-    """A share of cases with its Wilson interval."""
+    """A share of cases with its interval, see `proportion`; `low` and `high` are None where there is none."""
 
     successes: int
     n: int
     share: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 def statistics_of(
@@ -115,12 +115,40 @@ def mean_over_labels(table: npt.NDArray[np.float64], interval: IntervalOf) -> Me
     return MeanOverLabels(mean=fmean(means), low=ends.low if ends else None, high=ends.high if ends else None)
 
 
-def proportion(successes: int, n: int, level: float) -> Proportion | None:
-    """A share with its interval; None of no case."""
-    ends = wilson_interval(successes, n, level=level)
-    if ends is None:
+def proportion(
+    values: npt.NDArray[np.float64], groups: Sequence[str], interval: IntervalOf, level: float
+) -> Proportion | None:
+    """A share of cases with its interval; None of no case.
+
+    The interval is Wilson's where each case is a group of its own, else that of the mean, which draws groups.
+    Where that cannot vary, since all cases are alike, it is Wilson's of groups in place of cases. Of several
+    cases of one group there is none.
+
+    Args:
+        values: `(cases,)`, 1 or 0, and NaN of cases that do not count.
+        groups: The group of each.
+        interval: The interval of the mean of `(cases, 1)` values.
+        level: Of Wilson's intervals, between 0 and 1.
+    """
+    counted = np.isfinite(values)
+    n, successes = int(counted.sum()), int(values[counted].sum())
+    if not n:
         return None
-    return Proportion(successes=successes, n=n, share=ends.mean, low=ends.low, high=ends.high)
+    independent = len({group for group, counts in zip(groups, counted, strict=True) if counts})
+    ends: Interval | None = None
+    if independent == n:
+        ends = wilson_interval(successes, n, level=level)
+    elif 0 < successes < n:
+        ends = interval(values[:, None])
+    elif independent >= FEWEST_GROUPS:
+        ends = wilson_interval(independent if successes else 0, independent, level=level)
+    return Proportion(
+        successes=successes,
+        n=n,
+        share=successes / n,
+        low=ends.low if ends else None,
+        high=ends.high if ends else None,
+    )
 
 
 def number(value: float | None) -> float:

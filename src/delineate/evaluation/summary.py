@@ -74,7 +74,8 @@ class Summary(Part):
         nsd_tolerance: Of the normalised surface Dice; more than one entry only where it is in millimetres in
             some cases and in pixels in others, whose spacing is not known.
         level: Of all intervals, 0…1.
-        interval_method: How those of means were computed.
+        interval_method: How those of means were computed, and those of shares where some of the cases are of
+            one group; see `proportion` for the others.
         interval_note: What to bear in mind about them, or why there are none; empty if nothing.
         mean_over_labels: A mean a metric; `mean_dice` is the headline.
         pixel_accuracy: Share of pixels with the right label; None if all pixels were left out of scoring.
@@ -192,6 +193,12 @@ def _label_summary(
     level: float,
 ) -> LabelSummary:
     states: Counter[State] = Counter(score.state for score in scores)
+
+    def share(success: State, failure: State) -> Proportion | None:
+        outcomes = {success: 1.0, failure: 0.0}
+        values = np.array([outcomes.get(score.state, np.nan) for score in scores])
+        return proportion(values, [score.group for score in scores], interval, level)
+
     found, missed = states["scored"], states["missed"]
     empty, alarms = states["both empty"], states["false alarm"]
     return LabelSummary(
@@ -202,8 +209,8 @@ def _label_summary(
         missed=missed,
         false_alarms=alarms,
         false_alarm_px=sum(score.prediction_px for score in scores if score.state == "false alarm"),
-        sensitivity=proportion(found, found + missed, level),
-        specificity=proportion(empty, empty + alarms, level),
+        sensitivity=share("scored", "missed"),
+        specificity=share("both empty", "false alarm"),
         volumes=volumes_of(scores, interval),
     )
 
@@ -216,7 +223,7 @@ def _tolerances(scores: Sequence[CaseScore]) -> tuple[Tolerance, ...]:
 
 def _interval_note(cases: int, groups: int, labels: Sequence[LabelSummary]) -> str:
     if cases == 1:
-        return "There are no intervals: one case cannot tell how much cases differ."
+        return "There are no intervals of means: one case cannot tell how much cases differ."
     if groups == 1:
         return f"There are no intervals: all {cases} cases belong to one group, which cannot tell of others."
     notes = []

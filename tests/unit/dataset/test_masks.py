@@ -40,6 +40,21 @@ def discs(*values: int, dtype: str = "uint8", shift: int = 0) -> Array:
     return mask
 
 
+def numbered(count: int, draw: int, *, row_by_row: bool = False, dtype: str = "uint8") -> Array:
+    """Squares numbered 1…count, at places of their own in each draw."""
+    places = np.random.default_rng(draw).permutation(64)[:count]
+    mask = np.zeros((SIDE, SIDE), dtype)
+    for number, place in enumerate(sorted(places) if row_by_row else places, start=1):
+        row, column = 8 * (int(place) // 8), 8 * (int(place) % 8)
+        mask[row : row + 6, column : column + 6] = number
+    return mask
+
+
+def organs(*lacking: int) -> Array:
+    """Labels 1…12, each at its own place, but for those that a patient lacks."""
+    return discs(*(0 if value in lacking else value for value in range(1, 13)))
+
+
 def understood(masks: Sequence[Array | StoredMask], **options: object) -> MaskEncoding:
     """What a set in memory means; decoding it must agree with the table."""
     stored = {
@@ -128,7 +143,7 @@ def test_thin_labels_of_small_numbers_stay_labels() -> None:
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32"])
 def test_objects_numbered_in_each_mask(dtype: str) -> None:
-    masks = [discs(*range(1, k + 1), dtype=dtype, shift=k) for k in (12, 3, 7, 10, 1, 5)]
+    masks = [numbered(k, draw=k, dtype=dtype) for k in (12, 3, 7, 10, 1, 5)]
     encoding = understood(masks)
     assert (encoding.kind, encoding.labels.names) == ("instances", ("foreground",))
     assert [row.value for row in encoding.rows] == ["0", "1–12"]
@@ -141,6 +156,46 @@ def test_objects_numbered_in_each_mask(dtype: str) -> None:
 def test_objects_numbered_over_the_whole_set() -> None:
     masks = [discs(*range(100 * k, 100 * k + 5), dtype="uint16") for k in range(1, 5)]
     assert understood(masks).kind == "instances"
+
+
+@pytest.mark.parametrize("row_by_row", [False, True])
+@pytest.mark.parametrize(("fewest", "most"), [(5, 60), (30, 40), (34, 36)])
+def test_many_objects_in_every_mask_are_objects(fewest: int, most: int, row_by_row: bool) -> None:
+    """All masks then share the low numbers, as they would share labels, but not their places."""
+    counts = np.linspace(fewest, most, 12).astype(int).tolist()
+    masks = [numbered(count, draw, row_by_row=row_by_row) for draw, count in enumerate(counts)]
+    assert understood(masks).kind == "instances"
+
+
+def test_organs_of_which_some_patients_lack_one_or_two_are_labels() -> None:
+    masks = [organs()] * 15 + [organs(4), organs(7), organs(4, 7), organs(2), organs(9, 12)]
+    encoding = understood(masks)
+    assert encoding.labels.names == tuple(f"label {n}" for n in range(1, 13))
+    np.testing.assert_array_equal(decoded(encoding, masks[17]), masks[17])
+
+
+@pytest.mark.parametrize("rare", [[(11, 12)] * 7 + [(12,), ()], [(12,), (11, 12), (5,)] + [()] * 20])
+def test_labels_of_which_the_last_are_rare_are_refused(rare: list[tuple[int, ...]]) -> None:
+    """Their values run 1…k without a gap, as numbers of objects do, but come back to their places."""
+    objects, labels = refused([organs(*lacking) for lacking in rare], "may number the objects of each mask")
+    assert objects.kind == "instances"
+    assert len(labels.labels) == 12
+
+
+def test_labels_of_volumes_that_are_cut_and_turned_otherwise_are_refused() -> None:
+    """The last labels are rare; the volumes have other sizes and borders, and half of them are mirrored."""
+    masks = []
+    for at in range(8):
+        depth, border = 1 + at % 3, 2 * at
+        values = np.pad(organs(*([12], [11, 12], [])[at % 3]), border)
+        masks.append(StoredMask(np.repeat(values[None], depth, 0)[:, :: (-1) ** (at // 2)], volume=True))
+    with pytest.raises(MaskError, match="may number the objects of each mask"):
+        understood(masks)
+
+
+def test_too_few_shared_numbers_are_refused() -> None:
+    """Of number 1 alone one cannot see whether it comes back to its place."""
+    refused([numbered(12, 0), numbered(1, 1), numbered(1, 2), numbered(2, 3), numbered(1, 4)], "may number")
 
 
 def test_few_numbered_objects_are_refused() -> None:

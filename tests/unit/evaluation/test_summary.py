@@ -10,6 +10,7 @@ import pytest
 from delineate.evaluation.scores import CaseScore, score_case
 from delineate.evaluation.summary import Summary, summarise
 from delineate.image import Geometry, LabelSet, Mask
+from delineate.metrics.intervals import wilson_interval
 
 LESION = LabelSet.of("lesion")
 
@@ -22,6 +23,13 @@ def line(pixels: range) -> Mask:
 
 
 NOTHING = range(0)
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """The ends of that interval."""
+    found = wilson_interval(successes, n)
+    assert found is not None
+    return found.low, found.high
 
 
 def cohort() -> list[CaseScore]:
@@ -54,9 +62,11 @@ def test_every_number_of_a_small_cohort() -> None:
     assert (dice.upper_quartile, dice.maximum) == (0.625, 1.0)
     assert (dice.low, dice.high) == (0.0, 0.75)  # a twice, b twice, or both
     assert label.sensitivity is not None
-    assert (label.sensitivity.successes, label.sensitivity.n) == (2, 3)
+    assert (label.sensitivity.successes, label.sensitivity.n, label.sensitivity.share) == (2, 3, 2 / 3)
+    assert (label.sensitivity.low, label.sensitivity.high) == (0.0, 1.0)  # b twice, a twice
     assert label.specificity is not None
     assert (label.specificity.successes, label.specificity.n, label.specificity.share) == (1, 2, 0.5)
+    assert (label.specificity.low, label.specificity.high) == wilson(1, 2)  # b and c have one such case each
     assert summary.pixel_accuracy is not None
     assert summary.pixel_accuracy.mean == pytest.approx((1.0 + 0.8 + 0.7 + 0.5 + 1.0) / 5)
     assert summary.mean_dice is not None
@@ -98,6 +108,58 @@ def test_labels_weigh_alike_whatever_their_cases() -> None:
     assert summary.mean_dice.low == pytest.approx(0.7)
     assert (summary.labels[1].valid, summary.labels[1].empty) == (6, 6)
     assert summary.labels[1].sensitivity is not None
+
+
+def found_in(*groups: str) -> list[CaseScore]:
+    """A case for each letter of each group: x of those in which the lesion was found, o of those missed."""
+    found, missed = cohort()[0], cohort()[2]
+    return [
+        replace(found if mark == "x" else missed, case=f"{at} {number}", group=str(at))
+        for at, marks in enumerate(groups)
+        for number, mark in enumerate(marks)
+    ]
+
+
+def test_intervals_of_sensitivity_and_specificity_are_by_group() -> None:
+    groups = ("xxxxx", "xxxxx", "xxxxo", "xoooo", "xxxxx", "ooooo")
+    label = summarise(found_in(*groups), LESION).labels[0]
+    dice, sensitivity = label.metrics["dice"], label.sensitivity
+    assert dice is not None
+    assert sensitivity is not None
+    assert (sensitivity.successes, sensitivity.n, sensitivity.share) == (20, 30, 2 / 3)
+    # Dice is 1 where it was found and 0 where it was missed: its mean is the sensitivity
+    assert (sensitivity.low, sensitivity.high) == (dice.low, dice.high)
+    assert sensitivity.low is not None
+    assert sensitivity.low < wilson(20, 30)[0] - 0.1
+    # the same turned round: nothing to find, and nothing found or a false alarm
+    alarm, empty = cohort()[3], cohort()[4]
+    without = [
+        replace(empty if score.state == "scored" else alarm, case=score.case, group=score.group)
+        for score in found_in(*groups)
+    ]
+    assert summarise(without, LESION).labels[0].specificity == sensitivity
+
+
+def test_where_every_case_is_found_groups_count_in_place_of_cases() -> None:
+    for groups, ends in {
+        ("xxxx", "xx", "xxxxx"): (3, 3),
+        ("oooo", "oo", "ooooo"): (0, 3),
+        ("x", "x", "o", "x"): (3, 4),
+        ("x",): (1, 1),
+    }.items():
+        sensitivity = summarise(found_in(*groups), LESION).labels[0].sensitivity
+        assert sensitivity is not None
+        assert (sensitivity.low, sensitivity.high) == wilson(*ends)
+
+
+@pytest.mark.parametrize("group", ["xxxx", "xxo"])
+def test_several_cases_of_one_group_have_a_share_without_an_interval(group: str) -> None:
+    summary = summarise(found_in(group), LESION)
+    sensitivity = summary.labels[0].sensitivity
+    assert sensitivity is not None
+    assert sensitivity.share == group.count("x") / len(group)
+    assert (sensitivity.low, sensitivity.high) == (None, None)
+    assert Summary.from_json(summary.to_json()) == summary
 
 
 def test_nothing_to_find_and_nothing_found() -> None:

@@ -147,6 +147,15 @@ def test_a_distance_equal_to_the_tolerance_but_for_rounding_is_within_it() -> No
     assert normalized_surface_dice(reference, prediction, 0.2999, spacing=(0.1, 0.1)) == 0.0
 
 
+def test_the_rounding_of_a_header_in_single_precision_is_allowed_for_and_no_more() -> None:
+    # one pixel each, 5 columns apart; 0.4 mm in a header of NIfTI is 0.4000000059604645
+    reference, prediction = box((1, 9), (0, 1), (1, 2)), box((1, 9), (0, 1), (6, 7))
+    stored = float(np.float32(0.4))
+    assert 5 * stored > 2 * (1 + 1e-8)
+    assert normalized_surface_dice(reference, prediction, 2.0, spacing=(stored, stored)) == 1.0
+    assert normalized_surface_dice(reference, prediction, 2.0, spacing=(0.400001, 0.400001)) == 0.0
+
+
 @pytest.mark.parametrize("spacing", [(1.0,), (1.0, 0.0), (1.0, -1.0), (1.0, math.nan), (1.0, math.inf)])
 def test_wrong_spacings_are_refused(spacing: tuple[float, ...]) -> None:
     one = np.ones((2, 2), bool)
