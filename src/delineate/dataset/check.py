@@ -55,8 +55,9 @@ def check(
     Args:
         data: The folder, or a CSV table.
         labels: What the mask values mean, where that is to be decided by hand.
-        group_regex: Finds the group in a case's name: its first bracketed part, else the whole match. Groups
-            that the data state hold as well.
+        group_regex: Finds the group in a case's name, without the part or folder that may tell it from others
+            of that name: its first bracketed part, else the whole match. Groups that the data state hold as
+            well.
         expected: The labels of a model to be scored on these data. A label may then be in no mask, all masks
             may be empty, and labels with the model's names get its order: the report's encoding has exactly
             `expected`. As many labels of other names are left as they are.
@@ -100,7 +101,7 @@ def check(
     problems += found
     cases, found = by_subject(cases, facts)
     problems += found
-    groups, found = stated_groups(cases, pattern, hidden.called, hidden.groups)
+    groups, found = stated_groups(cases, pattern, hidden.groups)
     problems += found
     tell("comparing images", 0, 1)
     exact, near = exact_duplicates(facts), near_duplicates(facts)

@@ -22,7 +22,7 @@ from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, name_of
 from delineate.jobs.reporter import Reporter
 
 Log = Literal["tensorboard"]
-FLATTERING = frozenset({"sequence"})  # findings that belong beside the score
+FLATTERING = frozenset({"sequence", "groups-named-alike"})  # findings that belong beside the score
 
 
 def folder_named_after(data: Path, parent: str) -> Path:
