@@ -41,6 +41,11 @@ class CaseFiles:
     stack: bool = False
     plain: str = ""
 
+    @property
+    def held_out(self) -> bool:
+        """Whether the data put it into another part than that to train on."""
+        return self.split in ("validation", "test")
+
 
 @dataclass(frozen=True)
 class Problem:

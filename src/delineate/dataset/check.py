@@ -107,9 +107,12 @@ def check(
     exact, near = exact_duplicates(facts), near_duplicates(facts)
     together = 2 * max((len(group) for group in near), default=0) <= len(facts)
     tell("comparing images", 1, 1)
-    problems += set_findings.duplicates(exact, near, masks.digests, near_kept_together=together)
+    split_given = any(case.held_out for case in cases)
+    problems += set_findings.duplicates(
+        exact, near, masks.digests, near_kept_together=together, split_given=split_given
+    )
     stated = {name: group for name, group in groups.items() if group is not None}
-    if not stated and not any(case.split for case in cases):
+    if not stated and not split_given:
         problems += set_findings.sequence(
             alike_in_order({hidden.called[name]: image for name, image in facts.items()})
         )

@@ -22,7 +22,9 @@ from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, name_of
 from delineate.jobs.reporter import Reporter
 
 Log = Literal["tensorboard"]
-FLATTERING = frozenset({"sequence", "groups-named-alike"})  # findings that belong beside the score
+FLATTERING = frozenset(  # findings that belong beside the score
+    {"sequence", "groups-named-alike", "near-duplicate-across-split", "divided-patients"}
+)
 
 
 def folder_named_after(data: Path, parent: str) -> Path:
@@ -175,7 +177,11 @@ class Parts:
         else:
             scored, name = validation, "the validation part"
         kind: Literal["validation", "test"] = "validation" if scored is validation else "test"
-        cautions = (*splits.warnings, *flattering(whole))
+        cautions = splits.warnings
+        if source.test is None:
+            given = source.splits is not None and not drawn
+            given = given or any(files.held_out for files in whole.files)
+            cautions += flattering(whole, drawn=not given)
         return cls(train, validation, scored, name, kind, splits, cautions, leaks)
 
     def relabelled(self, labels: LabelSet) -> Parts:
@@ -239,9 +245,16 @@ def _checked(
     )
 
 
-def flattering(whole: Part) -> tuple[str, ...]:
-    """What was found that may flatter a score on a part of the data."""
-    return tuple(found.message for found in whole.report.problems if found.code in FLATTERING)
+def flattering(whole: Part, *, drawn: bool) -> tuple[str, ...]:
+    """What was found that may flatter a score on a part of the data.
+
+    Args:
+        whole: All of them.
+        drawn: Whether the scored part is drawn, which divides near copies that are not kept together.
+    """
+    loose = drawn and not whole.report.keep_near_together
+    codes = FLATTERING | {"near-duplicate"} if loose else FLATTERING
+    return tuple(found.message for found in whole.report.problems if found.code in codes)
 
 
 @dataclass(frozen=True)

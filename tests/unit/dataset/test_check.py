@@ -156,6 +156,12 @@ def test_duplicates_are_grouped_and_their_masks_compared(tmp_path: Path) -> None
     assert found(report, "warning") == ["duplicate", "near-duplicate", "same-image-different-masks"]
     assert "different masks: 1 = 4." in said(report, "same-image-different-masks")
     assert report.case_groups() == {"0": "0", "1": "1", "2": "2", "3": "0", "4": "1", "5": "2"}
+    assert said(report, "duplicate").endswith(
+        "0 = 3, 1 = 4. Each group is kept in one part of the split; better keep one image of each."
+    )
+    assert said(report, "near-duplicate").endswith(
+        "2 = 5. Each group is kept in one part of a split that is drawn."
+    )
 
 
 def test_near_duplicates_that_are_most_of_the_set_are_not_kept_together(tmp_path: Path) -> None:
@@ -181,6 +187,8 @@ def test_parts_that_copies_or_groups_straddle(tmp_path: Path) -> None:
     assert "flatters the score: 4 (train), 5 (test). Move" in said(report, "group-across-split")
     assert "2 (train) = 3 (test)" in said(report, "near-duplicate-across-split")
     assert "near-duplicate-across-split" in found(report, "warning")
+    assert said(report, "duplicate").endswith("0 = 1. Keep one image of each.")
+    assert said(report, "near-duplicate").endswith("2 = 3.")
 
 
 @pytest.mark.parametrize(
