@@ -16,6 +16,7 @@ from PIL import Image as Pictures
 from delineate.dataset.split import write_splits
 from delineate.errors import DataError, UsageError
 from delineate.jobs.fold_parts import FoldParts
+from delineate.jobs.parts import learned_of
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts, Source, measured
 
@@ -153,19 +154,46 @@ def test_what_a_file_calls_test_beside_another_test_set_is_told(data: Path, tmp_
     assert not any("calls test" in said for said in reporter.said)
 
 
+def volumes(folder: Path, depth_mm: float = 2.0, *, as_float_lps: bool = False) -> Path:
+    """Three volumes of int16, whose axes run as RAS; or the same as float32 and LPS."""
+    for number in range(3):
+        values = np.random.default_rng(number).integers(0, 900, (20, 20, 6), dtype=np.int16)
+        mask = np.zeros((20, 20, 6), np.uint8)
+        mask[4:12, 4 : 10 + number, 1:4] = 1
+        affine = np.diag([1.0, 1.0, depth_mm, 1.0])
+        made = [nibabel.Nifti1Image(voxels, affine) for voxels in (values, mask)]
+        if as_float_lps:
+            affine[:2] = [[-1, 0, 0, 19], [0, -1, 0, 19]]
+            turned = (values[::-1, ::-1].astype(np.float32), mask[::-1, ::-1])
+            made = [nibabel.Nifti1Image(voxels, affine) for voxels in turned]
+        for kind, image in zip(("images", "masks"), made, strict=True):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            nibabel.save(image, folder / kind / f"{number}.nii.gz")
+    return folder
+
+
+def test_the_same_volumes_of_another_type_and_orientation_are_no_test(tmp_path: Path) -> None:
+    data, other = volumes(tmp_path / "data"), volumes(tmp_path / "other", as_float_lps=True)
+    reporter = Warnings()
+    parts = Parts.read(Source(data, other), reporter)
+    assert parts.leaks[0].startswith("The model learned from 3 of these 3 cases")
+    digests = measured(parts.train, Reporter()).digests
+    assert learned_of(parts.scored, digests[1:]) == ["1", "2"]
+    assert learned_of(parts.scored, ()) == []
+
+
+def test_what_earlier_versions_have_written_holds(tmp_path: Path) -> None:
+    """The hash by which a run knows its data, and the hashes of images in models."""
+    parts = Parts.read(Source(volumes(tmp_path / "data")), Reporter())
+    sha256 = "6b3992ee47cc4a2356b763ca136513a2116309a556100f879c1839541443b515"
+    assert measured(parts.train, Reporter()).sha256 == sha256
+    assert learned_of(parts.train, ["00e5c2d9f89b19b3"]) == ["1"]
+
+
 def test_another_place_of_the_same_voxels_is_other_data(tmp_path: Path) -> None:
     hashes: list[tuple[str, tuple[str, ...]]] = []
     for depth_mm in (2.0, 2.0, 3.0):
-        folder = tmp_path / f"data-{len(hashes)}"
-        for number in range(3):
-            values = np.random.default_rng(number).integers(0, 900, (20, 20, 6), dtype=np.int16)
-            mask = np.zeros((20, 20, 6), np.uint8)
-            mask[4:12, 4 : 10 + number, 1:4] = 1
-            for kind, voxels in (("images", values), ("masks", mask)):
-                (folder / kind).mkdir(parents=True, exist_ok=True)
-                image = nibabel.Nifti1Image(voxels, np.diag([1.0, 1.0, depth_mm, 1.0]))
-                nibabel.save(image, folder / kind / f"{number}.nii.gz")
-        parts = Parts.read(Source(folder), Reporter())
+        parts = Parts.read(Source(volumes(tmp_path / f"data-{len(hashes)}", depth_mm)), Reporter())
         facts = measured(parts.train, Reporter())
         hashes.append((facts.sha256, facts.digests))
     assert hashes[0] == hashes[1]
