@@ -31,7 +31,7 @@ from delineate.dataset.inspection import (
 from delineate.dataset.mask_check import MaskWishes, check_masks
 from delineate.dataset.masks import MaskEncoding
 from delineate.dataset.pseudonyms import Pseudonyms
-from delineate.dataset.stated_groups import by_subject, group_pattern, stated_groups
+from delineate.dataset.stated_groups import by_subject, group_pattern, one_subject, stated_groups
 from delineate.formats import USUAL, Reading
 from delineate.image import Colour, LabelSet
 
@@ -99,7 +99,7 @@ def check(
     problems += found
     axes, orientation, found = _of_space(facts, discovery)
     problems += found
-    cases, found = by_subject(cases, facts)
+    cases, found = by_subject(cases, facts, patterned=pattern is not None)
     problems += found
     groups, found = stated_groups(cases, pattern, hidden.groups)
     problems += found
@@ -119,7 +119,7 @@ def check(
     problems += set_findings.straddling(cases, exact, near, stated)
     if discovery.cases and not any(problem.level == "error" for problem in problems):
         merged = merge_groups(groups, (*exact, *(near if together else ())))
-        problems += set_findings.too_few(cases, merged, stated)
+        problems += set_findings.too_few(cases, merged, stated, same_patient=one_subject(cases, facts))
     rank = {"error": 0, "warning": 1, "note": 2}
     return CheckReport(
         discovery=replace(discovery, problems=hidden.told(discovery.problems)),

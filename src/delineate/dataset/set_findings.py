@@ -153,7 +153,11 @@ def label_problems(
 
 
 def too_few(
-    cases: Sequence[CaseFiles], groups: Mapping[str, str], stated: Mapping[str, str]
+    cases: Sequence[CaseFiles],
+    groups: Mapping[str, str],
+    stated: Mapping[str, str],
+    *,
+    same_patient: bool,
 ) -> list[Problem]:
     """Whether there is something to learn from and something to check with.
 
@@ -161,6 +165,7 @@ def too_few(
         cases: The usable ones.
         groups: For each what it must not be split from.
         stated: The groups that the data or the user state, where they do.
+        same_patient: Whether all files name the same one.
     """
     parts = {case.split for case in cases}
     if cases and parts <= {"test", "validation"}:
@@ -197,6 +202,11 @@ def too_few(
                 f"All {number} cases belong to one group, so none can be held out to check with. Add cases "
                 "of another patient, or group by something else."
             )
+            if same_patient:
+                message += (
+                    " All files name one patient: if they were anonymised alike, say whose each image is "
+                    "in a CSV table with a column group, or by its name with --group-regex."
+                )
         return [Problem("error", "one-group", message)]
     return []
 

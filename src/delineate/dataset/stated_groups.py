@@ -31,16 +31,35 @@ def group_pattern(group_regex: str | None) -> re.Pattern[str] | None:
         ) from error
 
 
+def one_subject(cases: Sequence[CaseFiles], facts: Mapping[str, ImageFacts]) -> bool:
+    """Whether all files name the same subject, as they do where all were anonymised alike."""
+    subjects = {facts[case.name].subject for case in cases}
+    return len(cases) > 1 and len(subjects) == 1 and None not in subjects
+
+
 def by_subject(
-    cases: Sequence[CaseFiles], facts: Mapping[str, ImageFacts]
+    cases: Sequence[CaseFiles], facts: Mapping[str, ImageFacts], *, patterned: bool = False
 ) -> tuple[tuple[CaseFiles, ...], list[Problem]]:
     """The cases with the subject that their files name as their group, where the data state no other.
 
-    Where the data state a group of some cases of a subject, its other cases belong to that group, too.
+    Where the data state a group of some cases of a subject, its other cases belong to that group, too. But
+    where all files name the same subject and groups are stated otherwise, these hold alone.
+
+    Args:
+        cases: The cases.
+        facts: Of their images.
+        patterned: Whether a pattern finds groups in the names.
 
     Returns:
         The cases, and what is to be said. Subjects are numbered, never named.
     """
+    if one_subject(cases, facts) and (patterned or len({case.group for case in cases} - {None}) > 1):
+        message = (
+            f"The files of all {len(cases)} cases name one patient, as they do where all were anonymised "
+            "alike: the groups that are stated hold instead. If it is one patient, the score tells nothing "
+            "of others."
+        )
+        return tuple(cases), [Problem("note", "same-patient", message)]
     stated: dict[str, dict[str, None]] = defaultdict(dict)
     for case in cases:
         subject = facts[case.name].subject
