@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 Vector = tuple[float, float, float]
 Array = npt.NDArray[np.generic]
+USUAL_ORIENTATION = "SPL"  # slices from the feet to the head, as they are looked at
 AXIS_NAMES = ("RL", "AP", "IS")  # of x, y, z: the name of falling and of rising coordinates
 SAME_PLACE = 0.05  # of a pixel: grids that differ by less are taken for the same
 SAME_SPACING = 1e-3  # relative

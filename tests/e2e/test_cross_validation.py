@@ -18,9 +18,9 @@ from commanding import ENVIRONMENT, Command
 from PIL import Image
 
 import delineate
+from delineate.dataset.pixel_digests import pixel_digest
 from delineate.errors import DataError, UsageError
 from delineate.formats import read
-from delineate.jobs.parts import pixel_digest
 from delineate.model_file import Scores, load_model
 
 FOLDS = ("1", "2", "3")

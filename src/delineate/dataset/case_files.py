@@ -29,6 +29,8 @@ class CaseFiles:
         group: What must not be split (a patient), where the data say so.
         split: The part it belongs to, where the data say so.
         stack: Whether the image's files are slices of one DICOM series.
+        plain: The name without the part, folder or number that may have been added to tell it from others:
+            patterns for groups are sought in it.
     """
 
     name: str
@@ -37,6 +39,12 @@ class CaseFiles:
     group: str | None = None
     split: Split | None = None
     stack: bool = False
+    plain: str = ""
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the data put it into another part than that to train on."""
+        return self.split in ("validation", "test")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from delineate.dataset.inspection import (
 from delineate.dataset.mask_check import MaskWishes, check_masks
 from delineate.dataset.masks import MaskEncoding
 from delineate.dataset.pseudonyms import Pseudonyms
-from delineate.dataset.stated_groups import by_subject, group_pattern, stated_groups
+from delineate.dataset.stated_groups import by_subject, group_pattern, one_subject, stated_groups
 from delineate.formats import USUAL, Reading
 from delineate.image import Colour, LabelSet
 
@@ -55,8 +55,9 @@ def check(
     Args:
         data: The folder, or a CSV table.
         labels: What the mask values mean, where that is to be decided by hand.
-        group_regex: Finds the group in a case's name: its first bracketed part, else the whole match. Groups
-            that the data state hold as well.
+        group_regex: Finds the group in a case's name, without the part or folder that may tell it from others
+            of that name: its first bracketed part, else the whole match. Groups that the data state hold as
+            well.
         expected: The labels of a model to be scored on these data. A label may then be in no mask, all masks
             may be empty, and labels with the model's names get its order: the report's encoding has exactly
             `expected`. As many labels of other names are left as they are.
@@ -98,24 +99,27 @@ def check(
     problems += found
     axes, orientation, found = _of_space(facts, discovery)
     problems += found
-    cases, found = by_subject(cases, facts)
+    cases, found = by_subject(cases, facts, patterned=pattern is not None)
     problems += found
-    groups, found = stated_groups(cases, pattern, hidden.called, hidden.groups)
+    groups, found = stated_groups(cases, pattern, hidden.groups)
     problems += found
     tell("comparing images", 0, 1)
     exact, near = exact_duplicates(facts), near_duplicates(facts)
     together = 2 * max((len(group) for group in near), default=0) <= len(facts)
     tell("comparing images", 1, 1)
-    problems += set_findings.duplicates(exact, near, masks.digests, near_kept_together=together)
+    split_given = any(case.held_out for case in cases)
+    problems += set_findings.duplicates(
+        exact, near, masks.digests, near_kept_together=together, split_given=split_given
+    )
     stated = {name: group for name, group in groups.items() if group is not None}
-    if not stated and not any(case.split for case in cases):
+    if not stated and not split_given:
         problems += set_findings.sequence(
             alike_in_order({hidden.called[name]: image for name, image in facts.items()})
         )
     problems += set_findings.straddling(cases, exact, near, stated)
     if discovery.cases and not any(problem.level == "error" for problem in problems):
         merged = merge_groups(groups, (*exact, *(near if together else ())))
-        problems += set_findings.too_few(cases, merged, stated)
+        problems += set_findings.too_few(cases, merged, stated, same_patient=one_subject(cases, facts))
     rank = {"error": 0, "warning": 1, "note": 2}
     return CheckReport(
         discovery=replace(discovery, problems=hidden.told(discovery.problems)),

@@ -101,5 +101,5 @@ def _known(inspected: Sequence[Inspected], words: Mapping[str, frozenset[str]]) 
     """What only those know who have the data."""
     for item in inspected:
         yield item.case.name
-        yield item.image.digest if item.image else ""
+        yield item.image.stored_digest if item.image else ""
         yield from sorted(words[item.case.name])

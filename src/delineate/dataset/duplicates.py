@@ -22,7 +22,7 @@ _BITS_SET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1
 
 
 def exact_duplicates(facts: Mapping[str, ImageFacts]) -> Groups:
-    """Names of images whose decoded pixels are equal, in groups; grey stored as RGB equals grey."""
+    """Names of images whose decoded pixels are equal, in groups, however files store them."""
     by_digest: dict[str, list[str]] = defaultdict(list)
     for name, image in facts.items():
         by_digest[image.digest].append(name)

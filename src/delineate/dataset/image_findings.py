@@ -13,7 +13,7 @@ from delineate.dataset.case_files import CaseFiles, Problem, shown
 from delineate.dataset.inspection import ImageFacts, Inspected
 from delineate.dataset.naming import counted, listed
 from delineate.errors import ImageError
-from delineate.geometry import turn_to
+from delineate.geometry import USUAL_ORIENTATION, turn_to
 from delineate.image import Colour
 
 _VARYING = re.compile(r"\S+\.\w{3,4}(?= of the same case)|\d+(\.\d+)?(e[+-]?\d+)?")
@@ -22,7 +22,6 @@ OUTLIER_DEVIATIONS = 6.0
 LEAST_FOR_OUTLIERS = 12
 OUTLIER_FLOOR = 0.02  # of the intensity range: smaller differences are never called far
 KIND_SHARE = 0.1
-USUAL_ORIENTATION = "SPL"
 COARSE = 1.5  # spacing along an axis over that along the others, for slices to be cut across it
 
 

@@ -21,11 +21,12 @@ from PIL import Image as Picture
 from delineate import formats
 from delineate.dataset.case_files import CaseFiles
 from delineate.dataset.cases import load_image
+from delineate.dataset.pixel_digests import pixel_digest
 from delineate.dataset.placing import on_grid
 from delineate.errors import DataError, ImageError
 from delineate.formats import USUAL, Reading, StoredMask
-from delineate.geometry import NOWHERE, Geometry
-from delineate.image import Image
+from delineate.geometry import NOWHERE, USUAL_ORIENTATION, Geometry
+from delineate.image import Image, oriented
 from delineate.threads import at_most
 
 THREADS = 2  # decoding releases the interpreter's lock; each thread holds one picture
@@ -52,7 +53,8 @@ class ImageFacts:
         standard_deviation: Likewise.
         brightness: Mean and standard deviation over all channels, in shares of the integer range, or the
             image's own units.
-        digest: Equal for equal pixels.
+        digest: Equal for the same image, however it is stored.
+        stored_digest: Of the pixels as they are stored; codes for names are made of it, so that they stay.
         perceptual_hash: 8 bytes that change little when the picture does.
         thumbnail: `THUMBNAIL_PX`² grey values.
         notes: What the reader did.
@@ -73,6 +75,7 @@ class ImageFacts:
     standard_deviation: tuple[float, ...]
     brightness: tuple[float, float]
     digest: str
+    stored_digest: str
     perceptual_hash: bytes
     thumbnail: npt.NDArray[np.uint8]
     notes: tuple[str, ...]
@@ -203,9 +206,11 @@ def describe(image: Image, files: int = 1) -> ImageFacts:
     means = flat.mean(1, dtype=np.float64)
     deviations = flat.std(1, dtype=np.float64)
     full = 1 if image.in_own_units else np.iinfo(str(pixels.dtype)).max
-    thumbnail, perceptual = _thumbnail(distinct if distinct.ndim == 3 else _middle(distinct))
-    digest = hashlib.blake2b(f"{distinct.shape} {distinct.dtype}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(distinct).data)
+    alone = replace(image, pixels=distinct)
+    shown = oriented(alone, USUAL_ORIENTATION).pixels
+    thumbnail, perceptual = _thumbnail(shown if shown.ndim == 3 else _middle(shown))
+    stored = hashlib.blake2b(f"{distinct.shape} {distinct.dtype}".encode(), digest_size=16)
+    stored.update(np.ascontiguousarray(distinct).data)
     return ImageFacts(
         size=image.size,
         channels=image.channels,
@@ -217,7 +222,8 @@ def describe(image: Image, files: int = 1) -> ImageFacts:
         mean=tuple(float(value) for value in means),
         standard_deviation=tuple(float(value) for value in deviations),
         brightness=(float(means.mean() / full), float(deviations.mean() / full)),
-        digest=digest.hexdigest(),
+        digest=pixel_digest(alone),
+        stored_digest=stored.hexdigest(),
         perceptual_hash=perceptual,
         thumbnail=thumbnail,
         notes=image.notes,

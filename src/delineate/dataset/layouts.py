@@ -11,7 +11,15 @@ from pathlib import Path
 from delineate import formats
 from delineate.dataset.case_files import CaseFiles, Problem, Split, shown
 from delineate.dataset.listing import Listing
-from delineate.dataset.naming import counted, listed, natural_key, path_key, printable, unique_names
+from delineate.dataset.naming import (
+    counted,
+    listed,
+    natural_key,
+    path_key,
+    printable,
+    safe_name,
+    unique_names,
+)
 from delineate.dataset.pairing import Places, pair
 from delineate.dataset.role_assignment import assign
 from delineate.dataset.roles import bare, place
@@ -217,13 +225,12 @@ def _cases(
     alternatives += [[stack.name, f"{stack.files[0].parent.name}__{stack.name}"] for stack in stacks]
     names = unique_names(alternatives)
     cases = [
-        CaseFiles(name, (image,), mask, None, images[image].split)
-        for name, (image, mask) in zip(names, pairs, strict=False)
+        CaseFiles(name, (image,), mask, None, images[image].split, plain=safe_name(shortest))
+        for name, (shortest, *_), (image, mask) in zip(names, alternatives, pairs, strict=False)
     ]
-    cases += [
-        CaseFiles(name, stack.files, stack.mask, None, stack.split, stack=True)
-        for name, stack in zip(names[len(pairs) :], stacks, strict=True)
-    ]
+    for name, stack in zip(names[len(pairs) :], stacks, strict=True):
+        plain = safe_name(stack.name.removeprefix(f"{stack.split}__"))
+        cases.append(CaseFiles(name, stack.files, stack.mask, None, stack.split, stack=True, plain=plain))
     return tuple(sorted(cases, key=lambda case: natural_key(case.name)))
 
 

@@ -17,7 +17,8 @@ from delineate.dataset.inspection import Inspected, MaskShelf, in_threads
 from delineate.dataset.mask_labels import counted_rows, fitted, not_fitting
 from delineate.dataset.masks import MaskEncoding, understand
 from delineate.errors import ImageError, MaskError
-from delineate.image import BACKGROUND, IGNORED, LabelSet
+from delineate.geometry import USUAL_ORIENTATION
+from delineate.image import BACKGROUND, IGNORED, LabelSet, turn_of
 
 Tell = Callable[[str, int, int], None]
 
@@ -165,12 +166,15 @@ def _decoded(
     def look(case: CaseFiles) -> tuple[npt.NDArray[np.int64], str] | Problem:
         assert case.mask is not None  # noqa: S101  usable cases have one
         try:
-            values = encoding.decode(shelf.read(case.mask), case.mask)
+            stored = shelf.read(case.mask)
+            values = encoding.decode(stored, case.mask)
         except (MaskError, ImageError) as error:
             message = without_root(str(error), discovery.root)
             return Problem("error", "mask-values", message, (case.mask,))
         pixels = np.bincount(values.ravel(), minlength=IGNORED + 1).astype(np.int64, copy=False)
-        return pixels, hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()
+        turn = turn_of(stored.geometry, values.ndim, USUAL_ORIENTATION)
+        turned = turn.apply(values) if turn is not None else values  # as digests of images are
+        return pixels, hashlib.blake2b(turned.tobytes(), digest_size=16).hexdigest()
 
     pixels: dict[str, npt.NDArray[np.int64]] = {}
     digests: dict[str, str] = {}

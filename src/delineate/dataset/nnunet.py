@@ -11,7 +11,7 @@ from delineate import formats
 from delineate.dataset.case_files import CaseFiles, Problem, Split, shown
 from delineate.dataset.layouts import Found, other_folders
 from delineate.dataset.listing import Listing
-from delineate.dataset.naming import counted, folded, listed, natural_key, unique_names
+from delineate.dataset.naming import counted, folded, listed, natural_key, safe_name, unique_names
 
 PARTS: tuple[tuple[str, str, Split | None], ...] = (
     ("imagesTr", "labelsTr", None),
@@ -89,8 +89,8 @@ def find_nnunet_cases(listing: Listing) -> Found:
         problems.append(Problem("error", "no-pairs", message, tuple(listing.files)))
     names = unique_names([(name, f"{split or 'train'}__{name}") for name, _, _, split in complete])
     cases = [
-        CaseFiles(unique, image, mask, None, split)
-        for unique, (_, image, mask, split) in zip(names, complete, strict=True)
+        CaseFiles(unique, image, mask, None, split, plain=safe_name(name))
+        for unique, (name, image, mask, split) in zip(names, complete, strict=True)
     ]
     files = counted(max(1, len(channels)), "image file")
     words = f"nnU-Net's raw layout with {files} a case: imagesTr/ with labelsTr/"

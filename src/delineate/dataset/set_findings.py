@@ -15,28 +15,43 @@ SEQUENCE_SHARE = 0.5
 
 
 def duplicates(
-    exact: Groups, near: Groups, mask_digests: Mapping[str, str], *, near_kept_together: bool
+    exact: Groups,
+    near: Groups,
+    mask_digests: Mapping[str, str],
+    *,
+    near_kept_together: bool,
+    split_given: bool,
 ) -> list[Problem]:
-    """Images that are there twice, and whether their masks agree."""
+    """Images that are there twice, and whether their masks agree.
+
+    Args:
+        exact: Names of images with the same pixels.
+        near: Names of images nearly the same.
+        mask_digests: Of the masks, by name.
+        near_kept_together: Whether a split that is drawn keeps those nearly the same together.
+        split_given: Whether the data say what is held out; what this divides is told by `straddling`.
+    """
     problems = []
     if exact:
+        then = "Keep" if split_given else "Each group is kept in one part of the split; better keep"
         message = (
-            f"{counted(len(exact), 'group')} of images with exactly the same pixels: {_grouped(exact)}. Each "
-            "group is kept in "
-            "one part of the split; better keep one image of each."
+            f"{counted(len(exact), 'group')} of images with exactly the same pixels: {_grouped(exact)}. "
+            f"{then} one image of each."
         )
         problems.append(Problem("warning", "duplicate", message))
     if near:
-        then = (
-            "Each group is kept in one part of the split."
-            if near_kept_together
-            else "More than half of the set is one such group, so they are not kept together, and the score "
-            "will be flattered: state real groups (patients, videos) with --group-regex or in a CSV table."
-        )
         message = (
             f"{counted(len(near), 'group')} of images nearly the same (repeated shots, recompressed copies): "
-            f"{_grouped(near)}. {then}"
+            f"{_grouped(near)}."
         )
+        if not near_kept_together:
+            message += (
+                " More than half of the set is one such group, so a split that is drawn does not keep them "
+                "together, which flatters the score: state real groups (patients, videos) with --group-regex "
+                "or in a CSV table."
+            )
+        elif not split_given:
+            message += " Each group is kept in one part of a split that is drawn."
         problems.append(Problem("warning", "near-duplicate", message))
     disagreeing = [g for g in exact if len({mask_digests[name] for name in g if name in mask_digests}) > 1]
     if disagreeing:
@@ -138,7 +153,11 @@ def label_problems(
 
 
 def too_few(
-    cases: Sequence[CaseFiles], groups: Mapping[str, str], stated: Mapping[str, str]
+    cases: Sequence[CaseFiles],
+    groups: Mapping[str, str],
+    stated: Mapping[str, str],
+    *,
+    same_patient: bool,
 ) -> list[Problem]:
     """Whether there is something to learn from and something to check with.
 
@@ -146,6 +165,7 @@ def too_few(
         cases: The usable ones.
         groups: For each what it must not be split from.
         stated: The groups that the data or the user state, where they do.
+        same_patient: Whether all files name the same one.
     """
     parts = {case.split for case in cases}
     if cases and parts <= {"test", "validation"}:
@@ -182,6 +202,11 @@ def too_few(
                 f"All {number} cases belong to one group, so none can be held out to check with. Add cases "
                 "of another patient, or group by something else."
             )
+            if same_patient:
+                message += (
+                    " All files name one patient: if they were anonymised alike, say whose each image is "
+                    "in a CSV table with a column group, or by its name with --group-regex."
+                )
         return [Problem("error", "one-group", message)]
     return []
 

@@ -31,16 +31,35 @@ def group_pattern(group_regex: str | None) -> re.Pattern[str] | None:
         ) from error
 
 
+def one_subject(cases: Sequence[CaseFiles], facts: Mapping[str, ImageFacts]) -> bool:
+    """Whether all files name the same subject, as they do where all were anonymised alike."""
+    subjects = {facts[case.name].subject for case in cases}
+    return len(cases) > 1 and len(subjects) == 1 and None not in subjects
+
+
 def by_subject(
-    cases: Sequence[CaseFiles], facts: Mapping[str, ImageFacts]
+    cases: Sequence[CaseFiles], facts: Mapping[str, ImageFacts], *, patterned: bool = False
 ) -> tuple[tuple[CaseFiles, ...], list[Problem]]:
     """The cases with the subject that their files name as their group, where the data state no other.
 
-    Where the data state a group of some cases of a subject, its other cases belong to that group, too.
+    Where the data state a group of some cases of a subject, its other cases belong to that group, too. But
+    where all files name the same subject and groups are stated otherwise, these hold alone.
+
+    Args:
+        cases: The cases.
+        facts: Of their images.
+        patterned: Whether a pattern finds groups in the names.
 
     Returns:
         The cases, and what is to be said. Subjects are numbered, never named.
     """
+    if one_subject(cases, facts) and (patterned or len({case.group for case in cases} - {None}) > 1):
+        message = (
+            f"The files of all {len(cases)} cases name one patient, as they do where all were anonymised "
+            "alike: the groups that are stated hold instead. If it is one patient, the score tells nothing "
+            "of others."
+        )
+        return tuple(cases), [Problem("note", "same-patient", message)]
     stated: dict[str, dict[str, None]] = defaultdict(dict)
     for case in cases:
         subject = facts[case.name].subject
@@ -72,15 +91,13 @@ def by_subject(
 def stated_groups(
     cases: Sequence[CaseFiles],
     pattern: re.Pattern[str] | None,
-    called: Mapping[str, str],
     conceal: Callable[[Mapping[str, str | None]], Mapping[str, str | None]],
 ) -> tuple[Mapping[str, str | None], list[Problem]]:
     """The group of each case by the data and by the pattern.
 
     Args:
         cases: The cases.
-        pattern: Finds the group in a case's name: its first bracketed part, else the whole match.
-        called: For each case the name in which the group is sought, that by which the data call it.
+        pattern: Finds the group in the plain name of a case: its first bracketed part, else the whole match.
         conceal: Puts codes in place of groups whose names tell too much.
 
     Returns:
@@ -92,10 +109,11 @@ def stated_groups(
         return by_data, []
     by_name: dict[str, str | None] = {}
     for case in cases:
-        match = pattern.search(called[case.name])
+        match = pattern.search(case.plain)
         by_name[case.name] = ((match[1] if pattern.groups else match[0]) if match else None) or None
-    by_name = dict(conceal(by_name))
-    groups, problems = _both(by_data, by_name)
+    by_name, problems = _apart_by_part(cases, conceal(by_name))
+    groups, found = _both(by_data, by_name)
+    problems += found
     without = [name for name, group in by_name.items() if group is None]
     if without:
         message = (
@@ -104,6 +122,35 @@ def stated_groups(
         )
         problems.append(Problem("error", "no-group", message))
     return groups, problems
+
+
+def _apart_by_part(
+    cases: Sequence[CaseFiles], by_name: Mapping[str, str | None]
+) -> tuple[dict[str, str | None], list[Problem]]:
+    """The groups by name, those in several parts of a given split told apart if the parts name files alike.
+
+    Where each part counts anew, `001` in two of them may be two patients. In other sets it is one.
+    """
+    part_of = {case.name: case.split or "train" for case in cases}  # nnU-Net marks the test part alone
+    by_plain_name: dict[str, set[str]] = defaultdict(set)
+    by_group: dict[str | None, set[str]] = defaultdict(set)
+    for case in cases:
+        by_plain_name[case.plain].add(part_of[case.name])
+        by_group[by_name[case.name]].add(part_of[case.name])
+    several = [group for group, parts in by_group.items() if group is not None and len(parts) > 1]
+    if not several or all(len(parts) == 1 for parts in by_plain_name.values()):
+        return dict(by_name), []
+    apart = {
+        name: f"{group} ({part_of[name]})" if group in several and part_of[name] != "train" else group
+        for name, group in by_name.items()
+    }
+    message = (
+        "Parts of the given split use the same file names, so that names do not tell whether the same people "
+        f"are meant: {counted(len(several), 'group')} by --group-regex in more than one part "
+        f"({listed(several)}), taken for other ones in each. If they are the same patients, the score is "
+        "better than on new ones: state the groups in a CSV table with the columns image,mask,group,split."
+    )
+    return apart, [Problem("warning", "groups-named-alike", message)]
 
 
 def _both(

@@ -14,7 +14,8 @@ from pathlib import Path
 from delineate import formats
 from delineate.dataset.case_files import SPLIT_WORDS, CaseFiles, Problem, Split
 from delineate.dataset.layouts import Found
-from delineate.dataset.naming import counted, listed, natural_key, printable, unique_names
+from delineate.dataset.naming import counted, listed, natural_key, printable, safe_name, unique_names
+from delineate.dataset.roles import place
 from delineate.errors import DataError
 from delineate.files import is_file, is_folder
 
@@ -92,9 +93,10 @@ def read_table(path: Path) -> Found:
         )
         found_problems.append(Problem("note", "unused-columns", message, (path,)))
     case_names = unique_names([_names(row.image, path.parent) for row in usable])
+    plain = _plain_names([row.image for row in usable], case_names, path.parent)
     cases = [
-        CaseFiles(name, (row.image,), row.mask, row.group, _split(row.split))
-        for name, row in zip(case_names, usable, strict=True)
+        CaseFiles(name, (row.image,), row.mask, row.group, _split(row.split), plain=own)
+        for name, own, row in zip(case_names, plain, usable, strict=True)
     ]
     optional = [name for name in ("group", "split") if name in names]
     words = f"the table {printable(path.name)} with the columns {', '.join((*REQUIRED, *optional))}"
@@ -105,6 +107,18 @@ def _names(image: Path, root: Path) -> tuple[str, ...]:
     """What a case may be called, shortest first."""
     stem, folders = formats.stem_of(image), _parents(image, root)
     return stem, "__".join((*folders, stem)), "__".join((*folders, image.name.replace(".", "_")))
+
+
+def _plain_names(images: Sequence[Path], names: Sequence[str], root: Path) -> list[str]:
+    """The names of the files; with the folders, but those of parts, where these had to be added to all."""
+    stems = [safe_name(formats.stem_of(image)) for image in images]
+    if any(name == stem for name, stem in zip(names, stems, strict=True)):
+        return stems
+    folders = [[each for each in _parents(image, root) if place([each]).split is None] for image in images]
+    return [
+        safe_name("__".join((*above, formats.stem_of(image))))
+        for image, above in zip(images, folders, strict=True)
+    ]
 
 
 def _unreadable(path: Path, error: OSError) -> str:

@@ -14,7 +14,7 @@ from delineate.inference.loading import refuse_exported
 from delineate.inference.model import Model, load
 from delineate.jobs.fold_parts import FoldParts
 from delineate.jobs.imported import UNKNOWN_IMAGES
-from delineate.jobs.parts import Part, pixel_digest, seen
+from delineate.jobs.parts import learned_of, seen
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts
 from delineate.model_file import ModelCard
@@ -104,7 +104,7 @@ def _told(found: Transferred, theirs: Plan, plan: Plan, members: int) -> str:
 
 def with_leaks_of(start: Start, parts: Parts, reporter: Reporter) -> Parts:
     """The parts with a caution, told to the reporter, if the model started from has seen what is scored."""
-    learned = _known(start, parts.scored)
+    learned = learned_of(parts.scored, start.case_digests)
     if not learned:
         return parts
     caution = seen(learned, parts.scored, "The model that the training started from")
@@ -114,13 +114,7 @@ def with_leaks_of(start: Start, parts: Parts, reporter: Reporter) -> Parts:
 
 def folds_with_leaks_of(start: Start, folded: FoldParts, reporter: Reporter) -> FoldParts:
     """Likewise for a cross-validation, which scores all of its cases."""
-    found = replace(folded, known=frozenset(_known(start, folded.whole)))
+    found = replace(folded, known=frozenset(learned_of(folded.whole, start.case_digests)))
     for caution in found.leaks_in(found.whole):
         reporter.warn(caution)
     return found
-
-
-def _known(start: Start, part: Part) -> list[str]:
-    """The cases that the model started from had learned from."""
-    known = set(start.case_digests)
-    return [case.name for case in part if pixel_digest(case.image) in known] if known else []

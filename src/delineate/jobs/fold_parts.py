@@ -71,7 +71,7 @@ class FoldParts:
         name, leaks = "the test part", tuple[str, ...]()
         if source.test is not None:
             test, name, leaks = separate_test(source, data, whole, reporter)
-        return cls(whole, test, name, folds, flattering(data), leaks)
+        return cls(whole, test, name, folds, flattering(data, drawn=True), leaks)
 
     def of_fold(self, number: int) -> Parts:
         """What the net of a fold learns from, and what it is scored on.

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from delineate.dataset.case_files import CaseFiles
 from delineate.dataset.cases import load_case
@@ -17,6 +14,7 @@ from delineate.dataset.check import check
 from delineate.dataset.check_report import CheckReport, without_root
 from delineate.dataset.mask_encoding import MaskEncoding
 from delineate.dataset.naming import counted, printable
+from delineate.dataset.pixel_digests import pixel_digest, stored_digest
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import DataError
 from delineate.formats import USUAL, Reading
@@ -162,18 +160,19 @@ def name_of(data: Path) -> str:
     return Path(os.path.abspath(data)).name  # noqa: PTH100  `..` has to go, links have to stay
 
 
-def pixel_digest(image: Image) -> str:
-    """A short hash of an image's pixels, by which the same image is known again, and nothing else of it.
+def learned_of(part: Part, digests: Collection[str]) -> list[str]:
+    """The cases whose pixels are those of an image that was learned from.
 
-    Returns:
-        16 hexadecimal digits.
+    Args:
+        part: The cases.
+        digests: Of the images that were learned from, also such as older models hold.
     """
-    pixels = np.ascontiguousarray(image.pixels)
-    if len(pixels) == 3 and (pixels == pixels[:1]).all():  # grey stored as colour is the same image
-        pixels = pixels[:1]
-    digest = hashlib.blake2b(f"{pixels.dtype} {pixels.shape}".encode(), digest_size=8)
-    digest.update(pixels.tobytes())
-    return digest.hexdigest()
+    known = set(digests)
+    if not known:
+        return []
+    return [
+        case.name for case in part if pixel_digest(case.image) in known or stored_digest(case.image) in known
+    ]
 
 
 def seen(learned: Sequence[str], part: Part, who: str = "The model") -> str:

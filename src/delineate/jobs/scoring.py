@@ -32,8 +32,8 @@ from delineate.jobs.parts import (
     LoadedCase,
     Part,
     checked_part,
+    learned_of,
     name_of,
-    pixel_digest,
     seen,
 )
 from delineate.jobs.reading import reading_for
@@ -345,10 +345,7 @@ def tables(report: CheckReport) -> list[Table]:
 
 def learned_from(model: AnyModel, part: Part) -> list[str]:
     """The cases whose pixels are those of an image that the model was trained on."""
-    known = set(model.card.training.case_digests)
-    if not known:
-        return []
-    return [case.name for case in part if pixel_digest(case.image) in known]
+    return learned_of(part, model.card.training.case_digests)
 
 
 def predicted(model: AnyModel, case: LoadedCase) -> Mask:

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from delineate.dataset.folds import checked_number
 from delineate.dataset.mask_encoding import MaskEncoding
 from delineate.dataset.naming import counted, listed, printable
+from delineate.dataset.pixel_digests import pixel_digest, stored_digest
 from delineate.dataset.pseudonyms import Pseudonyms, looks_identifying
 from delineate.dataset.split import Splits, read_splits, split
 from delineate.errors import UsageError
@@ -18,11 +19,13 @@ from delineate.files import free_folder
 from delineate.fingerprint import Fingerprint, measure
 from delineate.formats import USUAL, Reading
 from delineate.image import Image, LabelSet, Mask
-from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, name_of, pixel_digest, seen
+from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, learned_of, name_of, seen
 from delineate.jobs.reporter import Reporter
 
 Log = Literal["tensorboard"]
-FLATTERING = frozenset({"sequence"})  # findings that belong beside the score
+FLATTERING = frozenset(  # findings that belong beside the score
+    {"sequence", "groups-named-alike", "near-duplicate-across-split", "divided-patients"}
+)
 
 
 def folder_named_after(data: Path, parent: str) -> Path:
@@ -175,7 +178,11 @@ class Parts:
         else:
             scored, name = validation, "the validation part"
         kind: Literal["validation", "test"] = "validation" if scored is validation else "test"
-        cautions = (*splits.warnings, *flattering(whole))
+        cautions = splits.warnings
+        if source.test is None:
+            given = source.splits is not None and not drawn
+            given = given or any(files.held_out for files in whole.files)
+            cautions += flattering(whole, drawn=not given)
         return cls(train, validation, scored, name, kind, splits, cautions, leaks)
 
     def relabelled(self, labels: LabelSet) -> Parts:
@@ -239,9 +246,16 @@ def _checked(
     )
 
 
-def flattering(whole: Part) -> tuple[str, ...]:
-    """What was found that may flatter a score on a part of the data."""
-    return tuple(found.message for found in whole.report.problems if found.code in FLATTERING)
+def flattering(whole: Part, *, drawn: bool) -> tuple[str, ...]:
+    """What was found that may flatter a score on a part of the data.
+
+    Args:
+        whole: All of them.
+        drawn: Whether the scored part is drawn, which divides near copies that are not kept together.
+    """
+    loose = drawn and not whole.report.keep_near_together
+    codes = FLATTERING | {"near-duplicate"} if loose else FLATTERING
+    return tuple(found.message for found in whole.report.problems if found.code in codes)
 
 
 @dataclass(frozen=True)
@@ -251,7 +265,7 @@ class Facts:
     Attributes:
         fingerprint: For the planner.
         digests: Of each image's pixels.
-        sha256: Of all images and masks in order.
+        sha256: Of all images and masks in order, as they are stored.
     """
 
     fingerprint: Fingerprint
@@ -267,7 +281,7 @@ def measured(train: Part, reporter: Reporter) -> Facts:
     def noted() -> Iterator[tuple[Image, Mask]]:
         for case in train.tell(reporter, "measuring"):
             digests.append(pixel_digest(case.image))
-            whole.update(digests[-1].encode())
+            whole.update(stored_digest(case.image).encode())
             whole.update(case.mask.values.tobytes())
             where = case.image.geometry.spacing_mm, case.image.geometry.directions
             if any(where):
@@ -324,8 +338,7 @@ def _named_groups(part: Part) -> set[str]:
 def _shared(train: Part, test: Part, reporter: Reporter) -> tuple[str, ...]:
     """What of a test set was met in training: images, and groups by their stated names."""
     cautions = []
-    known = {pixel_digest(case.image) for case in train}
-    learned = [case.name for case in test if pixel_digest(case.image) in known]
+    learned = learned_of(test, {pixel_digest(case.image) for case in train})
     if learned:
         cautions.append(seen(learned, test))
     here, there = (set(part.report.subjects.values()) for part in (train, test))

@@ -18,6 +18,7 @@ from delineate import formats
 from delineate.dataset import inspection
 from delineate.dataset.cases import load_image
 from delineate.dataset.check import CheckReport, check
+from delineate.dataset.split import split
 from delineate.errors import UsageError
 from delineate.formats import Reading, StoredMask
 from delineate.image import Image
@@ -155,6 +156,12 @@ def test_duplicates_are_grouped_and_their_masks_compared(tmp_path: Path) -> None
     assert found(report, "warning") == ["duplicate", "near-duplicate", "same-image-different-masks"]
     assert "different masks: 1 = 4." in said(report, "same-image-different-masks")
     assert report.case_groups() == {"0": "0", "1": "1", "2": "2", "3": "0", "4": "1", "5": "2"}
+    assert said(report, "duplicate").endswith(
+        "0 = 3, 1 = 4. Each group is kept in one part of the split; better keep one image of each."
+    )
+    assert said(report, "near-duplicate").endswith(
+        "2 = 5. Each group is kept in one part of a split that is drawn."
+    )
 
 
 def test_near_duplicates_that_are_most_of_the_set_are_not_kept_together(tmp_path: Path) -> None:
@@ -180,6 +187,8 @@ def test_parts_that_copies_or_groups_straddle(tmp_path: Path) -> None:
     assert "flatters the score: 4 (train), 5 (test). Move" in said(report, "group-across-split")
     assert "2 (train) = 3 (test)" in said(report, "near-duplicate-across-split")
     assert "near-duplicate-across-split" in found(report, "warning")
+    assert said(report, "duplicate").endswith("0 = 1. Keep one image of each.")
+    assert said(report, "near-duplicate").endswith("2 = 3.")
 
 
 @pytest.mark.parametrize(
@@ -283,6 +292,61 @@ def test_one_group_or_nothing_to_train_on(tmp_path: Path) -> None:
         (tmp_path / "c" / "test").mkdir(parents=True, exist_ok=True)
         (tmp_path / "b" / role).rename(tmp_path / "c" / "test" / role)
     assert found(check(tmp_path / "c")) == ["no-training-cases"]
+
+
+@pytest.fixture
+def counted_anew(tmp_path: Path) -> Path:
+    """Eight patients to train, with four images each, and four to test, with two, from 001 again."""
+    for part, patients, images in (("train", 8, 4), ("test", 4, 2)):
+        for patient in range(1, patients + 1):
+            for number in range(1, images + 1):
+                seed = 100 * (part == "test") + 10 * patient + number
+                put(tmp_path / part, f"{patient:03}_{number}", image(seed), mask(seed))
+    return tmp_path
+
+
+def test_a_pattern_finds_the_patient_whatever_tells_cases_apart(counted_anew: Path) -> None:
+    report = check(counted_anew, group_regex="^([^_]+)")
+    assert report.groups["train__001_1"] == report.groups["001_3"] == "001"
+    assert report.groups["test__001_1"] == report.groups["test__001_2"] == "001 (test)"
+    assert len(set(report.case_groups().values())) == 12
+    parts = split(report.cases, report.case_groups())
+    learned, watched = ({report.groups[name] for name in names} for names in (parts.train, parts.validation))
+    assert (len(parts.train), len(parts.validation), learned & watched) == (24, 8, set())
+    assert (found(report), found(report, "warning")) == ([], ["groups-named-alike"])
+    assert said(report, "groups-named-alike") == (
+        "Parts of the given split use the same file names, so that names do not tell whether the same people "
+        "are meant: 4 groups by --group-regex in more than one part (001, 002, 003, 004), taken for other "
+        "ones in each. If they are the same patients, the score is better than on new ones: state the groups "
+        "in a CSV table with the columns image,mask,group,split."
+    )
+
+
+def test_one_patient_in_two_parts_that_share_no_name_is_an_error(counted_anew: Path) -> None:
+    for role in ("images", "masks"):
+        for path in (counted_anew / "test" / role).iterdir():
+            path.rename(path.with_stem(f"{path.stem}b"))
+    report = check(counted_anew, group_regex="^([^_]+)")
+    assert found(report) == ["group-across-split"]
+    assert report.groups["001_1b"] == report.groups["001_1"] == "001"
+
+
+def test_the_case_of_an_unmarked_part_does_not_follow_a_name_used_twice(tmp_path: Path) -> None:
+    for end, patients in (("Tr", 3), ("Ts", 1)):
+        for patient in range(patients):
+            for number in range(2):
+                seed = 100 * (end == "Ts") + 10 * patient + number
+                for folder_name, values, channel in (
+                    (f"images{end}", image(seed), "_0000"),
+                    (f"labels{end}", mask(seed), ""),
+                ):
+                    path = tmp_path / folder_name / f"{patient}_{number}{channel}.png"
+                    path.parent.mkdir(exist_ok=True)
+                    Picture.fromarray(values).save(path)
+    report = check(tmp_path, group_regex="^([^_]+)")
+    parts = split(report.cases, report.case_groups())
+    assert parts.test == ("test__0_0", "test__0_1")
+    assert found(report, "warning")[0] == "groups-named-alike"
 
 
 @pytest.mark.parametrize("constant", [False, True])

@@ -299,6 +299,20 @@ class TestWhatIsFoundStaysTheSame:
         assert list(report.case_groups().values()) == [f"patient {1 + seed // 2}" for seed in range(6)]
         assert said(report, "patients") == "The files tell of 3 patients; the cases of one stay together."
 
+    def test_files_that_were_anonymised_alike_are_grouped_by_their_names(self, tmp_path: Path) -> None:
+        for seed in range(6):
+            slice_of(tmp_path / "images" / f"p{seed // 2}_{seed}.dcm", seed, PatientID="0", PatientName="")
+            put(tmp_path / "masks" / f"p{seed // 2}_{seed}.png", drawn(seed))
+        report = check(tmp_path)
+        assert said(report, "one-group").endswith(
+            "All files name one patient: if they were anonymised alike, say whose each image is in a CSV "
+            "table with a column group, or by its name with --group-regex."
+        )
+        report = check(tmp_path, group_regex="^([^_]+)")
+        assert report.ok
+        assert list(report.case_groups().values()) == ["p0", "p0", "p1", "p1", "p2", "p2"]
+        assert [problem.code for problem in report.problems] == ["same-patient"]
+
 
 def test_words_that_are_names_are_told_in_no_message_of_anonymous_data(tmp_path: Path) -> None:
     """A word alone is replaced in paths only, so no message may have it elsewhere."""

@@ -172,6 +172,27 @@ class TestVolumes:
         nifti(tmp_path / "masks" / "2.nii.gz", drawn(0), geometry(tilt=0.3))
         assert check(tmp_path).duplicate_groups == (("0", "2"),)
 
+    def test_copies_of_another_type_and_orientation_are_duplicates(self, tmp_path: Path) -> None:
+        for seed in range(3):
+            case(tmp_path, str(seed), seed)
+        case(tmp_path, "3", 0, image_as="LPS", mask_as="RAS")
+        values, where = turned(image(1), geometry(), "IAR")
+        nifti(tmp_path / "images" / "4.nii.gz", values.astype(np.float32), where)
+        nifti(tmp_path / "masks" / "4.nii.gz", drawn(2), geometry())  # not that of 1
+        report = check(tmp_path)
+        assert report.duplicate_groups == (("0", "3"), ("1", "4"))
+        assert "different masks: 1 = 4." in said(report, "same-image-different-masks")
+
+    def test_copies_nearly_the_same_are_found_in_any_orientation(self, tmp_path: Path) -> None:
+        blocks = [np.kron(image(seed, (6, 8, 10)), np.ones((1, 2, 2), np.int16)) for seed in range(5)]
+        for seed, values in enumerate(blocks):
+            nifti(tmp_path / "images" / f"{seed}.nii.gz", values, geometry())
+            nifti(tmp_path / "masks" / f"{seed}.nii.gz", drawn(seed), geometry())
+        noisy = blocks[0] + np.random.default_rng(9).integers(-9, 10, SIZE, dtype=np.int16)
+        nifti(tmp_path / "images" / "5.nii.gz", *turned(noisy, geometry(), "LAI"))
+        nifti(tmp_path / "masks" / "5.nii.gz", drawn(0), geometry())
+        assert check(tmp_path).near_duplicate_groups == (("0", "5"),)
+
 
 class TestMixed:
     def test_pictures_and_volumes(self, tmp_path: Path) -> None:

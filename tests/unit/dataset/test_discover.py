@@ -544,3 +544,23 @@ def test_dicom_slices_go_with_pictures_of_the_same_name(data_root: Path) -> None
         case.mask and (case.image[0].suffix, case.mask.suffix, case.stack) == (".dcm", ".png", False)
         for case in found.cases
     )
+
+
+def test_the_plain_name_lacks_what_tells_cases_apart(tmp_path: Path) -> None:
+    """Patterns for groups are sought in it."""
+    both = [f"{part}/{kind}/001_1.png" for part in ("train", "test") for kind in ("images", "masks")]
+    found = discover(tree(tmp_path / "folders", *both, "train/images/001_2.png", "train/masks/001_2.png"))
+    assert [(case.name, case.plain) for case in found.cases] == [
+        ("001_2", "001_2"), ("test__001_1", "001_1"), ("train__001_1", "001_1")
+    ]  # fmt: skip
+    names = [
+        f"{kind}T{part}/001_1{number}.png"
+        for part in "rs"
+        for kind, number in (("images", "_0000"), ("labels", ""))
+    ]
+    found = discover(tree(tmp_path / "nnunet", *names))
+    assert [(case.name, case.plain) for case in found.cases] == [
+        ("test__001_1", "001_1"), ("train__001_1", "001_1")
+    ]  # fmt: skip
+    within = [f"{kind}/p{n}/a.png" for n in (1, 2) for kind in ("images", "masks")]
+    assert [case.plain for case in discover(tree(tmp_path / "within", *within)).cases] == ["p1__a", "p2__a"]

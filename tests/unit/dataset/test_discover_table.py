@@ -143,3 +143,18 @@ def test_several_faults_are_told_at_once_and_the_rest_is_found(tmp_path: Path) -
     found = discover(table(tmp_path, text, "a.png", "b.png", "c.png", "d.png"))
     assert errors(found) == ["missing-file", "image-is-mask"]
     assert [case.name for case in found.cases] == ["a"]
+
+
+def test_folders_are_part_of_the_plain_name_where_all_files_are_named_alike(tmp_path: Path) -> None:
+    def names(root: str, *images: str) -> list[tuple[str, str]]:
+        text = "image,mask\n" + "".join(f"{image},m/{at}.png\n" for at, image in enumerate(images))
+        masks = [f"m/{at}.png" for at in range(len(images))]
+        return [
+            (case.name, case.plain) for case in discover(table(tmp_path / root, text, *images, *masks)).cases
+        ]
+
+    assert names("sites", "A/001_1.png", "B/001_1.png", "B/001_2.png") == [
+        ("001_2", "001_2"), ("A__001_1", "001_1"), ("B__001_1", "001_1")
+    ]  # fmt: skip
+    assert names("patients", "p1/x.png", "p2/x.png") == [("p1__x", "p1__x"), ("p2__x", "p2__x")]
+    assert names("parts", "train/1.png", "test/1.png") == [("test__1", "1"), ("train__1", "1")]

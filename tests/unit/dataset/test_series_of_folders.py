@@ -87,6 +87,16 @@ def test_nor_is_it_learned_from(patients: Path) -> None:
     assert problem.message.startswith("images/p2/ holds a DICOM series")
 
 
+def test_the_part_of_a_series_is_not_in_its_plain_name(patients: Path) -> None:
+    for part, number in (("train", 1), ("test", 2)):
+        write_nifti(patients.parent / "data" / part / "masks" / f"p{number}.nii.gz", volume(number)[1])
+        images = patients.parent / "data" / part / "images"
+        images.mkdir()
+        (patients / f"p{number}").rename(images / f"p{number}")
+    found = discover(patients.parent / "data")
+    assert [(case.name, case.plain) for case in found.cases] == [("test__p2", "p2"), ("train__p1", "p1")]
+
+
 def test_broken_links_are_an_input_each(tmp_path: Path) -> None:
     Picture.new("L", (4, 4)).save(tmp_path / "a.png")
     for name in ("b.png", "c.png"):

@@ -11,10 +11,10 @@ import torch
 from example_model import PLAN, example
 from PIL import Image as Pictures
 
+from delineate.dataset.pixel_digests import pixel_digest
 from delineate.errors import ModelFileError, UsageError
 from delineate.inference.model import Model
 from delineate.jobs.ancestor import Ancestor, with_leaks_of
-from delineate.jobs.parts import pixel_digest
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts, Source
 from delineate.model_file import MODEL_NAME, save_model

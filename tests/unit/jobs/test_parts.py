@@ -8,8 +8,8 @@ import pytest
 from PIL import Image as Pictures
 
 from delineate.errors import DataError, UsageError
-from delineate.image import Image, LabelSet
-from delineate.jobs.parts import TO_SCORE, checked_part, pixel_digest
+from delineate.image import LabelSet
+from delineate.jobs.parts import TO_SCORE, checked_part
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import tables
 
@@ -120,21 +120,6 @@ def test_one_case_is_enough_to_be_scored_but_not_to_train(tmp_path: Path) -> Non
         checked_part(data, labels=None, group_regex=None, reporter=Reporter())
     with pytest.raises(UsageError, match="does not exist"):
         checked_part(tmp_path / "none", labels=None, group_regex=None, reporter=Reporter())
-
-
-def test_a_pixel_digest_knows_an_image_again_and_no_other() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (1, 20, 30), dtype=np.uint8)
-    digest = pixel_digest(Image(pixels))
-    assert len(digest) == 16
-    assert digest == pixel_digest(Image(pixels[:, ::1].copy(order="F")))
-    changed = pixels.copy()
-    changed[0, 3, 4] ^= 1
-    others = (changed, pixels.reshape(1, 30, 20), pixels.astype(np.uint16), pixels[:, ::-1])
-    assert len({digest, *(pixel_digest(Image(other)) for other in others)}) == 5
-    coloured = np.repeat(pixels, 3, axis=0)
-    assert pixel_digest(Image(coloured)) == digest  # grey stored as colour
-    coloured[2, 3, 4] ^= 1
-    assert pixel_digest(Image(coloured)) != digest
 
 
 def test_healthy_controls_can_be_scored(tmp_path: Path) -> None:

@@ -9,9 +9,14 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from dicom_making import dicom
+from dicom_making import written as written_dicom
 from PIL import Image as Pictures
 
+from delineate.dataset.split import write_splits
 from delineate.errors import DataError, UsageError
+from delineate.jobs.fold_parts import FoldParts
+from delineate.jobs.parts import learned_of
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts, Source, measured
 
@@ -64,6 +69,60 @@ def test_a_file_that_divides_copies_is_told_without_its_place_and_again_when_it_
     assert not any("nearly identical" in each for each in drawn.cautions)
 
 
+def table(data: Path, *lines: str) -> Path:
+    """The data by a table whose lines are a name, a group and a part."""
+    rows = (line.split(",", 1) for line in lines)
+    text = "".join(f"images/{name}.png,masks/{name}.png,{rest}\n" for name, rest in rows)
+    (data / "cases.csv").write_text(f"image,mask,group,split\n{text}")
+    return data
+
+
+def test_near_copies_across_a_given_split_stand_beside_the_score(data: Path) -> None:
+    table(data, "0,,train", "1,,train", "2,,train", "3,,test", "4,,train", "5,,test")
+    reporter = Warnings()
+    parts = Parts.read(Source(data), reporter)
+    assert [caution.split(":")[0] for caution in parts.cautions] == [
+        "Nearly identical images stand in different parts of the given split, which flatters the score"
+    ]
+    assert "4 (train) = 5 (test)" in parts.cautions[0]
+    assert not any("is kept in one part" in problem.message for problem in parts.train.report.problems)
+    assert Parts.read(Source(data, data), reporter).cautions == ()  # another set is scored
+
+
+def test_near_copies_that_a_drawn_split_divides_stand_beside_the_score(data: Path, tmp_path: Path) -> None:
+    for name in ("2", "3"):
+        for kind in ("images", "masks"):
+            (data / kind / f"{name}.png").unlink()
+    copy = np.asarray(Pictures.open(data / "images" / "4.png")) + np.uint8(1)
+    Pictures.fromarray(copy).save(data / "images" / "0.png")
+    parts = Parts.read(Source(data), Reporter())
+    (caution,) = parts.cautions
+    assert "0 = 4 = 5. More than half of the set is one such group" in caution
+    splits = tmp_path / "splits.json"
+    write_splits(splits, parts.splits)
+    assert Parts.read(Source(data), Reporter(), stored=splits, drawn=True).cautions == parts.cautions
+    assert FoldParts.read(Source(data, folds=2), 2, Reporter()).cautions == parts.cautions
+    by_hand = written(tmp_path, train=["0", "4", "5"], validation=["1"])
+    assert Parts.read(Source(data, splits=by_hand), Reporter()).cautions == ()
+    table(data, "0,,train", "1,,test", "4,,train", "5,,train")
+    assert Parts.read(Source(data), Reporter()).cautions == ()
+
+
+def test_patients_in_several_groups_stand_beside_the_score(tmp_path: Path) -> None:
+    for number, patient in enumerate(("A", "A", "B", "C")):
+        pixels = np.random.default_rng(number).integers(0, 250, (48, 48)).astype(np.uint16)
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        written_dicom(dicom(pixels, PatientID=patient), tmp_path / "images" / f"{number}.dcm")
+        mask = np.zeros((48, 48), np.uint8)
+        mask[10:20, 10 : 30 + number] = 255
+        Pictures.fromarray(mask).save(tmp_path / "masks" / f"{number}.png")
+    lines = (f"images/{number}.dcm,masks/{number}.png,{number}\n" for number in range(4))
+    (tmp_path / "cases.csv").write_text("image,mask,group\n" + "".join(lines))
+    (caution,) = Parts.read(Source(tmp_path), Reporter()).cautions
+    assert caution.startswith("By what the files tell, the cases of 1 patient are in several groups")
+
+
 def test_a_division_that_cannot_be_drawn_is_taken_from_the_file_when_it_goes_on(
     data: Path, tmp_path: Path
 ) -> None:
@@ -95,19 +154,46 @@ def test_what_a_file_calls_test_beside_another_test_set_is_told(data: Path, tmp_
     assert not any("calls test" in said for said in reporter.said)
 
 
+def volumes(folder: Path, depth_mm: float = 2.0, *, as_float_lps: bool = False) -> Path:
+    """Three volumes of int16, whose axes run as RAS; or the same as float32 and LPS."""
+    for number in range(3):
+        values = np.random.default_rng(number).integers(0, 900, (20, 20, 6), dtype=np.int16)
+        mask = np.zeros((20, 20, 6), np.uint8)
+        mask[4:12, 4 : 10 + number, 1:4] = 1
+        affine = np.diag([1.0, 1.0, depth_mm, 1.0])
+        made = [nibabel.Nifti1Image(voxels, affine) for voxels in (values, mask)]
+        if as_float_lps:
+            affine[:2] = [[-1, 0, 0, 19], [0, -1, 0, 19]]
+            turned = (values[::-1, ::-1].astype(np.float32), mask[::-1, ::-1])
+            made = [nibabel.Nifti1Image(voxels, affine) for voxels in turned]
+        for kind, image in zip(("images", "masks"), made, strict=True):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            nibabel.save(image, folder / kind / f"{number}.nii.gz")
+    return folder
+
+
+def test_the_same_volumes_of_another_type_and_orientation_are_no_test(tmp_path: Path) -> None:
+    data, other = volumes(tmp_path / "data"), volumes(tmp_path / "other", as_float_lps=True)
+    reporter = Warnings()
+    parts = Parts.read(Source(data, other), reporter)
+    assert parts.leaks[0].startswith("The model learned from 3 of these 3 cases")
+    digests = measured(parts.train, Reporter()).digests
+    assert learned_of(parts.scored, digests[1:]) == ["1", "2"]
+    assert learned_of(parts.scored, ()) == []
+
+
+def test_what_earlier_versions_have_written_holds(tmp_path: Path) -> None:
+    """The hash by which a run knows its data, and the hashes of images in models."""
+    parts = Parts.read(Source(volumes(tmp_path / "data")), Reporter())
+    sha256 = "6b3992ee47cc4a2356b763ca136513a2116309a556100f879c1839541443b515"
+    assert measured(parts.train, Reporter()).sha256 == sha256
+    assert learned_of(parts.train, ["00e5c2d9f89b19b3"]) == ["1"]
+
+
 def test_another_place_of_the_same_voxels_is_other_data(tmp_path: Path) -> None:
     hashes: list[tuple[str, tuple[str, ...]]] = []
     for depth_mm in (2.0, 2.0, 3.0):
-        folder = tmp_path / f"data-{len(hashes)}"
-        for number in range(3):
-            values = np.random.default_rng(number).integers(0, 900, (20, 20, 6), dtype=np.int16)
-            mask = np.zeros((20, 20, 6), np.uint8)
-            mask[4:12, 4 : 10 + number, 1:4] = 1
-            for kind, voxels in (("images", values), ("masks", mask)):
-                (folder / kind).mkdir(parents=True, exist_ok=True)
-                image = nibabel.Nifti1Image(voxels, np.diag([1.0, 1.0, depth_mm, 1.0]))
-                nibabel.save(image, folder / kind / f"{number}.nii.gz")
-        parts = Parts.read(Source(folder), Reporter())
+        parts = Parts.read(Source(volumes(tmp_path / f"data-{len(hashes)}", depth_mm)), Reporter())
         facts = measured(parts.train, Reporter())
         hashes.append((facts.sha256, facts.digests))
     assert hashes[0] == hashes[1]
@@ -117,7 +203,6 @@ def test_another_place_of_the_same_voxels_is_other_data(tmp_path: Path) -> None:
 
 def test_folds_gone_on_with_say_why_cases_are_left_aside(data: Path, tmp_path: Path) -> None:
     from delineate.dataset.folds import write_folds  # noqa: PLC0415  only here
-    from delineate.jobs.fold_parts import FoldParts  # noqa: PLC0415  likewise
 
     parts = FoldParts.read(Source(data, folds=2), 2, Reporter())
     write_folds(tmp_path / "splits.json", parts.folds)
