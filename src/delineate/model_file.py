@@ -114,6 +114,7 @@ class TrainingFacts(_Part):
             noticed; nothing else can be read from them. With those of the models it started from.
         started_from: `weights_sha256` of the model whose weights it started from; None for random ones.
         encoder_sha256: Of the file of weights that the net's encoder started from; None without one.
+        unknown_images: Whether the weights it started from may have learned from images that are not known.
     """
 
     cases: int | None
@@ -124,6 +125,7 @@ class TrainingFacts(_Part):
     case_digests: tuple[Annotated[str, Field(pattern="^[0-9a-f]{16}$")], ...] = ()
     started_from: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     encoder_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    unknown_images: bool = False
 
 
 class Imported(_Part):
@@ -193,7 +195,16 @@ class ModelCard(_Part):
             values.pop("members", None)
         if self.imported is None:
             values.pop("imported", None)
+        if not self.training.unknown_images:
+            values.get("training", {}).pop("unknown_images", None)
         return values
+
+    @property
+    def unknown_images(self) -> bool:
+        """Whether the model may have learned from images that are not known, also before it was ours."""
+        training = self.training
+        from_elsewhere = self.imported is not None or training.encoder_sha256 is not None
+        return from_elsewhere or training.unknown_images
 
 
 def together(members: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

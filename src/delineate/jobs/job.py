@@ -201,6 +201,7 @@ class Job:
                 case_digests=self.digests,
                 started_from=self.environment.started_from,
                 encoder_sha256=self.environment.encoder_sha256,
+                unknown_images=self.start is not None and self.start.unknown_images,
             ),
             software=self.environment.software,
         )

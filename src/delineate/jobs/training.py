@@ -30,6 +30,7 @@ from delineate.jobs.environment import (
     write_source,
 )
 from delineate.jobs.fold_parts import FoldParts
+from delineate.jobs.imported import UNKNOWN_START
 from delineate.jobs.job import PLAN_NAME, SPLITS_NAME, Job, Run
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import checked_tolerance
@@ -247,11 +248,11 @@ def _begun(
     planned, text = planned_for(wishes, facts.fingerprint, ancestor.card if ancestor else None)
     reporter.planned(planned, folder)
     start = ancestor.start_of(planned.plan, reporter) if ancestor else None
-    if start is not None:
-        parts, folded = _with_leaks_of(start, parts, folded, reporter)
     if pretrained is not None:
         start = start_from_encoder(pretrained, planned.plan)
-    if start is None and planned.plan.network.encoder != "plain":
+    if start is not None:
+        parts, folded = _with_leaks_of(start, parts, folded, reporter)
+    elif planned.plan.network.encoder != "plain":
         reporter.warn("The plan's encoder starts from random weights: give a file of them with --encoder.")
     if SIDED_LABELS in planned.reasons.values():
         reporter.say(f"Images are not mirrored left to right: {SIDED_LABELS}.")
@@ -282,7 +283,9 @@ def _begun(
 def _with_leaks_of(
     start: Start, parts: Parts, folded: FoldParts | None, reporter: Reporter
 ) -> tuple[Parts, FoldParts | None]:
-    """Both with a caution where the model started from has seen what they score."""
+    """Both with a caution where the model started from has seen, or may have seen, what they score."""
+    if start.unknown_images:
+        reporter.warn(UNKNOWN_START)
     parts = with_leaks_of(start, parts, reporter)
     return parts, folds_with_leaks_of(start, folded, reporter) if folded else None
 

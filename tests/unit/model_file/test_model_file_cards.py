@@ -211,6 +211,19 @@ def test_a_net_of_ours_leaves_nothing_open(path: Path, changes: dict[str, object
     assert told in refusal(path, rebuilt(table, imported_card(**changes), data))
 
 
+def test_whether_all_images_are_known_is_read_from_older_files_too(path: Path) -> None:
+    table, card, data = parts()
+    assert "unknown_images" not in card["training"]
+    assert not opened(path, rebuilt(table, card, data))[0].unknown_images
+    encoder = card | {"training": card["training"] | {"encoder_sha256": "ab" * 32}}
+    assert opened(path, rebuilt(table, encoder, data))[0].unknown_images
+    assert opened(path, rebuilt(table, imported_card(), data))[0].unknown_images
+    stated = card | {"training": card["training"] | {"unknown_images": True}}
+    found, _ = opened(path, rebuilt(table, stated, data))
+    assert found.unknown_images
+    assert json.loads(found.model_dump_json()) == stated
+
+
 def test_older_formats_are_written_as_before() -> None:
     """Programs that know no imported nets read what they can."""
     _, card, _ = parts()
