@@ -371,6 +371,12 @@ def test_where_not_one_step_more_fits_none_is_added() -> None:
     assert fitting_steps(Schedule(10), 9, budget_s=100, left_s=16, step_s=(10, 10), looks_s=0) is None
 
 
+@pytest.mark.parametrize(("planned", "steps"), [(10, None), (11, 10), (20, 10), (90, 11), (200, 22)])
+def test_ten_steps_are_left_in_all(planned: int, steps: int | None) -> None:
+    found = fitting_steps(Schedule(planned), 2, budget_s=100, left_s=-20, step_s=(9, 9), looks_s=0)
+    assert found == steps
+
+
 def test_where_nothing_can_be_taken_off_nothing_is() -> None:
     late = Schedule(100, ((50, 60),))
     assert fitting_steps(late, 51, budget_s=100, left_s=-20, step_s=(1, 1), looks_s=0) is None
