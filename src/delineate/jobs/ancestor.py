@@ -98,6 +98,11 @@ def _told(found: Transferred, theirs: Plan, plan: Plan, members: int) -> str:
     if found.adapted:
         before, after = theirs.network.input_channels, plan.network.input_channels
         text += f" Its first convolution is adapted from {before} to {after} channels."
+    shortcut = "the shortcut around its first block"  # all that an input's channels give weights or take them
+    if found.fresh:
+        text += f" {shortcut.capitalize()}, which had no weights, starts from random ones."
+    if found.dropped:
+        text += f" The weights of {shortcut}, which needs none any more, are left out."
     return text
 
 

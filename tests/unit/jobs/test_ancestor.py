@@ -20,6 +20,7 @@ from delineate.jobs.parts import pixel_digest
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts, Source
 from delineate.model_file import MODEL_NAME, Imported, ModelCard, save_model
+from delineate.networks.unet import UNet
 from delineate.plan import Plan
 from delineate.training.start import Start
 
@@ -88,6 +89,36 @@ def test_what_is_taken_over_is_said(plan: Plan, said: str) -> None:
     assert (start.started_from, start.case_digests) == (card.weights_sha256, card.training.case_digests)
     again = Ancestor(card, weights).start_of(plan, heard)
     assert all(torch.equal(tensor, again.weights[name]) for name, tensor in start.weights.items())
+
+
+def residual(plan: Plan) -> Plan:
+    return plan.model_copy(update={"network": plan.network.model_copy(update={"residual": True})})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            2,  # as many as its first block gives out
+            1,
+            "from 2 to 1 channels. The shortcut around its first block, which had no weights, starts from "
+            "random ones.",
+        ),
+        (
+            1,
+            2,
+            "from 1 to 2 channels. The weights of the shortcut around its first block, which needs none any "
+            "more, are left out.",
+        ),
+        (1, 3, "from 1 to 3 channels."),
+    ],
+)
+def test_what_starts_at_random_or_is_left_out_is_said(before: int, after: int, said: str) -> None:
+    theirs, ours = (residual(plan_for("lesion", channels=channels)) for channels in (before, after))
+    card = example()[0].model_copy(update={"plan": theirs})
+    heard = Heard()
+    Ancestor(card, UNet(theirs.network).state_dict()).start_of(ours, heard)
+    assert heard.said[0].endswith(said)
 
 
 def card_with(**facts: object) -> ModelCard:
