@@ -90,6 +90,7 @@ class Scores(_Part):
         dice: Mean Dice over cases within a label, then over the labels.
         pixel_accuracy: Mean share of pixels with the right label.
         labels: One entry a label.
+        nsd_tolerance: Of the normalised surface Dice, in words: "2 mm"; None in older files.
     """
 
     part: Shown
@@ -99,6 +100,7 @@ class Scores(_Part):
     dice: Estimate | None
     pixel_accuracy: Estimate | None
     labels: tuple[LabelScores, ...]
+    nsd_tolerance: Annotated[str, AfterValidator(_shown), Field(max_length=100)] | None = None
 
 
 class TrainingFacts(_Part):
@@ -114,6 +116,7 @@ class TrainingFacts(_Part):
             noticed; nothing else can be read from them. With those of the models it started from.
         started_from: `weights_sha256` of the model whose weights it started from; None for random ones.
         encoder_sha256: Of the file of weights that the net's encoder started from; None without one.
+        unknown_images: Whether the weights it started from may have learned from images that are not known.
     """
 
     cases: int | None
@@ -124,6 +127,7 @@ class TrainingFacts(_Part):
     case_digests: tuple[Annotated[str, Field(pattern="^[0-9a-f]{16}$")], ...] = ()
     started_from: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     encoder_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    unknown_images: bool = False
 
 
 class Imported(_Part):
@@ -193,7 +197,16 @@ class ModelCard(_Part):
             values.pop("members", None)
         if self.imported is None:
             values.pop("imported", None)
+        if not self.training.unknown_images:
+            values.get("training", {}).pop("unknown_images", None)
         return values
+
+    @property
+    def unknown_images(self) -> bool:
+        """Whether the model may have learned from images that are not known, also before it was ours."""
+        training = self.training
+        from_elsewhere = self.imported is not None or training.encoder_sha256 is not None
+        return from_elsewhere or training.unknown_images
 
 
 def together(members: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

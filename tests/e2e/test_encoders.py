@@ -15,6 +15,7 @@ import delineate
 from delineate.errors import Interrupted, Stopped, UsageError
 from delineate.files import sha256
 from delineate.jobs import job, training
+from delineate.jobs.imported import UNKNOWN_START
 from delineate.networks.resnet import ResNet
 
 QUICK = {"epochs": 2, "precision": "fp32"}
@@ -47,6 +48,9 @@ def test_training_from_an_encoder(
     digest = sha256(weights)
     card = whole.load().card
     assert card.training.encoder_sha256 == digest
+    assert card.training.unknown_images
+    assert card.scores is not None
+    assert card.scores.used_to_choose.startswith(UNKNOWN_START)
     assert json.loads((whole.folder / "environment.json").read_text())["encoder_sha256"] == digest
     assert str(weights.parent) not in (whole.folder / "model.safetensors").read_bytes()[:100_000].decode(
         errors="replace"

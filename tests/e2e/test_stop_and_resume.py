@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ import pytest
 from commanding import ENVIRONMENT, Command
 
 import delineate
-from delineate.errors import UsageError
+from delineate.errors import DataError, UsageError
 
 
 def started(*arguments: str | Path) -> subprocess.Popen[str]:
@@ -115,6 +116,48 @@ def test_changed_data_or_plan_are_refused(
     done = command("train", "--resume", run)
     assert done.returncode == 1
     assert "made by another plan" in " ".join(done.stderr.split())
+
+
+def test_a_run_goes_on_where_its_data_were_moved_to(
+    small_data: Path, command: Command, tmp_path: Path
+) -> None:
+    data, test, run = tmp_path / "data", tmp_path / "test", tmp_path / "run"
+    shutil.copytree(small_data, data)
+    shutil.copytree(small_data, test)
+    begun = delineate.train(data, test=test, out=run, epochs=1, anonymous=True)
+    before = begun.load().card
+    data.rename(tmp_path / "new data")
+    command_line = f"delineate train DATA --resume {run}"
+    with pytest.raises(UsageError, match=f"not to be found at {data}.*{command_line}"):
+        delineate.resume(run)
+    with pytest.raises(UsageError, match=r"not to be found at .*nowhere"):
+        delineate.resume(run, data=tmp_path / "nowhere")
+    test.rename(tmp_path / "new test")
+    data, test = tmp_path / "new data", tmp_path / "new test"
+    with pytest.raises(UsageError, match=rf"--resume {run} --test DATA"):
+        delineate.resume(run, data=data)
+    shutil.copytree(data, tmp_path / "other")
+    shutil.copy(data / "masks" / "mask_1.png", tmp_path / "other" / "masks" / "mask_2.png")
+    stored = (run / "private" / "source.json").read_text()
+    with pytest.raises(DataError, match="are not those that this run was begun with"):
+        delineate.resume(run, data=tmp_path / "other", test=test)
+    assert (run / "private" / "source.json").read_text() == stored
+    (run / "model.safetensors").unlink()
+    done = command("train", data, "--resume", run, "--test", test)
+    assert done.returncode == 0, done.stderr
+    assert delineate.load(run).card == before
+    kept = json.loads((run / "private" / "source.json").read_text())
+    assert kept == json.loads(stored) | {"data": str(data), "test": str(test)}
+    names = (run / "private" / "names.csv").read_text()
+    assert str(data / "images" / "image_1.png") in names
+    assert str(tmp_path / "data") not in names
+
+
+def test_what_a_run_was_begun_without_was_not_moved(
+    finished_run: Path, small_data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="was begun without --test"):
+        delineate.resume(finished_run, test=small_data)
 
 
 def test_a_stop_while_checking_leaves_nothing(small_data: Path, tmp_path: Path) -> None:

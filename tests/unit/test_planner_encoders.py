@@ -82,6 +82,37 @@ def test_pictures_are_normalized_as_the_weights_expect(
     assert imagenet == (other["colour"] != "channels")
 
 
+GREY_LEAST = 0.113
+RGB: dict[str, Any] = {"colour": "rgb", "channels": 3}
+
+
+@pytest.mark.parametrize(
+    ("other", "imagenet"),
+    [
+        ({"standard_deviation": (GREY_LEAST,)}, True),
+        ({"standard_deviation": (GREY_LEAST - 0.001,)}, False),
+        ({"standard_deviation": (0.004,)}, False),  # 10 bits in 16
+        ({"standard_deviation": (0.004,), "label_share": (0.3,)}, False),
+        (RGB | {"standard_deviation": (0.25, 0.1, 0.03)}, True),  # of retinas
+        (RGB | {"standard_deviation": (0.11, 0.11, 0.11)}, False),
+        (RGB | {"standard_deviation": (1.0, 1.0, 0.01)}, False),  # two channels of equal pixels
+        (RGB | {"standard_deviation": (1.0, 1.0, 0.2)}, True),
+    ],
+)
+def test_imagenets_numbers_are_only_for_images_that_vary_about_as_much(
+    other: dict[str, Any], imagenet: bool
+) -> None:
+    plain, planned = both(fingerprint(**other))
+    preprocessing, reason = planned.plan.preprocessing, planned.reasons["preprocessing.normalization"]
+    before = plain.reasons["preprocessing.normalization"]
+    if imagenet:
+        assert preprocessing.standard_deviation in {(0.226,), (0.229, 0.224, 0.225)}
+        return
+    for field in ("normalization", "mean", "standard_deviation", "clip"):
+        assert getattr(preprocessing, field) == getattr(plain.plan.preprocessing, field)
+    assert reason == f"{before}; ImageNet's would make these images nearly constant"
+
+
 @pytest.mark.parametrize("data", [fingerprint_of_volumes(), fingerprint(pixels="float")])
 def test_other_images_are_normalized_as_ever(data: Fingerprint) -> None:
     plain, planned = both(data)

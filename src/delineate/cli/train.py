@@ -187,8 +187,10 @@ def train(
       delineate train data --from runs/other
 
       delineate train --resume runs/data
+
+      delineate train moved/data --resume runs/data
     """
-    options = (out, budget, epochs, preset, test, seed, plan, splits, split_seed, labels, group_regex)
+    options = (out, budget, epochs, preset, seed, plan, splits, split_seed, labels, group_regex)
     options_of_volumes = (
         dims,
         left_right,
@@ -205,20 +207,19 @@ def train(
         raise UsageError(
             "Give the data to train on (delineate train DATA) or a run to go on with (--resume RUN)."
         )
-    if resume is not None and (
-        data is not None
-        or any(
-            option is not None
-            for option in (*options, *options_of_volumes, precision, log, start_from, encoder)
-        )
+    if resume is not None and any(
+        option is not None for option in (*options, *options_of_volumes, precision, log, start_from, encoder)
     ):
-        raise UsageError("--resume goes on with a run as it was begun; give the run's folder alone.")
+        raise UsageError(
+            "--resume goes on with a run as it was begun; give the run's folder alone, or beside it DATA and "
+            "--test where these were moved."
+        )
     from delineate.cli.console import ConsoleReporter, results, show_summary  # noqa: PLC0415  quick --help
     from delineate.jobs import training  # noqa: PLC0415  likewise
 
     with ConsoleReporter() as reporter:
         if resume is not None:
-            run = training.resume(resume, reporter=reporter)
+            run = training.resume(resume, data=data, test=test, reporter=reporter)
         else:
             assert data is not None  # noqa: S101  checked above
             run = training.train(

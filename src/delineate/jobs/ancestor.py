@@ -13,7 +13,7 @@ from delineate.errors import ModelFileError
 from delineate.inference.loading import refuse_exported
 from delineate.inference.model import Model, load
 from delineate.jobs.fold_parts import FoldParts
-from delineate.jobs.imported import UNKNOWN_IMAGES
+from delineate.jobs.imported import UNKNOWN_START
 from delineate.jobs.parts import learned_of, seen
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts
@@ -67,9 +67,8 @@ class Ancestor:
             Weighted(plan.network, plan.data.labels, fresh),
         )
         reporter.say(_told(found, theirs, plan, self.card.members))
-        if self.card.imported:
-            reporter.warn(UNKNOWN_IMAGES)
-        return Start(found.weights, self.card.weights_sha256, self.card.training.case_digests)
+        card = self.card
+        return Start(found.weights, card.weights_sha256, card.training.case_digests, card.unknown_images)
 
 
 def _loaded(path: Path) -> Model:
@@ -99,17 +98,27 @@ def _told(found: Transferred, theirs: Plan, plan: Plan, members: int) -> str:
     if found.adapted:
         before, after = theirs.network.input_channels, plan.network.input_channels
         text += f" Its first convolution is adapted from {before} to {after} channels."
+    shortcut = "the shortcut around its first block"  # all that an input's channels give weights or take them
+    if found.fresh:
+        text += f" {shortcut.capitalize()}, which had no weights, starts from random ones."
+    if found.dropped:
+        text += f" The weights of {shortcut}, which needs none any more, are left out."
     return text
 
 
 def with_leaks_of(start: Start, parts: Parts, reporter: Reporter) -> Parts:
-    """The parts with a caution, told to the reporter, if the model started from has seen what is scored."""
+    """The parts with a caution, told to the reporter, if the model started from has seen what is scored.
+
+    That it may have, as not all of its images are known, is noted without being told.
+    """
+    leaks = list(parts.leaks)
     learned = learned_of(parts.scored, start.case_digests)
-    if not learned:
-        return parts
-    caution = seen(learned, parts.scored, "The model that the training started from")
-    reporter.warn(caution)
-    return replace(parts, leaks=(*parts.leaks, caution))
+    if learned:
+        leaks.append(seen(learned, parts.scored, "The model that the training started from"))
+        reporter.warn(leaks[-1])
+    if start.unknown_images:
+        leaks.append(UNKNOWN_START)
+    return replace(parts, leaks=tuple(leaks))
 
 
 def folds_with_leaks_of(start: Start, folded: FoldParts, reporter: Reporter) -> FoldParts:
@@ -117,4 +126,4 @@ def folds_with_leaks_of(start: Start, folded: FoldParts, reporter: Reporter) -> 
     found = replace(folded, known=frozenset(learned_of(folded.whole, start.case_digests)))
     for caution in found.leaks_in(found.whole):
         reporter.warn(caution)
-    return found
+    return replace(found, unknown_images=start.unknown_images)

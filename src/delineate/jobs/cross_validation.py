@@ -143,7 +143,7 @@ class CrossValidation:
     def _outlook(self, plan: Plan) -> str:
         """How many trainings there will be, and for how long."""
         folds, trainings = len(self.parts.folds), self._trainings
-        steps, budget_s = plan.training.steps, plan.training.budget_s
+        steps, budget_s = plan.training.last_step, plan.training.budget_s
         if steps is None and budget_s is not None:
             each, total = in_words(budget_s), in_words(trainings * budget_s)
         else:

@@ -31,6 +31,7 @@ class Environment(BaseModel):
         log: A further log that is kept.
         software: Name → version.
         processor: Architecture and number.
+        device: What computes the net: "cpu", or the GPU's name; None in older files, which do not say it.
         system: The operating system.
         threads: Used for computing.
         plan_given: Whether the plan came from a file of the user's.
@@ -50,6 +51,7 @@ class Environment(BaseModel):
     log: Log | None = None
     software: dict[str, str]
     processor: str
+    device: str | None = None
     system: str
     threads: int
     plan_given: bool
@@ -125,7 +127,8 @@ def describe(
         data_sha256=data_sha256,
         log=source.log,
         software=software_versions(),
-        processor=f"{platform.machine()}, {os.cpu_count()} of them",
+        processor=_processor(),
+        device=_device(),
         system=f"{platform.system()} {platform.release()}",
         threads=torch.get_num_threads(),
         plan_given=plan_given,
@@ -156,12 +159,31 @@ def differences(begun: Environment, precision: Literal["bf16", "fp32"]) -> list[
         found.append(
             f"The run was begun with other software ({', '.join(other)}): its result may be another."
         )
+    if (processor := _processor()) != begun.processor:
+        found.append(
+            f"The run was begun on another processor ({begun.processor} → {processor}): its result may be "
+            "another."
+        )
+    if begun.device not in (None, device := _device()):
+        found.append(
+            f"The run was begun on another device ({begun.device} → {device}): its result will be another."
+        )
     if precision != begun.precision:
         found.append(
             f"The run was begun in {begun.precision} and goes on in {precision}, as this machine does: its "
             "result will be another."
         )
     return found
+
+
+def _processor() -> str:
+    return f"{platform.machine()}, {os.cpu_count()} of them"
+
+
+def _device() -> str:
+    import torch  # noqa: PLC0415  heavy
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 def write_environment(folder: Path, environment: Environment) -> None:

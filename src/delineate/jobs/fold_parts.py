@@ -8,6 +8,7 @@ from pathlib import Path
 from delineate.dataset.folds import Folds, draw_folds, read_folds
 from delineate.dataset.naming import counted, listed
 from delineate.image import LabelSet
+from delineate.jobs.imported import UNKNOWN_START
 from delineate.jobs.parts import Part
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts, Source, checked_whole, flattering, separate_test
@@ -25,6 +26,7 @@ class FoldParts:
         cautions: What may flatter the scores.
         leaks: What of the test part was met in training.
         known: Names of the cases that the model started from had learned from.
+        unknown_images: Whether it may have learned from others of them, too.
     """
 
     whole: Part
@@ -34,6 +36,7 @@ class FoldParts:
     cautions: tuple[str, ...] = ()
     leaks: tuple[str, ...] = ()
     known: frozenset[str] = frozenset()
+    unknown_images: bool = False
 
     @classmethod
     def read(
@@ -87,13 +90,15 @@ class FoldParts:
 
     def leaks_in(self, part: Part) -> tuple[str, ...]:
         """What is to be said of the scores on a part of the folds, if the model started from had seen it."""
+        unknown = (UNKNOWN_START,) if self.unknown_images else ()
         learned = [files.name for files in part.files if files.name in self.known]
         if not learned:
-            return ()
+            return unknown
         return (
             f"The model that the training started from learned from {len(learned)} of the "
             f"{counted(len(part), 'case')} that are held out in turn: there the scores are better than on "
             "new images, so this is no test of it.",
+            *unknown,
         )
 
     def final(self) -> Parts:

@@ -1,14 +1,25 @@
-"""What there is to say of a model that was trained by another program."""
+"""What there is to say of a model that was trained by another program, or started from such weights."""
 
 from __future__ import annotations
 
-from delineate.model_file import Imported
+from delineate.model_file import Imported, ModelCard
 
 UNKNOWN_IMAGES = (
     "The model was imported, and which images it learned from is not known. If it learned from any of these, "
     "or from others of the same patients, the score is better than on new ones."
 )
+UNKNOWN_START = (
+    "The training started from weights of which it is not known which images they learned from. If they "
+    "learned from any of these, or from others of the same patients, the score is better than on new ones."
+)
 NOT_KNOWN = "not known: it was imported"
+
+
+def unknown_images(card: ModelCard) -> str | None:
+    """What is to stand beside a score of a model that may have learned from any images; None of others."""
+    if not card.unknown_images:
+        return None
+    return UNKNOWN_IMAGES if card.imported is not None else UNKNOWN_START
 
 
 def imported_in_words(imported: Imported) -> dict[str, str]:

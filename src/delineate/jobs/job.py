@@ -169,16 +169,18 @@ class Job:
         return settled, Budget(allowed_s, self._adjusted, speed.look_seconds)
 
     def _adjusted(self, plan: Plan) -> None:
-        """Note that steps were taken off or added."""
+        """Note that steps were taken off or added; the first time it is told, too."""
         self._rewrite(plan)
-        *earlier, (at, steps) = plan.training.adjusted
-        before = earlier[-1][1] if earlier else plan.training.steps or 0
+        (_, steps), *later = plan.training.adjusted
+        if later:
+            return
         why = (
             "The machine has become busier: to end in time, the training is shortened"
-            if steps < before
+            if steps < (plan.training.steps or 0)
             else "Steps take less time than was measured: the training is lengthened"
         )
-        self.reporter.say(f"{why} to {steps} steps, noted at step {at} in {self.folder / PLAN_NAME}.")
+        noted = f"this and later changes are noted in {self.folder / PLAN_NAME}"
+        self.reporter.say(f"{why} to {steps} steps; {noted}.")
 
     def _rewrite(self, plan: Plan) -> None:
         """Bring the changes of a plan's steps into `plan.yaml`, comments kept."""
@@ -201,6 +203,7 @@ class Job:
                 case_digests=self.digests,
                 started_from=self.environment.started_from,
                 encoder_sha256=self.environment.encoder_sha256,
+                unknown_images=self.start is not None and self.start.unknown_images,
             ),
             software=self.environment.software,
         )

@@ -26,7 +26,7 @@ from delineate.image import Mask
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.jobs.duration import in_words
 from delineate.jobs.engines import Wish
-from delineate.jobs.imported import UNKNOWN_IMAGES, imported_in_words
+from delineate.jobs.imported import imported_in_words, unknown_images
 from delineate.jobs.parts import (
     TO_SCORE,
     LoadedCase,
@@ -158,21 +158,17 @@ def evaluate(
             forgiven=TO_SCORE,
         )
         learned = learned_from(loaded, part)
-        if learned:
-            reporter.warn(seen(learned, part))
-        elif loaded.card.imported:
-            reporter.warn(UNKNOWN_IMAGES)
+        caution = seen(learned, part) if learned else unknown_images(loaded.card)
+        if caution:
+            reporter.warn(caution)
         wish.settle_for_part(loaded, part, reporter)
         scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
         name = part.report.pseudonyms.redacted(name_of(Path(data)))
         story = Story(
             title=f"Evaluation on {name}",
             scored_part=f"the data set {name}",
-            used_to_choose=seen(learned, part)
-            if learned
-            else UNKNOWN_IMAGES
-            if loaded.card.imported
-            else "The model did not learn from any of these images (their pixels were compared), "
+            used_to_choose=caution
+            or "The model did not learn from any of these images (their pixels were compared), "
             "and nothing was chosen by them.",
             cautions=part.notes,
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 from delineate.dataset.folds import checked_number, write_folds
 from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms
 from delineate.dataset.split import write_splits
 from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
-from delineate.files import LOCK, probe_writable, sole_new_folder, sole_use, write_text
+from delineate.files import LOCK, is_file, is_folder, probe_writable, sole_new_folder, sole_use, write_text
 from delineate.formats import USUAL, Reading
 from delineate.inference.model import Model
 from delineate.jobs.ancestor import Ancestor, folds_with_leaks_of, with_leaks_of
@@ -30,6 +31,7 @@ from delineate.jobs.environment import (
     write_source,
 )
 from delineate.jobs.fold_parts import FoldParts
+from delineate.jobs.imported import UNKNOWN_START
 from delineate.jobs.job import PLAN_NAME, SPLITS_NAME, Job, Run
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import checked_tolerance
@@ -164,18 +166,26 @@ def train(
         raise _interrupted(folder, stop) from stop
 
 
-def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
+def resume(
+    run: str | Path,
+    *,
+    data: str | Path | None = None,
+    test: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> Run:
     """Go on with a run that was stopped, to the same result as if it had not been.
 
     Args:
         run: Its folder.
+        data: Where its data lie now, if they were moved; noted in the run.
+        test: Likewise the data set that is scored, of a run that was begun with one.
         reporter: Told how it goes.
 
     Returns:
         The finished run.
 
     Raises:
-        UsageError: There is no such folder.
+        UsageError: There is no such folder, or its data are not where they should be.
         DataError: It is no run, or its data are no longer what they were.
         ModelFileError: Its checkpoint is damaged or belongs to another plan.
         Interrupted: SIGINT or SIGTERM again.
@@ -196,12 +206,16 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
     plan = read_plan(folder / PLAN_NAME)
     probe_writable(folder)
     with sole_use(folder):
-        return _gone_on_with(folder, environment, plan, reporter)
+        known = read_source(folder, environment)
+        source = _found(known, folder, Path(data) if data else None, Path(test) if test else None)
+        return _gone_on_with(folder, environment, source, plan, reporter, moved=source != known)
 
 
-def _gone_on_with(folder: Path, environment: Environment, plan: Plan, reporter: Reporter) -> Run:
+def _gone_on_with(
+    folder: Path, environment: Environment, source: Source, plan: Plan, reporter: Reporter, *, moved: bool
+) -> Run:
     """The run read back and trained to its end."""
-    source, stored = read_source(folder, environment), folder / SPLITS_NAME
+    stored = folder / SPLITS_NAME
     watchers = Watchers(source.log, reporter)
     try:
         folded = FoldParts.read(source, source.folds, reporter, stored=stored) if source.folds else None
@@ -217,6 +231,9 @@ def _gone_on_with(folder: Path, environment: Environment, plan: Plan, reporter: 
                 f"The training images or masks in {source.data} are not those that this run was begun with. "
                 "Put them back, or train anew in another folder."
             )
+        if moved:
+            write_source(folder, source)
+            source.pseudonyms.write_table(folder)
         for difference in differences(environment, precision_for(plan)):
             reporter.warn(difference)
         given = environment.started_from is not None or environment.encoder_sha256 is not None
@@ -228,6 +245,34 @@ def _gone_on_with(folder: Path, environment: Environment, plan: Plan, reporter: 
             return _gone(job, folded, source, plan, resumed=True)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
+
+
+def _found(source: Source, folder: Path, data: Path | None, test: Path | None) -> Source:
+    """The data of a run, where they lie now.
+
+    Args:
+        source: As it was stored.
+        folder: Of the run.
+        data: Where the data were moved to, if they were.
+        test: Likewise the test set.
+
+    Raises:
+        UsageError: They do not lie there, or there is no test set.
+    """
+    if test is not None and source.test is None:
+        raise UsageError(f"The run {folder} was begun without --test. Leave it away.")
+    source = replace(source, data=data or source.data, test=test or source.test)
+    run = shlex.quote(str(folder))
+    for path, command in (
+        (source.data, f"delineate train DATA --resume {run}"),
+        (source.test, f"delineate train --resume {run} --test DATA"),
+    ):
+        if path is not None and not (is_folder(path) or is_file(path)):
+            raise UsageError(
+                f"The run's data are not to be found at {path}. If they were moved, say where they lie now: "
+                f"{command}"
+            )
+    return source
 
 
 def _begun(
@@ -247,11 +292,11 @@ def _begun(
     planned, text = planned_for(wishes, facts.fingerprint, ancestor.card if ancestor else None)
     reporter.planned(planned, folder)
     start = ancestor.start_of(planned.plan, reporter) if ancestor else None
-    if start is not None:
-        parts, folded = _with_leaks_of(start, parts, folded, reporter)
     if pretrained is not None:
         start = start_from_encoder(pretrained, planned.plan)
-    if start is None and planned.plan.network.encoder != "plain":
+    if start is not None:
+        parts, folded = _with_leaks_of(start, parts, folded, reporter)
+    elif planned.plan.network.encoder != "plain":
         reporter.warn("The plan's encoder starts from random weights: give a file of them with --encoder.")
     if SIDED_LABELS in planned.reasons.values():
         reporter.say(f"Images are not mirrored left to right: {SIDED_LABELS}.")
@@ -282,7 +327,9 @@ def _begun(
 def _with_leaks_of(
     start: Start, parts: Parts, folded: FoldParts | None, reporter: Reporter
 ) -> tuple[Parts, FoldParts | None]:
-    """Both with a caution where the model started from has seen what they score."""
+    """Both with a caution where the model started from has seen, or may have seen, what they score."""
+    if start.unknown_images:
+        reporter.warn(UNKNOWN_START)
     parts = with_leaks_of(start, parts, reporter)
     return parts, folds_with_leaks_of(start, folded, reporter) if folded else None
 

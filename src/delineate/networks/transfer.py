@@ -36,6 +36,7 @@ class Transferred:
         weights: All that the new net has.
         adapted: Names of those brought to another number of channels.
         fresh: Names of those that start as a new net's, the head apart.
+        dropped: Names of the trained net's that the new net has no place for.
         labels: Whose part of the head is taken over.
         new_labels: Whose part of the head starts as a new net's.
     """
@@ -43,6 +44,7 @@ class Transferred:
     weights: dict[str, Tensor]
     adapted: tuple[str, ...]
     fresh: tuple[str, ...]
+    dropped: tuple[str, ...]
     labels: tuple[str, ...]
     new_labels: tuple[str, ...]
 
@@ -89,7 +91,8 @@ def transfer(trained: Weighted, fresh: Weighted) -> Transferred:
             raise ValueError(f"{name} differs in more than the image's channels")
     kept = kept_labels(trained.labels, fresh.labels)
     others = tuple(name for name in fresh.labels if name not in kept)
-    return Transferred(weights, tuple(adapted), tuple(new), kept, others)
+    dropped = tuple(name for name in trained.weights if name not in weights)
+    return Transferred(weights, tuple(adapted), tuple(new), dropped, kept, others)
 
 
 def adapt_channels(weight: Tensor, before: int, after: int) -> Tensor:

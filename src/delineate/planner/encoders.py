@@ -13,6 +13,7 @@ DECODER_WIDTHS = (16, 32, 64, 128, 256)
 ENCODER_RATE = 1e-4
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+LEAST_DEVIATION = 0.5  # times ImageNet's, of a channel at least
 
 
 def with_encoder(planned: Planned, data: Fingerprint, encoder: Encoder) -> Planned:
@@ -45,8 +46,12 @@ def with_encoder(planned: Planned, data: Fingerprint, encoder: Encoder) -> Plann
         reasons["network.axes"] = "slices: such encoders see nothing else"
     intensities: dict[str, object] = {}
     if data.pixels == "integer" and not data.calibrated and data.colour in ("grey", "rgb"):
-        intensities = {"normalization": "dataset", "clip": (), **_imagenet(data.channels)}
-        reasons["preprocessing.normalization"] = "ImageNet's mean and deviation, as such weights expect"
+        imagenet = _imagenet(data.channels)
+        if _varies(data, imagenet["standard_deviation"]):
+            intensities = {"normalization": "dataset", "clip": (), **imagenet}
+            reasons["preprocessing.normalization"] = "ImageNet's mean and deviation, as such weights expect"
+        else:
+            reasons["preprocessing.normalization"] += "; ImageNet's would make these images nearly constant"
     training = plan.training.model_dump() | {"encoder_learning_rate": ENCODER_RATE}
     reasons["training.encoder_learning_rate"] = (
         "what was learned before is changed with care: a customary rate, not one that was measured here"
@@ -59,6 +64,15 @@ def with_encoder(planned: Planned, data: Fingerprint, encoder: Encoder) -> Plann
         return Planned(Plan.model_validate(plan.model_dump() | changes), reasons)
     except ValidationError as error:
         raise plan_error("The plan with this encoder", error) from error
+
+
+def _varies(data: Fingerprint, expected: tuple[float, ...]) -> bool:
+    """Whether a channel varies about as much as expected; as 10 bits in 16-bit files none does.
+
+    A deviation of 1 is that of equal pixels, see `fingerprint.dividing`.
+    """
+    deviations = zip(data.standard_deviation, expected, strict=True)
+    return any(LEAST_DEVIATION * theirs <= ours < 1 for ours, theirs in deviations)
 
 
 def _imagenet(channels: int) -> dict[str, tuple[float, ...]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from delineate.plan import Plan
 from delineate.training.schedule import Schedule
+from delineate.training.speed import LEAST_STEPS
 
 CHECKS, LAST_CHECK = 20, 16  # every 5 % of the schedule, up to 80 %
 OVERRUN = 0.1  # of the budget is allowed
@@ -95,14 +96,15 @@ def fitting_steps(
 
     Returns:
         Fewer than now where too much of the budget would be overrun even at best, so that they end with it,
-        but at least `LEAST_DECAY` more than are done. More where a twentieth more end in time even at worst.
-        None where they end in time, or nothing can be taken off.
+        but at least `LEAST_DECAY` more than are done, and `LEAST_STEPS` in all. More where a twentieth more
+        end in time even at worst. None where they end in time, or nothing can be taken off.
     """
     ahead = schedule.last_step - step
     quick, slow = step_s
     time_s = left_s - looks_s
     if ahead * quick > time_s + OVERRUN * budget_s:
-        steps = step + max(0, math.floor(time_s / quick), math.ceil(LEAST_DECAY * schedule.steps))
+        left = max(math.floor(time_s / quick), math.ceil(LEAST_DECAY * schedule.steps))
+        steps = max(LEAST_STEPS, step + left)
         return steps if steps < schedule.last_step else None
     steps = step + math.floor((time_s - SPARE * budget_s) / slow)
     return steps if steps >= WORTH * schedule.last_step else None

@@ -226,7 +226,9 @@ def _run(
 def _adjusted(trainer: Trainer, pace: Pace, budget: Budget) -> bool:
     """Whether steps were taken off or added, so that the training ends with its budget."""
     schedule, step = trainer.schedule, trainer.state.step
-    if step not in checks(schedule) or (step_s := pace.close_window()) is None:
+    if step >= trainer.steps or step not in checks(schedule):
+        return False
+    if (step_s := pace.close_window()) is None:
         return False
     looks = sum(mark > step for mark in set(schedule.marks(trainer.plan.training.evaluations)))
     steps = fitting_steps(

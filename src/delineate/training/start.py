@@ -31,11 +31,13 @@ class Start:
         weights: Of the net to be trained, as it names them.
         started_from: Hash of the weights of the model that they come from.
         case_digests: Of the images that this model, and those it started from, were trained on.
+        unknown_images: Whether they may have learned from others, too, of which nothing is known.
     """
 
     weights: dict[str, Tensor]
     started_from: str
     case_digests: tuple[str, ...]
+    unknown_images: bool = False
 
 
 def write_start(folder: Path, start: Start) -> None:
@@ -57,6 +59,7 @@ def write_start(folder: Path, start: Start) -> None:
         "weights_sha256": weights_sha256(start.weights),
         "started_from": start.started_from,
         "case_digests": start.case_digests,
+        "unknown_images": start.unknown_images,
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in start.weights.items()}
     content = save(tensors, metadata={ENTRY: json.dumps(facts)})
@@ -78,7 +81,9 @@ def read_start(folder: Path, network: UNetSettings) -> Start:
         with safe_open(path, framework="pt") as stream:
             facts = json.loads((stream.metadata() or {}).get(ENTRY, "null"))
             weights = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  no dict
-        start = Start(weights, str(facts["started_from"]), tuple(map(str, facts["case_digests"])))
+        digests = tuple(map(str, facts["case_digests"]))
+        unknown = bool(facts.get("unknown_images", not digests))  # older files do not say it
+        start = Start(weights, str(facts["started_from"]), digests, unknown)
         whole = weights_sha256(weights) == facts["weights_sha256"]
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise _unusable(path, error) from error

@@ -10,6 +10,7 @@ from typing import Literal, cast
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor
 
 from delineate.image import IGNORED
@@ -86,6 +87,7 @@ class Trainer:
             accelerator="cuda" if torch.cuda.is_available() else "cpu",  # what prediction takes, too
             devices=1,
             precision="bf16-mixed" if self.precision == "bf16" else "32-true",
+            plugins=LightningEnvironment(),  # one process, also in a job of SLURM with tasks
         )
         torch.manual_seed(plan.training.seed)
         network = UNet(plan.network)

@@ -14,10 +14,13 @@ from PIL import Image as Pictures
 from delineate.dataset.pixel_digests import pixel_digest
 from delineate.errors import ModelFileError, UsageError
 from delineate.inference.model import Model
-from delineate.jobs.ancestor import Ancestor, with_leaks_of
+from delineate.jobs.ancestor import Ancestor, folds_with_leaks_of, with_leaks_of
+from delineate.jobs.fold_parts import FoldParts
+from delineate.jobs.imported import UNKNOWN_IMAGES, UNKNOWN_START, unknown_images
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts, Source
-from delineate.model_file import MODEL_NAME, save_model
+from delineate.model_file import MODEL_NAME, Imported, ModelCard, save_model
+from delineate.networks.unet import UNet
 from delineate.plan import Plan
 from delineate.training.start import Start
 
@@ -88,6 +91,62 @@ def test_what_is_taken_over_is_said(plan: Plan, said: str) -> None:
     assert all(torch.equal(tensor, again.weights[name]) for name, tensor in start.weights.items())
 
 
+def residual(plan: Plan) -> Plan:
+    return plan.model_copy(update={"network": plan.network.model_copy(update={"residual": True})})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            2,  # as many as its first block gives out
+            1,
+            "from 2 to 1 channels. The shortcut around its first block, which had no weights, starts from "
+            "random ones.",
+        ),
+        (
+            1,
+            2,
+            "from 1 to 2 channels. The weights of the shortcut around its first block, which needs none any "
+            "more, are left out.",
+        ),
+        (1, 3, "from 1 to 3 channels."),
+    ],
+)
+def test_what_starts_at_random_or_is_left_out_is_said(before: int, after: int, said: str) -> None:
+    theirs, ours = (residual(plan_for("lesion", channels=channels)) for channels in (before, after))
+    card = example()[0].model_copy(update={"plan": theirs})
+    heard = Heard()
+    Ancestor(card, UNet(theirs.network).state_dict()).start_of(ours, heard)
+    assert heard.said[0].endswith(said)
+
+
+def card_with(**facts: object) -> ModelCard:
+    card, _ = example()
+    return card.model_copy(update={"training": card.training.model_copy(update=facts)})
+
+
+def imported() -> ModelCard:
+    keras = Imported(program="keras", version=None, file_sha256="0" * 64)
+    return card_with(case_digests=()).model_copy(update={"imported": keras})
+
+
+@pytest.mark.parametrize(
+    ("card", "said"),
+    [
+        (card_with(), None),
+        (card_with(started_from="ab" * 32), None),
+        (card_with(encoder_sha256="ab" * 32), UNKNOWN_START),
+        (card_with(unknown_images=True), UNKNOWN_START),
+        (imported(), UNKNOWN_IMAGES),
+    ],
+)
+def test_that_not_all_images_are_known_goes_on_from_model_to_model(card: ModelCard, said: str | None) -> None:
+    assert unknown_images(card) == said
+    start = Ancestor(card, example()[1]).start_of(card.plan, Reporter())
+    assert start.unknown_images == (said is not None)
+
+
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
     draw = np.random.default_rng(4)
@@ -115,3 +174,19 @@ def test_held_out_images_that_the_ancestor_learned_from_are_told(parts: Parts, t
     assert heard.warned[0].startswith(
         f"The model that the training started from learned from 1 of these {len(held_out)} cases"
     )
+
+
+def test_that_the_ancestor_may_have_learned_from_any_image_stands_beside_the_score(
+    parts: Parts, tmp_path: Path
+) -> None:
+    heard = Heard()
+    held_out = [pixel_digest(case.image) for case in parts.scored]
+    start = Start({}, "ab" * 32, (), unknown_images=True)
+    assert with_leaks_of(start, parts, heard).leaks == (UNKNOWN_START,)
+    both = with_leaks_of(dataclasses.replace(start, case_digests=tuple(held_out)), parts, Heard()).leaks
+    assert both[0].startswith("The model that the training started from learned from")
+    assert both[1:] == (UNKNOWN_START,)
+    folded = folds_with_leaks_of(start, FoldParts.read(Source(tmp_path), 2, Reporter()), heard)
+    assert folded.of_fold(1).leaks == folded.of_fold(2).leaks == (UNKNOWN_START,)
+    assert folded.leaks_in(folded.whole) == (UNKNOWN_START,)
+    assert heard.warned == []  # it is told once for all parts

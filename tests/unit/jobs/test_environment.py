@@ -95,6 +95,35 @@ def test_a_folder_without_one_is_no_run(tmp_path: Path) -> None:
         read_source(tmp_path, environment)
 
 
+def test_another_processor_and_another_device_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    begun = describe(Source(tmp_path), data_sha256="0", precision="fp32", plan_given=False)
+    assert begun.device == "cpu"
+    elsewhere = begun.model_copy(update={"processor": "riscv64, 3 of them"})
+    assert differences(elsewhere, "fp32") == [
+        f"The run was begun on another processor (riscv64, 3 of them → {begun.processor}): its result may be "
+        "another."
+    ]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "NVIDIA H200")
+    with_gpu = describe(Source(tmp_path), data_sha256="0", precision="fp32", plan_given=False)
+    assert with_gpu.device == "NVIDIA H200"
+    assert differences(with_gpu, "fp32") == []
+    assert differences(begun, "fp32") == [
+        "The run was begun on another device (cpu → NVIDIA H200): its result will be another."
+    ]
+
+
+def test_an_older_run_that_names_no_device_goes_on(tmp_path: Path) -> None:
+    environment = describe(Source(tmp_path), data_sha256="0", precision="fp32", plan_given=False)
+    (tmp_path / NAME).write_text(environment.model_dump_json(exclude={"device"}), encoding="utf-8")
+    read = read_environment(tmp_path)
+    assert read.device is None
+    assert differences(read, "fp32") == []
+
+
 def test_other_software_and_precision_are_told(tmp_path: Path) -> None:
     environment = describe(Source(tmp_path), data_sha256="0", precision="bf16", plan_given=False)
     assert differences(environment, "bf16") == []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from example_model import example
+from example_model import PLAN, example
 
 from delineate.errors import ModelFileError
-from delineate.jobs.cross_validation import _finished, joint_threshold
+from delineate.jobs.cross_validation import CrossValidation, _finished, joint_threshold
 from delineate.model_file import Scores, save_model
 from delineate.plan import Plan, PredictionPlan, write_plan
 
@@ -57,3 +59,16 @@ def test_nets_together_decide_at_the_mean_or_as_the_plan_says() -> None:
     assert joint_threshold([0.41, 0.42, 0.44]) == 0.423
     assert joint_threshold([0.41, 0.41, 0.44]) == 0.42
     assert joint_threshold([0.0004, 0.0004]) == 0.0004
+
+
+@pytest.mark.parametrize(
+    ("adjusted", "length"),
+    [((), "10 steps, 40 steps"), (((4, 6),), "6 steps, 24 steps"), (((4, 6), (5, 9)), "9 steps, 36 steps")],
+)
+def test_the_length_that_is_announced_is_that_of_the_adjusted_plan(
+    adjusted: tuple[tuple[int, int], ...], length: str
+) -> None:
+    job: Any = None
+    parts: Any = SimpleNamespace(folds=range(3))
+    said = CrossValidation(job, parts, ensemble=False)._outlook(PLAN.with_adjusted(adjusted))
+    assert said == f"3 folds, then a net of all cases: 4 trainings of {length} in all."

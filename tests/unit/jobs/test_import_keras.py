@@ -15,6 +15,7 @@ import delineate
 from delineate import KerasWishes
 from delineate.cli.app import app
 from delineate.errors import ModelFileError, OutputError, UsageError
+from delineate.jobs.imported import UNKNOWN_START
 from delineate.model_file import read_card
 from delineate.pretrained.keras import reading
 
@@ -218,12 +219,40 @@ def test_training_goes_on_from_it(tmp_path: Path, out: Path, pairs: Path) -> Non
     imported = delineate.import_keras(written(tmp_path, "batch_norm.keras"), out)
     listener = Listener()
     run = delineate.train(pairs, out=tmp_path / "run", epochs=1, start_from=out, reporter=listener)
-    assert any("which images it learned from is not known" in each for each in listener.told)
+    assert listener.told.count(UNKNOWN_START) == 1
     card = read_card(run.model_path)
+    assert card.training.unknown_images
+    assert card.scores is not None
+    assert card.scores.used_to_choose.startswith(UNKNOWN_START)
+    page = (run.folder / "evaluation" / "report.html").read_text(encoding="utf-8")
+    assert UNKNOWN_START in page
     assert card.training.started_from == imported.weights_sha256
     assert card.format_version == 1
     assert card.imported is None
     assert card.plan.network == imported.plan.network
+    (run.folder / "model.safetensors").rename(out.with_name("better.safetensors"))
+    resumed = Listener()
+    delineate.resume(run.folder, reporter=resumed)
+    assert resumed.told.count(UNKNOWN_START) == 1
+    assert read_card(run.model_path).training == card.training
+
+
+@pytest.mark.slow
+def test_a_model_that_started_from_it_is_not_called_innocent(tmp_path: Path, out: Path, pairs: Path) -> None:
+    delineate.import_keras(written(tmp_path, "batch_norm.keras"), out)
+    run = delineate.train(pairs, out=tmp_path / "run", epochs=1, start_from=out)
+    others = tmp_path / "others"
+    for name in ("images", "masks"):
+        (others / name).mkdir(parents=True)
+        for path in (pairs / name).iterdir():
+            with Image.open(path) as picture:
+                picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(others / name / path.name)
+    listener = Listener()
+    delineate.evaluate(run.model_path, others, out=tmp_path / "scores", reporter=listener)
+    assert listener.told.count(UNKNOWN_START) == 1
+    page = (tmp_path / "scores" / "report.html").read_text(encoding="utf-8")
+    assert UNKNOWN_START in page
+    assert "did not learn from any" not in page
 
 
 def test_the_command(tmp_path: Path, out: Path) -> None:

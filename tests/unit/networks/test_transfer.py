@@ -81,7 +81,7 @@ def test_the_same_labels_and_channels_give_the_very_same_net(kind: str, labels: 
     found, net = moved(trained, labels, 2, labels)
     assert found.weights.keys() == trained.state_dict().keys()
     assert all(torch.equal(tensor, found.weights[name]) for name, tensor in trained.state_dict().items())
-    assert (found.adapted, found.fresh, found.new_labels) == ((), (), ())
+    assert (found.adapted, found.fresh, found.dropped, found.new_labels) == ((), (), (), ())
     assert found.labels == labels
     image = image_for(trained.settings)
     assert torch.equal(net(image), trained(image))
@@ -175,7 +175,7 @@ def test_a_shortcut_that_was_none_begins_as_a_new_one() -> None:
     assert "encoders.0.shortcut.0.weight" in found.fresh
     assert all(name.startswith("encoders.0.shortcut.") for name in found.fresh)
     back, _ = moved(net, ONE, 3, ONE)
-    assert back.fresh == ()
+    assert (found.dropped, back.fresh, back.dropped) == ((), (), found.fresh)
     assert back.weights.keys() == trained.state_dict().keys()
 
 

@@ -206,6 +206,20 @@ def test_a_lengthened_run_is_repeated_by_its_plan(
     assert not same(fit(plan, cases, [], Run(tmp_path / "shorter", plan).folder), trained)
 
 
+def test_after_the_last_step_nothing_is_adjusted_though_a_check_falls_onto_it(
+    tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tiny_plan(training={"steps": 10, "budget_s": 10, "evaluations": 1})
+    run = Run(tmp_path / "run", plan)
+    machine = Machine(monkeypatch, lambda step: 2.2 if step == 12 else 0.3)
+    # the look, which seemed to take 4 s, takes none: after the last step 3.9 s are left, for a step of 2.2 s
+    budget = Budget(10, run.keep, look_seconds=4)
+    trained = fit(plan, tiny_cases(), [], run.folder, budget=budget, clock=machine.clock)
+    assert run.plan.training.adjusted == ((2, 19), (13, 14))
+    assert 14 in checks(Schedule(10, ((2, 19), (13, 14))))
+    assert trained.seconds == pytest.approx(6.1)
+
+
 def test_without_a_budget_nothing_is_adjusted(
     tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,6 +369,12 @@ def test_fitting_steps(left_s: float, step_s: tuple[float, float], looks_s: floa
 
 def test_where_not_one_step_more_fits_none_is_added() -> None:
     assert fitting_steps(Schedule(10), 9, budget_s=100, left_s=16, step_s=(10, 10), looks_s=0) is None
+
+
+@pytest.mark.parametrize(("planned", "steps"), [(10, None), (11, 10), (20, 10), (90, 11), (200, 22)])
+def test_ten_steps_are_left_in_all(planned: int, steps: int | None) -> None:
+    found = fitting_steps(Schedule(planned), 2, budget_s=100, left_s=-20, step_s=(9, 9), looks_s=0)
+    assert found == steps
 
 
 def test_where_nothing_can_be_taken_off_nothing_is() -> None:

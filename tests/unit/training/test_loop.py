@@ -385,6 +385,16 @@ def test_hard_dice_of_one_label_decides_at_zero() -> None:
     assert hard_dice(torch.tensor([[[[0.01, 0.0, -3, 9]]]]), mask) == pytest.approx(2 / 3)
 
 
+def test_a_batch_job_of_slurm_with_tasks_trains_as_any_other(
+    tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, cases = tiny_plan(training={"steps": 2}), tiny_cases()
+    apart = fit(plan, cases, [], tmp_path)
+    for name, value in {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "train", "SLURM_JOB_ID": "7"}.items():
+        monkeypatch.setenv(name, value)
+    assert_same(fit(plan, cases, [], tmp_path), apart)
+
+
 def test_steps_must_be_settled(tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path) -> None:
     plan = tiny_plan(training={"steps": None, "budget_s": 60})
     with pytest.raises(ValueError, match=r"steps are not settled; see training\.speed\.measure_steps"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from delineate.errors import Interrupted, ModelFileError, OutputError
 from delineate.networks.settings import UNetSettings
@@ -17,7 +21,7 @@ from delineate.plan import Plan
 from delineate.training.cache import CachedCase
 from delineate.training.history import HistoryRow
 from delineate.training.loop import Progress, fit
-from delineate.training.start import Start, read_start, remove_start, write_start
+from delineate.training.start import ENTRY, Start, read_start, remove_start, write_start
 from delineate.training.trainer import Trainer
 
 SETTINGS = UNetSettings(input_channels=1, output_channels=1, widths=(4, 8), normalization="batch")
@@ -36,11 +40,30 @@ def test_what_is_kept_is_read_back(tmp_path: Path) -> None:
     write_start(tmp_path, start)
     found = read_start(tmp_path, SETTINGS)
     assert (found.started_from, found.case_digests) == (start.started_from, DIGESTS)
+    assert not found.unknown_images
     assert found.weights.keys() == start.weights.keys()
     assert all(torch.equal(tensor, found.weights[name]) for name, tensor in start.weights.items())
     before = (tmp_path / "checkpoints" / "start.safetensors").read_bytes()
     write_start(tmp_path, start)
     assert (tmp_path / "checkpoints" / "start.safetensors").read_bytes() == before
+
+
+def test_that_not_all_images_are_known_is_kept(tmp_path: Path) -> None:
+    write_start(tmp_path, dataclasses.replace(started(), unknown_images=True))
+    assert read_start(tmp_path, SETTINGS).unknown_images
+
+
+@pytest.mark.parametrize(("digests", "unknown"), [(DIGESTS, False), ((), True)])
+def test_of_an_older_file_the_images_tell_whether_all_are_known(
+    digests: tuple[str, ...], unknown: bool, tmp_path: Path
+) -> None:
+    write_start(tmp_path, dataclasses.replace(started(), case_digests=digests))
+    path = tmp_path / "checkpoints" / "start.safetensors"
+    with safe_open(path, framework="pt") as stream:
+        facts = json.loads(stream.metadata()[ENTRY])
+    del facts["unknown_images"]
+    save_file(load_file(path), path, metadata={ENTRY: json.dumps(facts)})
+    assert read_start(tmp_path, SETTINGS).unknown_images == unknown
 
 
 @pytest.mark.parametrize(
