@@ -20,6 +20,7 @@ from delineate.errors import DelineateError, ImageError, OutputError, Stopped, U
 from delineate.interruption import stop_requests
 
 _reading_umask = threading.Lock()
+PART = ".part"  # how a file ends that is not whole yet
 LOCK = ".delineate-lock"  # the file that a folder in sole use has
 
 
@@ -38,7 +39,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     temporary: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".part", delete=False
+            dir=path.parent, prefix=f".{path.name[:80]}.", suffix=PART, delete=False
         ) as stream:
             temporary = Path(stream.name)
             yield stream
@@ -161,6 +162,13 @@ def sole_new_folder(path: Path, what: str) -> Iterator[None]:
         if request.signal_number is not None:
             raise Stopped(request.signal_number)
         yield
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what writes that were killed have left in a folder in sole use and below."""
+    for left in folder.rglob(f".*{PART}"):
+        with contextlib.suppress(OSError):  # it is in nobody's way
+            left.unlink()
 
 
 def free_folder(path: Path) -> Path:

@@ -12,7 +12,16 @@ from delineate.dataset.folds import checked_number, write_folds
 from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms
 from delineate.dataset.split import write_splits
 from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
-from delineate.files import LOCK, is_file, is_folder, probe_writable, sole_new_folder, sole_use, write_text
+from delineate.files import (
+    LOCK,
+    is_file,
+    is_folder,
+    probe_writable,
+    remove_unfinished,
+    sole_new_folder,
+    sole_use,
+    write_text,
+)
 from delineate.formats import USUAL, Reading
 from delineate.inference.model import Model
 from delineate.jobs.ancestor import Ancestor, folds_with_leaks_of, with_leaks_of
@@ -206,6 +215,7 @@ def resume(
     plan = read_plan(folder / PLAN_NAME)
     probe_writable(folder)
     with sole_use(folder):
+        remove_unfinished(folder)
         known = read_source(folder, environment)
         source = _found(known, folder, Path(data) if data else None, Path(test) if test else None)
         return _gone_on_with(folder, environment, source, plan, reporter, moved=source != known)
