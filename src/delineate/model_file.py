@@ -90,7 +90,6 @@ class Scores(_Part):
         dice: Mean Dice over cases within a label, then over the labels.
         pixel_accuracy: Mean share of pixels with the right label.
         labels: One entry a label.
-        nsd_tolerance: Of the normalised surface Dice, in words: "2 mm"; None in older files.
     """
 
     part: Shown
@@ -100,7 +99,6 @@ class Scores(_Part):
     dice: Estimate | None
     pixel_accuracy: Estimate | None
     labels: tuple[LabelScores, ...]
-    nsd_tolerance: Annotated[str, AfterValidator(_shown), Field(max_length=100)] | None = None
 
 
 class TrainingFacts(_Part):

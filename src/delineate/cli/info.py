@@ -90,9 +90,8 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
     table.add_column("label", overflow="fold")
     distance: Metric = "hd95_mm" if any(each.metrics.get("hd95_mm") for each in scores.labels) else "hd95_px"
     unit = distance.removeprefix("hd95_")
-    surface = "NSD" if scores.nsd_tolerance is None else f"NSD ({scores.nsd_tolerance})"
-    for heading in ("Dice (95 % interval)", f"HD95 {unit}", surface, "missed", "false alarms"):
-        table.add_column(Text(heading), justify="right", no_wrap=True)
+    for heading in ("Dice (95 % interval)", f"HD95 {unit}", "NSD", "missed", "false alarms"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for label in scores.labels:
         table.add_row(
             Text(printable(label.name)),

@@ -35,7 +35,6 @@ def model_scores(summary: Summary, *, part: str, used_to_choose: str) -> Scores:
             )
             for label in summary.labels
         ),
-        nsd_tolerance=summary.tolerance_text,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from example_model import example
 from typer.testing import CliRunner
 
@@ -28,19 +27,3 @@ def test_label_names_are_shown_as_escapes(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "lesion" in done.output
     assert not any(sign in done.output for sign in "\x1b\x07")
-
-
-@pytest.mark.parametrize(
-    ("tolerance", "heading"),
-    [(None, "NSD  missed"), ("2 mm", "NSD (2 mm)  missed"), ("[/b]", "NSD ([/b])  missed")],
-)
-def test_the_tolerance_stands_beside_the_nsd_where_the_file_says_it(
-    tolerance: str | None, heading: str, tmp_path: Path
-) -> None:
-    card, weights = example()
-    assert card.scores is not None
-    scores = card.scores.model_copy(update={"nsd_tolerance": tolerance})
-    save_model(tmp_path / "model.safetensors", card.model_copy(update={"scores": scores}), weights)
-    done = CliRunner().invoke(app, ["info", str(tmp_path / "model.safetensors")])
-    assert done.exit_code == 0, done.output
-    assert heading in done.output

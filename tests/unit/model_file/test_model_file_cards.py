@@ -135,7 +135,6 @@ def test_odd_versions(path: Path, version: object) -> None:
         ("scores", 1),
         ("scores.dice", {"mean": float("nan")}),
         ("scores.labels", [1]),
-        ("scores.nsd_tolerance", "\x1b[8m"),
         ("software", {"delineate": 1}),
         ("software", {"\x1b]0;torch": "2"}),
         ("weights_sha256", "\x1b[8m"),
@@ -210,14 +209,6 @@ def test_an_imported_net_leaves_its_training_open(path: Path) -> None:
 def test_a_net_of_ours_leaves_nothing_open(path: Path, changes: dict[str, object], told: str) -> None:
     table, _, data = parts()
     assert told in refusal(path, rebuilt(table, imported_card(**changes), data))
-
-
-def test_older_files_do_not_say_the_tolerance(path: Path) -> None:
-    table, card, data = parts()
-    del card["scores"]["nsd_tolerance"]
-    scores = opened(path, rebuilt(table, card, data))[0].scores
-    assert scores is not None
-    assert scores.nsd_tolerance is None
 
 
 def test_whether_all_images_are_known_is_read_from_older_files_too(path: Path) -> None:
