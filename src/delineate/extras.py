@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from importlib.metadata import requires
+from importlib.metadata import PackageNotFoundError, requires
 
 
 def installing(extra: str) -> str:
@@ -15,6 +15,9 @@ def installing(extra: str) -> str:
     Args:
         extra: As in `pyproject.toml`: "onnx".
     """
-    wanted = (each.partition(";") for each in requires("delineate") or ())
+    try:
+        wanted = [each.partition(";") for each in requires("delineate") or ()]
+    except PackageNotFoundError:  # the source alone is on Python's path
+        return f"pip install '.[{extra}]' in the copy of the source"
     packages = [package.strip() for package, _, marker in wanted if f"'{extra}'" in marker.replace('"', "'")]
     return shlex.join(["pip", "install", *packages])

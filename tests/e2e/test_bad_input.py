@@ -259,7 +259,7 @@ WRONG_USE: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("train", "DATA", "--epochs", "0"), ("0 epochs",)),
     (("train", "DATA", "--preset", "huge"), ("huge",)),
     (("train", "DATA", "--plan", "none.yaml"), ("none.yaml",)),
-    (("train", "DATA", "--resume", "RUN"), ("--resume",)),
+    (("train", "DATA", "--resume", "RUN", "--epochs", "1"), ("--resume",)),
     (("train", "--resume", "DATA"), ("no run",)),
     (("train", "DATA", "--test", "nowhere", "--epochs", "1"), ("nowhere", "does not exist")),
     (("train", "DATA", "--splits", "none.json", "--epochs", "1"), ("none.json",)),

@@ -110,7 +110,7 @@ def test_imagenets_numbers_are_only_for_images_that_vary_about_as_much(
         return
     for field in ("normalization", "mean", "standard_deviation", "clip"):
         assert getattr(preprocessing, field) == getattr(plain.plan.preprocessing, field)
-    assert reason == f"{before}; ImageNet's would make these images nearly constant"
+    assert reason == f"{before}; they vary less than half as much as ImageNet's"
 
 
 @pytest.mark.parametrize("data", [fingerprint_of_volumes(), fingerprint(pixels="float")])

@@ -101,6 +101,7 @@ def check(
     problems += found
     cases, found = by_subject(cases, facts, patterned=pattern is not None)
     problems += found
+    subjects_aside = any(problem.code == "same-patient" for problem in found)
     groups, found = stated_groups(cases, pattern, hidden.groups)
     problems += found
     tell("comparing images", 0, 1)
@@ -137,7 +138,11 @@ def check(
         groups=groups,
         axes=axes,
         orientation=orientation,
-        subjects={name: image.subject for name, image in facts.items() if image.subject is not None},
+        subjects={
+            name: image.subject
+            for name, image in facts.items()
+            if image.subject is not None and not subjects_aside
+        },
         reading=reading,
         pseudonyms=hidden.pseudonyms,
     )

@@ -17,7 +17,7 @@ from delineate.dataset.inspection import Inspected, MaskShelf, in_threads
 from delineate.dataset.mask_labels import counted_rows, fitted, not_fitting
 from delineate.dataset.masks import MaskEncoding, understand
 from delineate.errors import ImageError, MaskError
-from delineate.geometry import USUAL_ORIENTATION
+from delineate.geometry import USUAL_ORIENTATION, Geometry
 from delineate.image import BACKGROUND, IGNORED, LabelSet, turn_of
 
 Tell = Callable[[str, int, int], None]
@@ -101,7 +101,8 @@ def check_masks(
     except (MaskError, ImageError) as error:
         message = without_root(str(error), discovery.root)
         return MaskFindings(problems=(Problem("error", "mask-values", message),))
-    found = _decoded(cases, encoding, wishes, discovery, shelf=shelf, tell=tell)
+    places = {item.case.mask: item.image.geometry for item in inspected if item.image is not None}
+    found = _decoded(cases, encoding, wishes, discovery, places=places, shelf=shelf, tell=tell)
     notes = tuple(
         Problem("note", "mask-encoding", f"Masks: {without_root(note, discovery.root).rstrip('.')}.")
         for note in encoding.notes
@@ -158,10 +159,11 @@ def _decoded(
     wishes: MaskWishes,
     discovery: Discovery,
     *,
+    places: Mapping[Path | None, Geometry],
     shelf: MaskShelf,
     tell: Tell,
 ) -> MaskFindings:
-    """What each case's mask holds by the encoding."""
+    """What each case's mask holds by the encoding; one without a place is where its image is."""
 
     def look(case: CaseFiles) -> tuple[npt.NDArray[np.int64], str] | Problem:
         assert case.mask is not None  # noqa: S101  usable cases have one
@@ -172,7 +174,8 @@ def _decoded(
             message = without_root(str(error), discovery.root)
             return Problem("error", "mask-values", message, (case.mask,))
         pixels = np.bincount(values.ravel(), minlength=IGNORED + 1).astype(np.int64, copy=False)
-        turn = turn_of(stored.geometry, values.ndim, USUAL_ORIENTATION)
+        place = stored.geometry if stored.geometry.directions is not None else places[case.mask]
+        turn = turn_of(place, values.ndim, USUAL_ORIENTATION)
         turned = turn.apply(values) if turn is not None else values  # as digests of images are
         return pixels, hashlib.blake2b(turned.tobytes(), digest_size=16).hexdigest()
 

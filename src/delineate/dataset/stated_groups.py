@@ -129,7 +129,7 @@ def _apart_by_part(
 ) -> tuple[dict[str, str | None], list[Problem]]:
     """The groups by name, those in several parts of a given split told apart if the parts name files alike.
 
-    Where each part counts anew, `001` in two of them may be two patients. In other sets it is one.
+    Where each part counts anew, `001` in two of them may be two patients. Else it is one.
     """
     part_of = {case.name: case.split or "train" for case in cases}  # nnU-Net marks the test part alone
     by_plain_name: dict[str, set[str]] = defaultdict(set)
@@ -137,8 +137,11 @@ def _apart_by_part(
     for case in cases:
         by_plain_name[case.plain].add(part_of[case.name])
         by_group[by_name[case.name]].add(part_of[case.name])
-    several = [group for group, parts in by_group.items() if group is not None and len(parts) > 1]
-    if not several or all(len(parts) == 1 for parts in by_plain_name.values()):
+    alike = {by_name[case.name] for case in cases if len(by_plain_name[case.plain]) > 1}
+    several = [
+        group for group, parts in by_group.items() if group in alike and group is not None and len(parts) > 1
+    ]
+    if not several:
         return dict(by_name), []
     apart = {
         name: f"{group} ({part_of[name]})" if group in several and part_of[name] != "train" else group

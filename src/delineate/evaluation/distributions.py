@@ -121,7 +121,7 @@ def proportion(
     """A share of cases with its interval; None of no case.
 
     The interval is Wilson's where each case is a group of its own, else that of the mean, which draws groups.
-    Where that cannot vary, since all cases are alike, it is Wilson's of groups in place of cases. Of several
+    Where that cannot vary, since all groups are alike, it is Wilson's of groups in place of cases. Of several
     cases of one group there is none.
 
     Args:
@@ -138,10 +138,10 @@ def proportion(
     ends: Interval | None = None
     if independent == n:
         ends = wilson_interval(successes, n, level=level)
-    elif 0 < successes < n:
-        ends = interval(values[:, None])
     elif independent >= FEWEST_GROUPS:
-        ends = wilson_interval(independent if successes else 0, independent, level=level)
+        ends = interval(values[:, None])
+        if ends is None or ends.low == ends.high:  # no draw of groups changes it
+            ends = wilson_interval(round(independent * successes / n), independent, level=level)
     return Proportion(
         successes=successes,
         n=n,

@@ -225,7 +225,10 @@ def _interval_note(cases: int, groups: int, labels: Sequence[LabelSummary]) -> s
     if cases == 1:
         return "There are no intervals of means: one case cannot tell how much cases differ."
     if groups == 1:
-        return f"There are no intervals: all {cases} cases belong to one group, which cannot tell of others."
+        return (
+            f"There are no intervals of means: all {cases} cases belong to one group, which cannot tell of "
+            "others."
+        )
     notes = []
     if groups < FEW_GROUPS:
         notes.append(

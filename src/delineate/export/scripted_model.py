@@ -161,7 +161,8 @@ class ScriptedModel(nn.Module):
         flat = pixels.flatten(1)
         mean = flat.mean(1)
         deviation = flat.std(1, correction=0)
-        deviation = torch.where(deviation > 1e-6 * mean.abs(), deviation, torch.ones_like(deviation))
+        rounding = 1e-6 * mean.abs()  # `fingerprint.ROUNDING`, which a script cannot name
+        deviation = torch.where(deviation > rounding, deviation, torch.ones_like(deviation))
         return 1 / deviation, -mean / deviation
 
     def of_working(self, pixels: Tensor, gain: Tensor, offset: Tensor) -> Tensor:

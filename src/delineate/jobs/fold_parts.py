@@ -23,7 +23,8 @@ class FoldParts:
         test: What only the final model is scored on; may be empty.
         test_name: What that is, to stand in a sentence.
         folds: Which case is in which fold.
-        cautions: What may flatter the scores.
+        cautions: What may flatter the scores of the folds.
+        test_cautions: What may flatter those of the test part.
         leaks: What of the test part was met in training.
         known: Names of the cases that the model started from had learned from.
         unknown_images: Whether it may have learned from others of them, too.
@@ -34,6 +35,7 @@ class FoldParts:
     test_name: str
     folds: Folds
     cautions: tuple[str, ...] = ()
+    test_cautions: tuple[str, ...] = ()
     leaks: tuple[str, ...] = ()
     known: frozenset[str] = frozenset()
     unknown_images: bool = False
@@ -72,9 +74,12 @@ class FoldParts:
             reporter.warn(f"{left} {why} left aside: {listed(folds.left_out)}.")
         whole, test = data.of(folds.cases), data.of(folds.test)
         name, leaks = "the test part", tuple[str, ...]()
+        of_folds = flattering(data, drawn=True, by_marks=False)
+        of_test = flattering(data, drawn=False, by_marks=True)
         if source.test is not None:
             test, name, leaks = separate_test(source, data, whole, reporter)
-        return cls(whole, test, name, folds, flattering(data, drawn=True), leaks)
+            of_test = ()
+        return cls(whole, test, name, folds, of_folds, of_test, leaks)
 
     def of_fold(self, number: int) -> Parts:
         """What the net of a fold learns from, and what it is scored on.
@@ -106,7 +111,7 @@ class FoldParts:
         nothing = self.whole.of(())
         splits = self.folds.whole()
         return Parts(
-            self.whole, nothing, self.test, self.test_name, "test", splits, self.cautions, self.leaks
+            self.whole, nothing, self.test, self.test_name, "test", splits, self.test_cautions, self.leaks
         )
 
     def relabelled(self, labels: LabelSet) -> FoldParts:

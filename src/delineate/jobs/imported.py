@@ -15,7 +15,7 @@ UNKNOWN_START = (
 NOT_KNOWN = "not known: it was imported"
 
 
-def unknown_images(card: ModelCard) -> str | None:
+def caution_of(card: ModelCard) -> str | None:
     """What is to stand beside a score of a model that may have learned from any images; None of others."""
     if not card.unknown_images:
         return None

@@ -15,7 +15,7 @@ from delineate.dataset.case_files import Problem
 from delineate.dataset.inputs import prediction_inputs
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import Interrupted, Stopped, UsageError
-from delineate.files import output_error, sole_use
+from delineate.files import output_error, remove_unfinished, sole_use
 from delineate.formats import Reading
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.mirroring import CALLED, mirrored_axes
@@ -133,6 +133,8 @@ def predict(
         wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
         unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted, anonymous=anonymous))
         folder = unfinished.results
+        if unfinished.taken_up:
+            remove_unfinished(folder)
         for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
             if asked:
                 _make(folder / name)

@@ -26,7 +26,7 @@ from delineate.image import Mask
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.jobs.duration import in_words
 from delineate.jobs.engines import Wish
-from delineate.jobs.imported import imported_in_words, unknown_images
+from delineate.jobs.imported import caution_of, imported_in_words
 from delineate.jobs.parts import (
     TO_SCORE,
     LoadedCase,
@@ -158,7 +158,7 @@ def evaluate(
             forgiven=TO_SCORE,
         )
         learned = learned_from(loaded, part)
-        caution = seen(learned, part) if learned else unknown_images(loaded.card)
+        caution = seen(learned, part) if learned else caution_of(loaded.card)
         if caution:
             reporter.warn(caution)
         wish.settle_for_part(loaded, part, reporter)

@@ -23,9 +23,8 @@ from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, learned
 from delineate.jobs.reporter import Reporter
 
 Log = Literal["tensorboard"]
-FLATTERING = frozenset(  # findings that belong beside the score
-    {"sequence", "groups-named-alike", "near-duplicate-across-split", "divided-patients"}
-)
+FLATTERING = frozenset({"sequence", "divided-patients"})  # findings that belong beside the score
+ACROSS_MARKS = frozenset({"near-duplicate-across-split", "groups-named-alike"})  # if it is of a marked part
 
 
 def folder_named_after(data: Path, parent: str) -> Path:
@@ -180,9 +179,9 @@ class Parts:
         kind: Literal["validation", "test"] = "validation" if scored is validation else "test"
         cautions = splits.warnings
         if source.test is None:
-            given = source.splits is not None and not drawn
-            given = given or any(files.held_out for files in whole.files)
-            cautions += flattering(whole, drawn=not given)
+            by_marks = source.splits is None or drawn
+            nothing_marked = not any(files.held_out for files in whole.files)
+            cautions += flattering(whole, drawn=by_marks and nothing_marked, by_marks=by_marks)
         return cls(train, validation, scored, name, kind, splits, cautions, leaks)
 
     def relabelled(self, labels: LabelSet) -> Parts:
@@ -246,15 +245,17 @@ def _checked(
     )
 
 
-def flattering(whole: Part, *, drawn: bool) -> tuple[str, ...]:
+def flattering(whole: Part, *, drawn: bool, by_marks: bool) -> tuple[str, ...]:
     """What was found that may flatter a score on a part of the data.
 
     Args:
         whole: All of them.
         drawn: Whether the scored part is drawn, which divides near copies that are not kept together.
+        by_marks: Whether it is what the data mark, where they mark parts.
     """
-    loose = drawn and not whole.report.keep_near_together
-    codes = FLATTERING | {"near-duplicate"} if loose else FLATTERING
+    codes = FLATTERING | ACROSS_MARKS if by_marks else FLATTERING
+    if drawn and not whole.report.keep_near_together:
+        codes |= {"near-duplicate"}
     return tuple(found.message for found in whole.report.problems if found.code in codes)
 
 

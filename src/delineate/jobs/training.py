@@ -275,7 +275,7 @@ def _found(source: Source, folder: Path, data: Path | None, test: Path | None) -
     run = shlex.quote(str(folder))
     for path, command in (
         (source.data, f"delineate train DATA --resume {run}"),
-        (source.test, f"delineate train --resume {run} --test DATA"),
+        (source.test, f"delineate train {shlex.quote(str(source.data))} --resume {run} --test DATA"),
     ):
         if path is not None and not (is_folder(path) or is_file(path)):
             raise UsageError(

@@ -51,7 +51,7 @@ def with_encoder(planned: Planned, data: Fingerprint, encoder: Encoder) -> Plann
             intensities = {"normalization": "dataset", "clip": (), **imagenet}
             reasons["preprocessing.normalization"] = "ImageNet's mean and deviation, as such weights expect"
         else:
-            reasons["preprocessing.normalization"] += "; ImageNet's would make these images nearly constant"
+            reasons["preprocessing.normalization"] += "; they vary less than half as much as ImageNet's"
     training = plan.training.model_dump() | {"encoder_learning_rate": ENCODER_RATE}
     reasons["training.encoder_learning_rate"] = (
         "what was learned before is changed with care: a customary rate, not one that was measured here"

@@ -331,6 +331,17 @@ def test_one_patient_in_two_parts_that_share_no_name_is_an_error(counted_anew: P
     assert report.groups["001_1b"] == report.groups["001_1"] == "001"
 
 
+def test_only_groups_of_files_that_are_named_alike_are_told_apart(counted_anew: Path) -> None:
+    for role in ("images", "masks"):
+        for patient in (1, 2, 3):
+            for path in (counted_anew / "test" / role).glob(f"00{patient}_*"):
+                path.rename(path.with_stem(f"{path.stem}b"))
+    report = check(counted_anew, group_regex="^([^_]+)")
+    assert (found(report), found(report, "warning")) == (["group-across-split"], ["groups-named-alike"])
+    assert report.groups["001_1b"] == report.groups["001_1"] == "001"
+    assert report.groups["test__004_1"] == "004 (test)"
+
+
 def test_the_case_of_an_unmarked_part_does_not_follow_a_name_used_twice(tmp_path: Path) -> None:
     for end, patients in (("Tr", 3), ("Ts", 1)):
         for patient in range(patients):

@@ -312,6 +312,7 @@ class TestWhatIsFoundStaysTheSame:
         assert report.ok
         assert list(report.case_groups().values()) == ["p0", "p0", "p1", "p1", "p2", "p2"]
         assert [problem.code for problem in report.problems] == ["same-patient"]
+        assert report.subjects == {}  # by which a test set would be taken for one of the same patient
 
 
 def test_words_that_are_names_are_told_in_no_message_of_anonymous_data(tmp_path: Path) -> None:

@@ -183,6 +183,16 @@ class TestVolumes:
         assert report.duplicate_groups == (("0", "3"), ("1", "4"))
         assert "different masks: 1 = 4." in said(report, "same-image-different-masks")
 
+    def test_a_mask_without_a_place_turns_with_its_image(self, tmp_path: Path) -> None:
+        for seed in range(3):
+            case(tmp_path, str(seed), seed)
+        values, where = turned(image(0), geometry(), "IAR")
+        nifti(tmp_path / "images" / "3.nii.gz", values, where)
+        np.save(tmp_path / "masks" / "3.npy", turned(drawn(0), geometry(), "IAR")[0])
+        report = check(tmp_path)
+        assert report.duplicate_groups == (("0", "3"),)
+        assert "same-image-different-masks" not in [problem.code for problem in report.problems]
+
     def test_copies_nearly_the_same_are_found_in_any_orientation(self, tmp_path: Path) -> None:
         blocks = [np.kron(image(seed, (6, 8, 10)), np.ones((1, 2, 2), np.int16)) for seed in range(5)]
         for seed, values in enumerate(blocks):

@@ -27,8 +27,9 @@ def test_a_picture_is_known_again_and_no_other() -> None:
     assert digest == pixel_digest(Image(PICTURE.copy(order="F")))
     changed = PICTURE.copy()
     changed[0, 3, 4] ^= 1
-    others = (changed, PICTURE.reshape(1, 30, 20), PICTURE.astype(np.uint16), PICTURE[:, ::-1])
-    assert len({digest, *(pixel_digest(Image(other)) for other in others)}) == 5
+    others = (changed, PICTURE.reshape(1, 30, 20), PICTURE[:, ::-1])
+    assert len({digest, *(pixel_digest(Image(other)) for other in others)}) == 4
+    assert pixel_digest(Image(PICTURE, shares=False)) == digest  # as DICOM and NumPy hold it
     coloured = np.repeat(PICTURE, 3, axis=0)
     assert pixel_digest(Image(coloured)) == digest  # grey stored as colour
     coloured[2, 3, 4] ^= 1
@@ -77,4 +78,3 @@ def test_slabs_leave_the_digest_as_it_is(values: int, monkeypatch: pytest.Monkey
 def test_what_older_files_hold_stays() -> None:
     values = np.arange(24, dtype=np.int16).reshape(1, 2, 3, 4) - 12
     assert stored_digest(Image(values.astype(np.int16), shares=False)) == "6b2ca034456ca56c"
-    assert stored_digest(Image(PICTURE)) == pixel_digest(Image(PICTURE))

@@ -132,7 +132,7 @@ def test_several_labels_have_a_mean_and_a_legend_each() -> None:
 
 def test_one_group_has_no_interval_and_the_page_says_why() -> None:
     text = Page(render_report(report(LESION, cohort(LESION, per_group=100)))).text
-    assert "There are no intervals: all 9 cases belong to one group" in text
+    assert "There are no intervals of means: all 9 cases belong to one group" in text
     assert "% interval 0." not in text
     assert "1 case. It was" in Page(render_report(report(LESION, cohort(LESION, count=1)))).text
 

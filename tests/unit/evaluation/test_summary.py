@@ -140,10 +140,11 @@ def test_intervals_of_sensitivity_and_specificity_are_by_group() -> None:
     assert summarise(without, LESION).labels[0].specificity == sensitivity
 
 
-def test_where_every_case_is_found_groups_count_in_place_of_cases() -> None:
+def test_where_groups_are_alike_groups_count_in_place_of_cases() -> None:
     for groups, ends in {
         ("xxxx", "xx", "xxxxx"): (3, 3),
         ("oooo", "oo", "ooooo"): (0, 3),
+        ("xo",) * 10: (5, 10),
         ("x", "x", "o", "x"): (3, 4),
         ("x",): (1, 1),
     }.items():

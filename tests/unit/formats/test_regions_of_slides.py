@@ -228,7 +228,7 @@ def test_without_the_extra(missing: str, tmp_path: Path, monkeypatch: pytest.Mon
     else:
         path.touch()
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImageError, match=r"pip install 'delineate\[slides\]'"):
+    with pytest.raises(ImageError, match=r"what reads it: pip install .*zarr"):
         open_regions(path, USUAL)
 
 

@@ -16,7 +16,7 @@ from delineate.errors import ModelFileError, UsageError
 from delineate.inference.model import Model
 from delineate.jobs.ancestor import Ancestor, folds_with_leaks_of, with_leaks_of
 from delineate.jobs.fold_parts import FoldParts
-from delineate.jobs.imported import UNKNOWN_IMAGES, UNKNOWN_START, unknown_images
+from delineate.jobs.imported import UNKNOWN_IMAGES, UNKNOWN_START, caution_of
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts, Source
 from delineate.model_file import MODEL_NAME, Imported, ModelCard, save_model
@@ -142,7 +142,7 @@ def imported() -> ModelCard:
     ],
 )
 def test_that_not_all_images_are_known_goes_on_from_model_to_model(card: ModelCard, said: str | None) -> None:
-    assert unknown_images(card) == said
+    assert caution_of(card) == said
     start = Ancestor(card, example()[1]).start_of(card.plan, Reporter())
     assert start.unknown_images == (said is not None)
 

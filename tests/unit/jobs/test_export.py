@@ -152,9 +152,7 @@ def test_a_missing_package_is_named_with_its_command(tmp_path: Path, monkeypatch
     for name in ("delineate.export.onnx_model", "delineate.inference.engines.onnx_graph"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(
-        UsageError, match=r"--to onnx needs the package onnx: pip install 'delineate\[onnx\]'"
-    ):
+    with pytest.raises(UsageError, match="--to onnx needs the package onnx: pip install 'onnx>="):
         export(model_of("stretched"), "onnx", tmp_path / "model.onnx")
 
 

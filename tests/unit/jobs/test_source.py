@@ -89,6 +89,21 @@ def test_near_copies_across_a_given_split_stand_beside_the_score(data: Path) -> 
     assert Parts.read(Source(data, data), reporter).cautions == ()  # another set is scored
 
 
+def test_marks_that_divide_nothing_scored_flatter_nothing(data: Path, tmp_path: Path) -> None:
+    table(data, "0,,train", "1,,train", "2,,train", "3,,validation", "4,,train", "5,,validation")
+    assert len(Parts.read(Source(data), Reporter()).cautions) == 1
+    folded = FoldParts.read(Source(data, folds=2), 2, Reporter())
+    assert (folded.cautions, folded.of_fold(1).cautions) == ((), ())  # the copies are kept in one fold
+    by_hand = written(tmp_path, train=["0", "4", "5"], validation=["1", "2", "3"])
+    assert Parts.read(Source(data, splits=by_hand), Reporter()).cautions == ()
+    table(data, "0,,train", "1,,train", "2,,train", "3,,test", "4,,train", "5,,test")
+    folded = FoldParts.read(Source(data, folds=2), 2, Reporter())
+    assert folded.of_fold(1).cautions == ()
+    (caution,) = folded.final().cautions
+    assert "4 (train) = 5 (test)" in caution
+    assert FoldParts.read(Source(data, data, folds=2), 2, Reporter()).final().cautions == ()
+
+
 def test_near_copies_that_a_drawn_split_divides_stand_beside_the_score(data: Path, tmp_path: Path) -> None:
     for name in ("2", "3"):
         for kind in ("images", "masks"):
