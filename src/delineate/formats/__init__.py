@@ -23,6 +23,7 @@ from delineate.formats.raster import from_picture
 from delineate.formats.stored import (
     HEAD_BYTES,
     USUAL,
+    CompressionError,
     Family,
     Header,
     NoImageError,
@@ -252,6 +253,7 @@ __all__ = [
     "FAMILIES",
     "SUFFIXES",
     "USUAL",
+    "CompressionError",
     "Family",
     "Header",
     "Member",

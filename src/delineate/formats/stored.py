@@ -104,6 +104,10 @@ class TooLargeError(ImageError):
     """An image has more pixels than are read at once."""
 
 
+class CompressionError(ImageError):
+    """Pixels are compressed in a way that is not read here, or in parts only."""
+
+
 @dataclass(frozen=True)
 class Source:
     """An open file.

@@ -99,6 +99,28 @@ def layout(page: Page, source: Source) -> Layout:
     return Layout(places, volume, follow, geometry, notes)
 
 
+def name_of_slide(page: Page, pages: int, source: Source) -> str | None:
+    """Refuse a file whose OME or ImageJ description does not fit its pages.
+
+    Args:
+        page: The first, whose description counts.
+        pages: How many there are, smaller copies of others not counted.
+        source: The file.
+
+    Returns:
+        The name of the one OME image that is no label, macro or overview; None where OME says nothing.
+
+    Raises:
+        ImageError: It does not, or tells of several images or files.
+    """
+    description = page.description if isinstance(page.description, str) else ""
+    if description.rstrip()[-4:] == "OME>":
+        return tiff_ome.name_of_slide(description, page.samplesperpixel, pages, source)
+    if description.startswith("ImageJ="):
+        _imagej_planes(_lines(description), page, pages, source)
+    return None
+
+
 def _places(axes: str, numbers: npt.NDArray[np.int64], source: Source) -> npt.NDArray[np.int64]:
     """`(C, D)` page numbers from those along any axes."""
     long = [at for at, size in enumerate(numbers.shape) if size > 1]

@@ -5,6 +5,8 @@ Source: Open Microscopy Environment, OME-TIFF specification and OME data model 2
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -12,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
+from delineate.errors import ImageError
 from delineate.formats.lengths import in_mm
 from delineate.formats.stored import Source
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_UNIT = "µm"
 _REVERSED_AXES = 3  # of "XYZCT", all but the first two
+_BESIDE_A_SLIDE = re.compile(r"(label|macro|overview)( image)?", re.IGNORECASE)
 
 
 def pixels_of(xml: str, source: Source) -> ElementTree.Element:
@@ -32,21 +36,31 @@ def pixels_of(xml: str, source: Source) -> ElementTree.Element:
     Raises:
         ImageError: It is no XML, describes several images, or lies in another file.
     """
-    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
-        raise source.refuse("its OME description defines entities, which are not read")
-    try:
-        # S314: entities, with which XML is turned into a bomb, were refused above
-        root = ElementTree.fromstring(xml)  # noqa: S314
-    except ElementTree.ParseError as error:
-        raise source.refuse(f"the file is damaged: its OME description cannot be read ({error})") from error
+    root = _root(xml, source)
+    return _pixels_of(list(_children(root, "Image")), root, source)
+
+
+def name_of_slide(xml: str, samples: int, pages: int, source: Source) -> str:
+    """The name of the one image that is no label, macro or overview of a scanner.
+
+    Args:
+        xml: The description of the first page.
+        samples: Per pixel of a page.
+        pages: Number of pages in the file, smaller copies of others not counted.
+        source: The file.
+
+    Raises:
+        ImageError: As of `pixels_of`, or the file has not the pages of that image.
+    """
+    root = _root(xml, source)
     images = list(_children(root, "Image"))
-    pixels = [each for image in images for each in _children(image, "Pixels")]
-    if not pixels:
-        raise source.refuse("its OME description is kept in another file. Save it with the description")
-    if len(pixels) > 1:
-        raise source.refuse(f"it holds {len(pixels)} pictures (OME images). Save each as a file of its own")
-    _refuse_other_files(root, pixels[0], source)
-    return pixels[0]
+    slides = [each for each in images if not _BESIDE_A_SLIDE.fullmatch(each.get("Name", "").strip())]
+    pixels = _pixels_of(slides or images, root, source)
+    axes, shape = _shape(pixels, samples, source)
+    beside = len(slides or images) < len(images)
+    if math.prod(shape) > pages or (math.prod(shape) < pages and not beside):
+        raise _other_pages(axes, shape, samples, pages, source)
+    return next(each.get("Name", "") for each in slides or images if pixels in each)
 
 
 def planes(pixels: ElementTree.Element, samples: int, pages: int, source: Source) -> tuple[str, Numbers]:
@@ -64,20 +78,10 @@ def planes(pixels: ElementTree.Element, samples: int, pages: int, source: Source
     Raises:
         ImageError: The description contradicts itself or the file.
     """
-    order = pixels.get("DimensionOrder", "XYCZT")
-    axes = order[:1:-1]
-    if len(axes) != _REVERSED_AXES or set(axes) != set("TZC"):
-        raise source.refuse(f"the file is damaged: its OME dimension order is {order[:20]!r}")
-    sizes = {axis: _whole(pixels, f"Size{axis}", 1, source) for axis in axes}
-    if samples > 1:
-        sizes["C"] = sizes["C"] // samples if sizes["C"] % samples == 0 else 0
-    shape = tuple(sizes[axis] for axis in axes)
-    count = shape[0] * shape[1] * shape[2]
+    axes, shape = _shape(pixels, samples, source)
+    count = math.prod(shape)
     if count != pages:
-        said = ", ".join(f"{n} {name}" for n, name in zip(shape, _names(axes), strict=True))
-        raise source.refuse(
-            f"its OME description tells of {said}, but it has {pages} pages of {samples} channels"
-        )
+        raise _other_pages(axes, shape, samples, pages, source)
     numbers = np.full(count, -1, dtype=np.int64)
     blocks = list(_children(pixels, "TiffData")) or [ElementTree.Element("TiffData")]
     for block in blocks:
@@ -102,6 +106,48 @@ def spacing_mm(pixels: ElementTree.Element, axes: str) -> tuple[float | None, ..
     return tuple(
         in_mm(pixels.get(f"PhysicalSize{axis}", ""), pixels.get(f"PhysicalSize{axis}Unit", _DEFAULT_UNIT))
         for axis in axes
+    )
+
+
+def _root(xml: str, source: Source) -> ElementTree.Element:
+    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+        raise source.refuse("its OME description defines entities, which are not read")
+    try:
+        # S314: entities, with which XML is turned into a bomb, were refused above
+        return ElementTree.fromstring(xml)  # noqa: S314
+    except ElementTree.ParseError as error:
+        raise source.refuse(f"the file is damaged: its OME description cannot be read ({error})") from error
+
+
+def _pixels_of(
+    images: list[ElementTree.Element], root: ElementTree.Element, source: Source
+) -> ElementTree.Element:
+    """Those of the only one of some images."""
+    pixels = [each for image in images for each in _children(image, "Pixels")]
+    if not pixels:
+        raise source.refuse("its OME description is kept in another file. Save it with the description")
+    if len(pixels) > 1:
+        raise source.refuse(f"it holds {len(pixels)} pictures (OME images). Save each as a file of its own")
+    _refuse_other_files(root, pixels[0], source)
+    return pixels[0]
+
+
+def _shape(pixels: ElementTree.Element, samples: int, source: Source) -> tuple[str, tuple[int, ...]]:
+    """The axes, such as "TZC", and the planes along each: 0 channels where the samples do not fit."""
+    order = pixels.get("DimensionOrder", "XYCZT")
+    axes = order[:1:-1]
+    if len(axes) != _REVERSED_AXES or set(axes) != set("TZC"):
+        raise source.refuse(f"the file is damaged: its OME dimension order is {order[:20]!r}")
+    sizes = {axis: _whole(pixels, f"Size{axis}", 1, source) for axis in axes}
+    if samples > 1:
+        sizes["C"] = sizes["C"] // samples if sizes["C"] % samples == 0 else 0
+    return axes, tuple(sizes[axis] for axis in axes)
+
+
+def _other_pages(axes: str, shape: tuple[int, ...], samples: int, pages: int, source: Source) -> ImageError:
+    said = ", ".join(f"{n} {name}" for n, name in zip(shape, _names(axes), strict=True))
+    return source.refuse(
+        f"its OME description tells of {said}, but it has {pages} pages of {samples} channels"
     )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import JpegImagePlugin
 
 from delineate.formats.pixels import Array
-from delineate.formats.stored import MAXIMUM_CHANNELS, Source
+from delineate.formats.stored import MAXIMUM_CHANNELS, CompressionError, Source
 from delineate.formats.tiff_directories import Tags, check_tags
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
@@ -85,9 +85,10 @@ def check_kind(page: Page, source: Source, more: Collection[int] = ()) -> None:
         name = _REFUSED_PHOTOMETRIC.get(page.photometric, f"(photometric {int(page.photometric)})")
         raise source.refuse(f"{name} colours are not read. Convert it to RGB")
     if page.compression not in _COMPRESSIONS and page.compression not in more:
-        raise source.refuse(
+        raise CompressionError(
+            source.path,
             f"its compression ({int(page.compression)}) is not read. "
-            "Save it with another, for example deflate"
+            "Save it with another, for example deflate",
         )
     if page.samplesperpixel > MAXIMUM_CHANNELS:
         raise source.refuse(f"it has {page.samplesperpixel} channels; at most {MAXIMUM_CHANNELS} are read")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from delineate.errors import ImageError
-from delineate.formats import Reading, TooLargeError
+from delineate.formats import CompressionError, Reading, TooLargeError
 from delineate.formats.regions import CONVERT, Regions, can_be_read, is_slide, open_regions
 from delineate.formats.stored import MAXIMUM_MEGAPIXELS
 from delineate.inference.memory import PROGRAM_BYTES, reachable_bytes
@@ -86,10 +86,20 @@ def large_picture(
         megapixels = reading.maximum_megapixels or MAXIMUM_MEGAPIXELS
         return Large(open_regions(path, reading), f"as it has more than {megapixels:g} million pixels")
     if sized.size is None:
-        with contextlib.suppress(ImageError):  # the usual way says what is wrong
-            return _unlike_others(open_regions(path, reading)) if can_be_read(path) else None
-        return None
+        return _of_parts_only(path, sized, reading)
     return _of_much_memory(path, sized, plan, reading, memory_bytes, begun=begun)
+
+
+def _of_parts_only(path: Path, sized: Sized, reading: Reading) -> Large | None:
+    """A picture of several levels, or in a compression that is decoded in parts only."""
+    if not can_be_read(path):
+        return None
+    with contextlib.suppress(ImageError):  # the usual way says what is wrong
+        regions = open_regions(path, reading)
+        if len(regions.levels) > 1 or isinstance(sized.error, CompressionError):
+            return _unlike_others(regions)
+        regions.close()
+    return None
 
 
 def _of_much_memory(

@@ -210,6 +210,72 @@ def test_refused(write: Any, reason: str, tmp_path: Path) -> None:
         open_regions(tmp_path / "a.tif")
 
 
+OME = '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" {}>{}</OME>'
+SIZE = 'DimensionOrder="XYCZT" Type="uint8" SizeX="40" SizeY="30" SizeT="1"'
+
+
+def ome_image(name: str, channels: int = 1, slices: int = 1, data: str = '<TiffData IFD="0"/>') -> str:
+    return f'<Image Name="{name}"><Pixels {SIZE} SizeC="{channels}" SizeZ="{slices}">{data}</Pixels></Image>'
+
+
+TWO_FILES = "".join(
+    f'<TiffData FirstZ="{at}" IFD="0" PlaneCount="1"><UUID FileName="{at}.tif">urn:{at}</UUID></TiffData>'
+    for at in range(2)
+)
+
+
+@pytest.mark.parametrize(
+    ("description", "pages", "reason"),
+    [
+        (OME.format("", ome_image("a") + ome_image("b")), 2, "it holds 2 pictures"),
+        (OME.format("", ome_image("a", channels=3)), 1, "1 times, 1 slices, 3 channels, but it has 1 pages"),
+        (OME.format("", ome_image("a", slices=5)), 1, "1 times, 5 slices, 1 channels, but it has 1 pages"),
+        (OME.format("", ome_image("a")), 2, "1 slices, 1 channels, but it has 2 pages"),
+        (OME.format('UUID="urn:0"', ome_image("a", slices=2, data=TWO_FILES)), 1, "lie in several files"),
+        (OME.format("", '<BinaryOnly MetadataFile="a.ome" UUID="urn:0"/>'), 1, "kept in another file"),
+        (OME.format("", ome_image("macro") + ome_image("label")), 2, "it holds 2 pictures"),
+        ("ImageJ=1.53t\nimages=9\nslices=9\n", 1, "pages are missing at its end"),
+        ("ImageJ=1.53t\nimages=9\nslices=9\n", 2, "tells of 1 times, 9 slices, 1 channels, but it has 2 "),
+    ],
+)  # fmt: skip
+def test_descriptions_of_more_than_one_picture(
+    description: str, pages: int, reason: str, tmp_path: Path
+) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for at in range(pages):
+            writer.write(noise((30, 40), "uint8"), metadata=None, description="" if at else description)
+    with pytest.raises(ImageError, match=reason):
+        open_regions(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("first", ["label image", "Macro", "overview"])
+def test_what_lies_beside_a_slide_in_ome_is_left_aside(first: str, tmp_path: Path) -> None:
+    beside, slide = noise((30, 40), "uint8", 1), noise((30, 40), "uint8", 2)
+    said = OME.format("", ome_image(first) + ome_image("tissue", data='<TiffData IFD="1"/>'))
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(beside, metadata=None, description=said)
+        writer.write(slide, metadata=None)
+    assert np.array_equal(whole(tmp_path / "a.tif"), slide[None])
+
+
+def test_levels_that_ome_does_not_know(tmp_path: Path) -> None:
+    """As libvips writes a pyramid of an OME-TIFF: each level a page, the description kept."""
+    pixels = noise((300, 200), "uint8")
+    said = OME.format("", ome_image("a")).replace('SizeX="40" SizeY="30"', 'SizeX="200" SizeY="300"')
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for step in (1, 2):
+            writer.write(
+                pixels[::step, ::step],
+                tile=(64, 64),
+                subfiletype=int(step > 1),
+                metadata=None,
+                description=said,
+            )
+    with open_regions(tmp_path / "a.tif") as regions:
+        assert regions.levels == ((300, 200), (150, 100))
+    check_parts(tmp_path / "a.tif", pixels[None])
+
+
 def test_a_disk_that_fails_is_an_error_of_the_file(tmp_path: Path) -> None:
     class Failing(io.BytesIO):
         def read(self, *_: object) -> bytes:

@@ -138,6 +138,23 @@ def test_pyramids_and_zarr_take_the_way_by_themselves(model: Model, tmp_path: Pa
     assert made.files[2].notes == ()
 
 
+def test_a_tiff_that_the_usual_way_refuses_is_not_read_in_parts(model: Model, tmp_path: Path) -> None:
+    pixels = np.stack([blobs(90, 70), blobs(90, 70, seed=1)])
+    with tifffile.TiffWriter(tmp_path / "scenes.ome.tif") as writer:
+        for scene in pixels:
+            writer.write(scene, metadata={"axes": "YX"})
+    stack = "ImageJ=1.53t\nimages=5\nslices=5\n"
+    tifffile.imwrite(tmp_path / "stack.tif", pixels[0], metadata=None, description=stack)
+    tifffile.imwrite(tmp_path / "2000.tif", pixels[0], tile=(32, 32), compression="jpeg2000", metadata=None)
+    made = prediction.predict(model, tmp_path, tmp_path / "out")
+    assert [(Path(file.input[0]).name, file.status) for file in made.files] == [
+        ("2000.tif", "done"), ("scenes.ome.tif", "failed"), ("stack.tif", "failed"),
+    ]  # fmt: skip
+    assert "as TIFF of this kind is read" in made.files[0].notes[0]
+    assert "it holds 2 pictures (OME images)" in str(made.files[1].reason)
+    assert "pages are missing at its end" in str(made.files[2].reason)
+
+
 def test_by_the_memory(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save_tiled(tmp_path / "a.tif", blobs(90, 70))
     picture = tmp_path / "b.png"

@@ -5,6 +5,7 @@
 | several resolutions: SubIFDs, reduced pages, SVS | the finest is the image, the others its levels |
 | channels as pages, named so by OME, ImageJ or tifffile | one image |
 | slices, points in time, several pictures | refused |
+| another number of pages than OME or ImageJ tell of | refused |
 | label, macro and thumbnail of a scanner | left aside |
 | pixels | as `formats.read` gives them |
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -27,6 +28,7 @@ from delineate.formats.regions.region import Size, check_sides
 from delineate.formats.regions.tiff_parts import JPEG_2000, Parts, PlainRows, is_plain
 from delineate.formats.stored import MAXIMUM_CHANNELS, Reading, Source
 from delineate.formats.tiff_directories import count_pages
+from delineate.formats.tiff_layout import name_of_slide
 from delineate.formats.tiff_page import (
     COLOUR_SAMPLES,
     PALETTE,
@@ -56,6 +58,7 @@ class _Series(Protocol):
     """The part of tifffile's series that is used."""
 
     kind: str
+    name: str
     axes: str
     shape: tuple[int, ...]
     levels: Sequence[_Series]
@@ -95,7 +98,13 @@ class TiffRegions(Closing):
         if "<!DOCTYPE" in description or "<!ENTITY" in description:
             raise source.refuse("its description defines entities, which are not read")
         tiff.pages.useframes = False
-        series = _main_series(cast("Sequence[_Series]", tiff.series), source)
+        name = None
+        if description.rstrip().endswith("OME>") or description.startswith("ImageJ="):
+            reduced = [page.is_reduced for page in cast("Iterable[Page]", tiff.pages)]
+            name = name_of_slide(first, reduced.count(False), source)
+            if True in reduced:
+                tiff.is_ome = False  # which knows of levels in SubIFDs alone
+        series = _main_series(cast("Sequence[_Series]", tiff.series), name, source)
         lock = threading.Lock()
         self._levels = [_pages_of(level, source) for level in series.levels]
         self._page = page = self._levels[0][0]
@@ -150,8 +159,10 @@ class TiffRegions(Closing):
         self._stream.close()
 
 
-def _main_series(found: Sequence[_Series], source: Source) -> _Series:
-    """The one picture of a file, or of a scanner's the slide."""
+def _main_series(found: Sequence[_Series], name: str | None, source: Source) -> _Series:
+    """The one picture of a file, or of a scanner's the slide, which OME may name."""
+    if name is not None:
+        found = [each for each in found if each.kind != "ome" or each.name == name]
     if not found:
         raise source.refuse("the file is damaged: it holds no picture")
     first = found[0]
