@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,7 +55,7 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
             into folders of DICOM files where there are no images beside these.
         channels: Of how many files an image may be made: the model's channels where its colour is "channels",
             else 1. With several, grey files named as nnU-Net names channels (`c_0000.png`, `c_0001.png`) are
-            one image.
+            one image. Their numbers go from 0, or are others that are the same of all images.
         volumes: Whether DICOM files of one folder that form a volume are one image, also where they are given
             one by one.
 
@@ -240,6 +240,7 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
         else:
             single.append((stem, (path,)))
     problems = []
+    wanted = _numbers(by_folder.values(), channels)
     for folder, paths in by_folder.items():
         times = Counter(map(channel_of, paths))
         doubled: dict[str, list[Path]] = defaultdict(list)
@@ -255,8 +256,17 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
                 problems.append(Problem("error", "doubled-channel", message, tuple(doubled[name])))
                 continue
             image = tuple(numbered[number] for number in sorted(numbered))
-            if len(image) == channels:
+            if set(numbered) == wanted:
                 single.append((name, image))
+            elif len(image) == channels:
+                missing = wanted.difference(numbered)
+                message = (
+                    f"An image in {printable(folder)} has the channel files {_told(numbered)} "
+                    f"({listed(path.name for path in image)}), but the model takes {_told(wanted)}: "
+                    f"{_told(missing)} {'is' if len(missing) == 1 else 'are'} missing. Add what is missing, "
+                    "or rename them."
+                )
+                problems.append(Problem("error", "missing-channel", message, image))
             else:
                 message = (
                     f"An image in {printable(folder)} has "
@@ -266,6 +276,17 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
                 )
                 problems.append(Problem("error", "missing-channel", message, image))
     return single, problems
+
+
+def _numbers(folders: Iterable[Sequence[Path]], channels: int) -> set[int]:
+    """The numbers that an image's channel files must have: from 0, but for images that all have others."""
+    found = [set(numbered) for paths in folders for numbered in by_channel(paths).values()]
+    alike = found and len(found[0]) == channels and all(each == found[0] for each in found)
+    return found[0] if alike else set(range(channels))
+
+
+def _told(numbers: Iterable[int]) -> str:
+    return ", ".join(f"_{number:04d}" for number in sorted(numbers))
 
 
 def _is_grey(path: Path) -> bool:

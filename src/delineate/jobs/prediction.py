@@ -230,7 +230,7 @@ def _not_tried(problem: Problem, hide: Callable[[str], str]) -> Predicted:
         "no-images": "the folder holds no pictures",
         "closed-folder": "the folder cannot be opened",
         "broken-link": "the link leads nowhere or in a circle",
-        "missing-channel": "it has not as many channel files as the model takes",
+        "missing-channel": "its channel files are not those that the model takes",
         "doubled-channel": "it has two files of one channel",
         "torn-series": "a file beside the series cannot be read, and may be a slice of it",
         "not-entered": "the folder's images lie further down, or are no DICOM files",

@@ -125,6 +125,37 @@ def test_channel_files_are_one_image_for_a_model_of_several_channels(tmp_path: P
     assert len(prediction_inputs([tmp_path], 1).images) == 5
 
 
+def test_channel_files_of_other_numbers_are_no_channels_from_0(tmp_path: Path) -> None:
+    for name in ("c_0000", "c_0001", "d_0001", "d_0002", "e_0003", "e_0004"):
+        png(tmp_path / f"{name}.png", [[1, 2]])
+    found = prediction_inputs([tmp_path], 2)
+    assert [image.name for image in found.images] == ["c"]
+    assert [(p.level, p.code, p.message) for p in found.problems] == [
+        (
+            "error",
+            "missing-channel",
+            f"An image in {tmp_path} has the channel files {has} ({files}), but the model takes _0000, "
+            f"_0001: {missing} missing. Add what is missing, or rename them.",
+        )
+        for has, files, missing in (
+            ("_0001, _0002", "d_0001.png, d_0002.png", "_0000 is"),
+            ("_0003, _0004", "e_0003.png, e_0004.png", "_0000, _0001 are"),
+        )
+    ]
+
+
+def test_numbers_that_all_images_have_are_channels_in_their_order(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        for name in ("c_0002", "c_0001"):
+            png(tmp_path / folder / f"{name}.png", [[1, 2]])
+    found = prediction_inputs([tmp_path / "one", tmp_path / "two"], 2)
+    assert [[path.name for path in image.files] for image in found.images] == [
+        ["c_0001.png", "c_0002.png"]
+    ] * 2
+    assert found.problems == ()
+
+
 def test_two_files_of_one_channel_are_refused(tmp_path: Path) -> None:
     for name in ("c_0000.png", "c_0000.tif", "c_0001.png", "d_0000.png", "d_0001.png"):
         png(tmp_path / name, [[1, 2]])
