@@ -101,7 +101,17 @@ class NoImageError(ImageError):
 
 
 class TooLargeError(ImageError):
-    """An image has more pixels than are read at once."""
+    """An image has more pixels than are read at once.
+
+    Args:
+        path: The file.
+        reason: Why, as of `ImageError`.
+        axes: 2 of a picture, 3 of a volume.
+    """
+
+    def __init__(self, path: Path, reason: str, axes: int) -> None:
+        self.axes = axes
+        super().__init__(path, reason)
 
 
 class CompressionError(ImageError):
@@ -148,6 +158,7 @@ class Source:
                 self.path,
                 f"the {what} is too large: {shape} are {math.prod(size) / 1e6:.0f} million {pixels}, "
                 f"and at most {most:g} million are read. If that is meant, raise --max-megapixels",
+                len(size),
             )
 
 

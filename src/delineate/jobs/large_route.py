@@ -80,12 +80,12 @@ def large_picture(
         return None
     if is_slide(path):
         return _unlike_others(open_regions(path, reading))
-    if isinstance(sized.error, TooLargeError):
+    if isinstance(sized.error, TooLargeError) and sized.error.axes == 2:
         if not can_be_read(path):
             raise ImageError(path, f"{_whole(sized.error.reason)}. {CONVERT}") from sized.error
         megapixels = reading.maximum_megapixels or MAXIMUM_MEGAPIXELS
         return Large(open_regions(path, reading), f"as it has more than {megapixels:g} million pixels")
-    if sized.size is None:
+    if sized.size is None:  # also of a volume that is too large
         return _of_parts_only(path, sized, reading)
     return _of_much_memory(path, sized, plan, reading, memory_bytes, begun=begun)
 

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import openslide
@@ -183,6 +184,19 @@ def test_what_is_decoded_whole_is_refused_with_a_way_out(model: Model, tmp_path:
     assert "200×170 are 0 million pixels" in reason
     assert "decoded as a whole" in reason
     assert "vips tiffsave INPUT OUTPUT.tif --tile --compression deflate" in reason
+
+
+def test_of_a_large_volume_the_limit_is_told(model: Model, tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.zeros((30, 20, 40), np.uint8), np.eye(4)), tmp_path / "a.nii")
+    tifffile.imwrite(tmp_path / "b.tif", np.zeros((40, 20, 30), np.uint8), photometric="minisblack")
+    made = prediction.predict(
+        model, [tmp_path / "a.nii", tmp_path / "b.tif"], tmp_path / "out", reading=SMALL
+    )
+    reason = (
+        "the volume is too large: 40×20×30 are 0 million voxels, and at most 0.01 million are read. "
+        "If that is meant, raise --max-megapixels"
+    )
+    assert [file.reason for file in made.files] == [reason, reason]
 
 
 def test_its_mask_is_a_tiff(model: Model, tmp_path: Path) -> None:
