@@ -378,6 +378,47 @@ def test_tiffs_that_are_no_plain_pictures_are_refused(
         read(tmp_path / "a.tif")
 
 
+def test_a_stack_of_one_directory_is_no_picture(tmp_path: Path) -> None:
+    said = "ImageJ=1.53t\nimages=5\nslices=5\n"
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 9), np.uint8), metadata=None, description=said)
+
+    with pytest.raises(ImageError, match="it is an ImageJ stack of 5 images"):
+        read(tmp_path / "a.tif")
+    tifffile.imwrite(tmp_path / "b.tif", np.full((8, 9), 3, np.uint8), imagej=True)
+    assert read(tmp_path / "b.tif").tolist() == [[[3] * 9] * 8]
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_parts_that_are_missing_are_not_filled_with_zeros(
+    compression: str | None, tile: tuple[int, int] | None, planar: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.tif"
+    stored = np.full((3, 40, 32) if planar == "separate" else (40, 32, 3), 7, np.uint8)
+    tifffile.imwrite(
+        path,
+        stored,
+        photometric="rgb",
+        planarconfig=planar,
+        compression=compression,
+        **({"tile": tile} if tile else {"rowsperstrip": 16}),
+    )
+    assert (read(path) == 7).all()
+    with tifffile.TiffFile(path, mode="r+") as file:
+        tag = file.pages[0].tags["TileByteCounts" if tile else "StripByteCounts"]
+        parts = len(tag.value)
+        tag.overwrite([*tag.value[:-1], 0])
+
+    with pytest.raises(ImageError, match=f"only {parts - 1} of its {parts} parts are there"):
+        read(path)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        tag = file.pages[0].tags["TileByteCounts" if tile else "StripByteCounts"]
+        tag.overwrite(tag.value[:-1])
+    with pytest.raises(ImageError, match=f"only {parts - 1} of its {parts} parts are there"):
+        read(path)
+
+
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 def test_tiffs_in_colour(planar: str, tmp_path: Path) -> None:
     colours = np.random.default_rng(0).integers(0, 65536, (3, 8, 9), dtype=np.uint16)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
 from typing import IO
 
 import numpy as np
@@ -38,6 +40,13 @@ def read_tiff(stream: IO[bytes]) -> Array:
             raise ImageError("its orientation is shown by some programs and not by others. Save it upright")
         if page.dtype not in (np.uint8, np.uint16, np.float16, np.float32, np.float64):
             raise ImageError(f"pixels of type {page.dtype} are not read here. {DELINEATE_READS}")
+        images = re.match(r"(?ms)ImageJ=.*?^images=\s*(\d{1,9})\s*$", str(page.description))
+        if images and int(images[1]) > 1:
+            raise ImageError(f"it is an ImageJ stack of {images[1]} images. {DELINEATE_READS}")
+        parts = math.prod(page.chunked)
+        there = sum(count > 0 for count in page.databytecounts[:parts])
+        if there < parts:  # tifffile would fill them with zeros
+            raise ImageError(f"it is damaged: only {there} of its {parts} parts are there")
         stored = np.asarray(page.asarray())
         # of several samples stored one plane after another the first axis counts them
         first = samples > 1 and stored.shape[0] == samples and page.planarconfig == 2
