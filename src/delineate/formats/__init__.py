@@ -7,6 +7,7 @@ the table of what becomes of each kind of pixel.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import stat
@@ -179,6 +180,17 @@ def read_mask(path: Path, reading: Reading = USUAL) -> StoredMask:
     return _with_family(path, reading, lambda family: family.read_mask)
 
 
+def data_file_of(path: Path, reading: Reading = USUAL) -> Path | None:
+    """The other file that holds an image's pixels, as of `.mhd` and `.nhdr`.
+
+    Returns:
+        None where there is none, or where it cannot be told, as `read` will say.
+    """
+    with contextlib.suppress(ImageError):
+        return _with_family(path, reading, lambda family: family.data_file)
+    return None
+
+
 def family_of(path: Path) -> Family:
     """The family that a file belongs to by its content.
 
@@ -263,6 +275,7 @@ __all__ = [
     "StoredMask",
     "TooLargeError",
     "cut_short",
+    "data_file_of",
     "family_of",
     "find_series",
     "from_picture",

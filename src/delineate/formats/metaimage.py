@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -78,6 +79,12 @@ def header(source: Source) -> Header:
     """Size and kind, without the pixels."""
     with _open(source) as (layout, _, _):
         return layout.header()
+
+
+def named_file(source: Source) -> Path | None:
+    """The file of pixels, where they do not stand behind the header."""
+    with _open(source) as (_, _, holder):
+        return None if holder is source else holder.path
 
 
 def read(source: Source) -> Image:
@@ -218,6 +225,7 @@ FAMILY = Family(
     header=header,
     read=read,
     read_mask=read_mask,
+    data_file=named_file,
     mask_suffix=lambda _name: ".mha",
     write_mask=write_meta_mask,
     write_probabilities=write_meta_probabilities,

@@ -20,6 +20,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -72,6 +73,12 @@ def header(source: Source) -> Header:
     """Size and kind, without the pixels."""
     with _open(source, nrrd_text(source)) as (layout, _, _):
         return layout.header()
+
+
+def named_file(source: Source) -> Path | None:
+    """The file of pixels, where they do not stand behind the header."""
+    with _open(source, nrrd_text(source)) as (_, _, holder):
+        return None if holder is source else holder.path
 
 
 def read(source: Source) -> Image:
@@ -227,6 +234,7 @@ FAMILY = Family(
     header=header,
     read=read,
     read_mask=read_mask,
+    data_file=named_file,
     mask_suffix=lambda _name: ".nrrd",
     write_mask=write_nrrd_mask,
     write_probabilities=write_nrrd_probabilities,

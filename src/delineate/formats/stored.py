@@ -177,6 +177,7 @@ class Family:
         write_mask: Writes a mask, whole or not at all, from its values and geometry alone; None where masks
             are written as PNG.
         pictures_as_png: Whether `write_mask` is for volumes alone.
+        data_file: Gives the other file that holds the pixels, None where there is none.
         write_probabilities: Likewise each label's probability `(n, …)`, 0 to 1; None where as a TIFF.
     """
 
@@ -187,6 +188,7 @@ class Family:
     read: Callable[[Source], Image]
     read_mask: Callable[[Source], StoredMask]
     mask_suffix: Callable[[str], str] = lambda _name: ".png"
+    data_file: Callable[[Source], Path | None] = lambda _source: None
     write_mask: Callable[[Path, Mask], None] | None = None
     pictures_as_png: bool = False
     write_probabilities: Callable[[Path, Probabilities, Geometry], None] | None = None

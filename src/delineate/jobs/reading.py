@@ -45,7 +45,8 @@ class Loaded:
     """An image with its files' digests.
 
     Attributes:
-        digests: SHA-256 of its files; empty where one could not be read.
+        digests: SHA-256 of its files, then of those that hold the pixels of headers alone; empty where one
+            could not be read.
         image: The image; one too large to be held, open; or why there is none.
     """
 
@@ -99,7 +100,9 @@ def read(
     """
     digests: tuple[str, ...] = ()
     try:
-        digests = tuple(sha256(path) for path in given.files if not path.is_dir())
+        named = [] if given.stack else [formats.data_file_of(path, reading) for path in given.files]
+        files = (*given.files, *filter(None, named))
+        digests = tuple(sha256(path) for path in files if not path.is_dir())
         if not given.stack and (
             large := large_picture(given.files, sized, plan, reading, memory_bytes, begun=begun)
         ):

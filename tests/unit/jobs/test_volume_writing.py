@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import SimpleITK
 from dicom_making import slices, written
 from PIL import Image as Pillow
 from volume_cases import PLACED, net, noise, volume, volume_plan
@@ -18,6 +19,7 @@ from volume_cases import PLACED, net, noise, volume, volume_plan
 from delineate import formats
 from delineate.dataset import cases
 from delineate.errors import DataError
+from delineate.files import sha256
 from delineate.fingerprint import measure
 from delineate.formats import Reading, arrays, metaimage, nifti, nrrd, tiff
 from delineate.formats.nifti_writing import write_probabilities
@@ -167,6 +169,19 @@ def test_probabilities_of_volumes(tmp_path: Path, model: Model, suffix: str, kep
     assert stored.pixels.dtype == np.float32
     assert np.allclose(stored.pixels, found, atol=1e-3)
     assert same_grid(stored.geometry, image.geometry, image.size)
+
+
+@pytest.mark.parametrize("suffix", [".mhd", ".nhdr"])
+def test_the_file_of_pixels_has_a_digest_too(tmp_path: Path, model: Model, suffix: str) -> None:
+    header = tmp_path / f"a{suffix}"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(shares(STORED)[0]), header)
+    (pixels,) = set(tmp_path.iterdir()) - {header}
+    one = store(tmp_path / "b.nrrd")
+    prediction.predict(model, [header, one], tmp_path / "out")
+    assert [(file["status"], file["sha256"]) for file in manifest(tmp_path / "out")["files"]] == [
+        ("done", [sha256(header), sha256(pixels)]),
+        ("done", [sha256(one)]),
+    ]
 
 
 def test_probabilities_are_kept_only_where_they_are_wanted(model: Model) -> None:
