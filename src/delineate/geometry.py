@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ class Geometry:
         origin_mm: The centre of the first pixel, in patient coordinates; None where the file does not say.
         directions: One unit vector per spatial axis: where its index rises, in patient coordinates; None
             together with `origin_mm`.
+        stated: How its file says so; None where no mask need say it in the same way. Not compared.
 
     Raises:
         ValueError: A number is not finite, a spacing not positive, directions are no unit vectors, lie in one
@@ -42,6 +43,7 @@ class Geometry:
     spacing_mm: tuple[float, ...] | None = None
     origin_mm: Vector | None = None
     directions: tuple[Vector, ...] | None = None
+    stated: Stated | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.spacing_mm is not None and not all(0 < each < math.inf for each in self.spacing_mm):
@@ -133,6 +135,19 @@ class Geometry:
 
 NOWHERE = Geometry()
 """Pixels of which nothing is known."""
+
+
+@dataclass(frozen=True)
+class Stated:
+    """How a file says where its pixels lie, so that a mask can say it in the same way: numbers alone.
+
+    Attributes:
+        nifti: The fields of a NIfTI header for this, by name: both forms, their codes, spacings and unit.
+        qform: Where NIfTI's qform puts the pixels, if that is elsewhere than where the geometry has them.
+    """
+
+    nifti: Mapping[str, Array]
+    qform: Geometry | None = None
 
 
 @dataclass(frozen=True)

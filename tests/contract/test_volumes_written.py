@@ -14,7 +14,8 @@ import SimpleITK
 from volume_forms import ORDERS, TO_LPS, Affine, itk, oblique
 
 from delineate import formats
-from delineate.errors import OutputError
+from delineate.dataset.placing import on_grid
+from delineate.errors import DataError, OutputError
 from delineate.formats import metaimage, nifti, nrrd
 from delineate.formats.stored import Family
 from delineate.geometry import NOWHERE, Geometry
@@ -228,3 +229,62 @@ def test_masks_of_real_images_lie_on_them(data_root: Path, tmp_path: Path) -> No
         np.testing.assert_allclose(mask.GetDirection(), theirs.GetDirection(), atol=1e-5, err_msg=path.name)
         if path.suffix == ".gz":
             np.testing.assert_allclose(nibabel.load(written).affine, nibabel.load(path).affine, atol=1e-5)
+
+
+FORMS = [(1, 2), (1, 4), (1, 1), (0, 2), (1, 0), (0, 0)]
+
+
+def two_forms(path: Path, qform: int, sform: int, unit: str = "mm") -> Path:
+    """An image of 7 × 6 × 5 voxels that its qform and its sform put at different places."""
+    image = nibabel.Nifti1Image(VALUES.T.astype(np.int16), None)
+    turned = np.array([[-2.0, 0, 0, -10], [0, -1, 0, -20], [0, 0, 4, -30], [0, 0, 0, 1]])
+    image.header.set_qform(turned)
+    image.header.set_sform(np.array([[2.0, 0, 0, 5], [0, 0.6, -3.2, 6], [0, 0.8, 2.4, 7], [0, 0, 0, 1]]))
+    image.header["qform_code"], image.header["sform_code"] = qform, sform
+    image.header.set_xyzt_units(unit)
+    image.to_filename(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(("qform", "sform"), FORMS)
+@pytest.mark.parametrize("unit", ["mm", "micron", "unknown"])
+def test_whichever_form_a_program_takes_image_and_mask_are_on_one_grid(
+    suffix: str, qform: int, sform: int, unit: str, tmp_path: Path
+) -> None:
+    image = two_forms(tmp_path / f"image{suffix}", qform, sform, unit)
+    geometry = formats.read(image).geometry
+    mask = write_mask(tmp_path / f"mask{suffix}", Mask(VALUES, LABELS, geometry))
+    shares = np.full((3, 5, 6, 7), 0.25, np.float32)
+    probabilities = write_probabilities(tmp_path / f"shares{suffix}", shares, geometry)
+    ours, given = nibabel.load(mask), nibabel.load(image)
+    np.testing.assert_array_equal(ours.affine, given.affine)
+    np.testing.assert_array_equal(nibabel.load(probabilities).affine, given.affine)
+    for name in ("qform_code", "sform_code", "srow_x", "quatern_c", "qoffset_x", "xyzt_units"):
+        assert np.array_equal(ours.header[name], given.header[name]), name
+    expected, written = SimpleITK.ReadImage(str(image)), SimpleITK.ReadImage(str(mask))
+    assert written.GetOrigin() == expected.GetOrigin()
+    assert written.GetDirection() == expected.GetDirection()
+    assert written.GetSpacing() == expected.GetSpacing()
+    assert SimpleITK.ReadImage(str(probabilities)).GetOrigin()[:3] == expected.GetOrigin()
+    assert formats.read_mask(mask).geometry == geometry
+
+
+def test_a_mask_drawn_by_the_qform_lies_where_the_image_does(tmp_path: Path) -> None:
+    """ITK reads the image by its qform, and writes that grid, here with its axes turned too."""
+    image = two_forms(tmp_path / "image.nii", 1, 2)
+    drawn = SimpleITK.GetImageFromArray(VALUES)
+    drawn.CopyInformation(SimpleITK.ReadImage(str(image)))
+    turned = SimpleITK.PermuteAxes(drawn, [2, 0, 1])
+    geometry = formats.read(image).geometry
+    for name, given in {"drawn.nii.gz": drawn, "turned.nrrd": turned}.items():
+        SimpleITK.WriteImage(given, str(tmp_path / name))
+        stored = formats.read_mask(tmp_path / name)
+        found = on_grid(stored, VALUES.shape, geometry, resample=False)
+        np.testing.assert_array_equal(found.values, VALUES)
+        assert found.geometry == geometry
+    elsewhere = SimpleITK.GetImageFromArray(VALUES)
+    elsewhere.SetSpacing(drawn.GetSpacing())
+    SimpleITK.WriteImage(elsewhere, str(tmp_path / "elsewhere.nii"))
+    with pytest.raises(DataError, match="it lies elsewhere in the patient"):
+        on_grid(formats.read_mask(tmp_path / "elsewhere.nii"), VALUES.shape, geometry, resample=False)

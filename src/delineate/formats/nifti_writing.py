@@ -1,4 +1,8 @@
-"""NIfTI-1, written from pixels and geometry alone: nothing of an image's header, and no date."""
+"""NIfTI-1, written from pixels and geometry alone: nothing of an image's header, and no date.
+
+For a NIfTI image the numbers of its own qform and sform are written, so that each program, whichever of the
+two it takes, has image and mask on one grid.
+"""
 
 from __future__ import annotations
 
@@ -102,6 +106,10 @@ def _header(shape: tuple[int, ...], dtype: np.dtype[np.generic], geometry: Geome
     header["vox_offset"] = header.single_vox_offset
     header["scl_slope"], header["scl_inter"] = 1, 0
     header["magic"] = header.single_magic
+    if geometry.stated is not None:
+        for name, value in geometry.stated.nifti.items():
+            header[name] = value
+        return bytes(header.binaryblock) + bytes(4)
     if geometry.spacing_mm is not None:
         header["pixdim"][1 : len(geometry.spacing_mm) + 1] = geometry.spacing_mm[::-1]
     if geometry.origin_mm is not None:
