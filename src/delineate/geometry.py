@@ -115,6 +115,17 @@ class Geometry:
             letters.append(AXIS_NAMES[axis][int(direction[axis] > 0)])
         return "".join(letters)
 
+    @property
+    def unit_mm(self) -> float:
+        """The unit of lengths in its file, in millimetres, where that is known; else 1."""
+        return 1.0 if self.stated is None else self.stated.unit_mm
+
+    def in_own_unit(self) -> Geometry:
+        """With the numbers of its file, in `unit_mm` where the names say millimetres."""
+        spacing = self.spacing_mm and tuple(each / self.unit_mm for each in self.spacing_mm)
+        origin = None if self.origin_mm is None else _vector(np.array(self.origin_mm) / self.unit_mm)
+        return Geometry(spacing, origin, self.directions)
+
     def moved(self, steps: tuple[int, ...]) -> Geometry:
         """The geometry of the part of the array that begins at the index `steps`."""
         if self.origin_mm is None:
@@ -142,11 +153,14 @@ class Stated:
     """How a file says where its pixels lie, so that a mask can say it in the same way: numbers alone.
 
     Attributes:
-        nifti: The fields of a NIfTI header for this, by name: both forms, their codes, spacings and unit.
+        unit_mm: The unit of its lengths, in millimetres.
+        nifti: The fields of a NIfTI header for this, by name: both forms, their codes, spacings and unit;
+            of other formats none.
         qform: Where NIfTI's qform puts the pixels, if that is elsewhere than where the geometry has them.
     """
 
-    nifti: Mapping[str, Array]
+    unit_mm: float = 1.0
+    nifti: Mapping[str, Array] = field(default_factory=dict)
     qform: Geometry | None = None
 
 

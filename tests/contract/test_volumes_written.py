@@ -288,3 +288,68 @@ def test_a_mask_drawn_by_the_qform_lies_where_the_image_does(tmp_path: Path) -> 
     SimpleITK.WriteImage(elsewhere, str(tmp_path / "elsewhere.nii"))
     with pytest.raises(DataError, match="it lies elsewhere in the patient"):
         on_grid(formats.read_mask(tmp_path / "elsewhere.nii"), VALUES.shape, geometry, resample=False)
+
+
+IN_MICRONS = {
+    "space.nrrd": (
+        "NRRD0004\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: 7 6 5\nencoding: raw\n"
+        "space directions: (0.3,0,0) (0,0,0.5) (0,-2,0)\nspace origin: (100,-200,0.7)\n"
+        'space units: "microns" "µm" "um"\n\n'
+    ),
+    "spacings.nrrd": (
+        "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 7 6 5\nencoding: raw\nspacings: 0.3 0.5 2\n"
+        'units: "um" "um" "um"\n\n'
+    ),
+    "place.mha": (
+        "ObjectType = Image\nNDims = 3\nBinaryData = True\nDistanceUnits = um\nOffset = 100 -200 0.7\n"
+        "TransformMatrix = 1 0 0 0 0 1 0 -1 0\nElementSpacing = 0.3 0.5 2\nDimSize = 7 6 5\n"
+        "ElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    ),
+    "spacing.mha": (
+        "ObjectType = Image\nNDims = 3\nBinaryData = True\nDistanceUnits = um\nElementSpacing = 0.3 0.5 2\n"
+        "DimSize = 7 6 5\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IN_MICRONS)
+def test_a_mask_has_the_unit_of_its_image(name: str, tmp_path: Path) -> None:
+    """ITK looks at no unit of these formats: the numbers have to be the image's."""
+    (tmp_path / name).write_bytes(IN_MICRONS[name].encode() + VALUES.tobytes())
+    geometry = formats.read(tmp_path / name).geometry
+    assert geometry.spacing_mm == pytest.approx((0.002, 0.0005, 0.0003), rel=1e-12)
+    mask = write_mask(tmp_path / f"mask_{name}", Mask(VALUES, LABELS, geometry))
+    shares = np.full((3, 5, 6, 7), 0.25, np.float32)
+    probabilities = write_probabilities(tmp_path / f"shares_{name}", shares, geometry)
+    image = SimpleITK.ReadImage(str(tmp_path / name))
+    assert image.GetSpacing() == (0.3, 0.5, 2)
+    for path in (mask, probabilities):
+        written = SimpleITK.ReadImage(str(path))
+        assert written.GetSpacing() == pytest.approx(image.GetSpacing(), rel=1e-12)
+        assert written.GetOrigin() == pytest.approx(image.GetOrigin(), rel=1e-12)
+        assert written.GetDirection() == image.GetDirection()
+        read = formats.read(path).geometry
+        assert read.unit_mm == 1e-3
+        assert read.spacing_mm == pytest.approx(geometry.spacing_mm, rel=1e-12)
+        assert read.origin_mm == (geometry.origin_mm and pytest.approx(geometry.origin_mm, rel=1e-12))
+    other = nibabel.load(write_mask(tmp_path / "mask.nii", Mask(VALUES, LABELS, geometry)))  # --format nifti
+    assert other.header.get_xyzt_units() == ("micron", "unknown")
+    np.testing.assert_allclose(other.header.get_zooms(), (0.3, 0.5, 2), rtol=1e-6)
+    assert formats.read_mask(tmp_path / "mask.nii").geometry.spacing_mm == pytest.approx(
+        (0.002, 0.0005, 0.0003)
+    )
+
+
+def test_units_that_differ_by_axis_or_that_nifti_has_not(tmp_path: Path) -> None:
+    text = IN_MICRONS["spacings.nrrd"]
+    for units, written, in_nifti in (
+        ('"um" "mm" "um"', (0.0003, 0.5, 0.002), (0.0003, 0.5, 0.002)),
+        ('"cm" "cm" "cm"', (0.3, 0.5, 2), (3, 5, 20)),
+    ):
+        (tmp_path / "a.nrrd").write_bytes(text.replace('"um" "um" "um"', units).encode() + VALUES.tobytes())
+        mask = Mask(VALUES, LABELS, formats.read(tmp_path / "a.nrrd").geometry)
+        path = write_mask(tmp_path / "mask.nrrd", mask)
+        assert SimpleITK.ReadImage(str(path)).GetSpacing() == pytest.approx(written, rel=1e-12)
+        other = nibabel.load(write_mask(tmp_path / "mask.nii", mask)).header
+        assert other.get_xyzt_units()[0] == "mm"
+        np.testing.assert_allclose(other.get_zooms(), in_nifti, rtol=1e-6)

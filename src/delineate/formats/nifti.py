@@ -238,7 +238,7 @@ def _geometry(fields: _Fields, size: list[int], source: Source) -> Geometry:
     axes, by_sform, by_qform = len(size), int(fields["sform_code"]) > 0, int(fields["qform_code"]) > 0
     if not by_sform and not by_qform:
         spacing = (float(step) * _MM[units] for step in fields["pixdim"][axes:0:-1])
-        return replace(spacing_of(tuple(spacing), source), stated=Stated(place))
+        return replace(spacing_of(tuple(spacing), source), stated=Stated(_MM[units], place))
     geometry = geometry_of(_to_lps(fields.get_best_affine() * _MM[units], axes), source)
     qform = None
     if by_sform and by_qform:
@@ -246,7 +246,7 @@ def _geometry(fields: _Fields, size: list[int], source: Source) -> Geometry:
             qform = Geometry.from_affine(_to_lps(fields.get_qform() * _MM[units], axes))
     if qform is not None and same_grid(geometry, qform, tuple(size)):
         qform = None
-    return replace(geometry, stated=Stated(place, qform))
+    return replace(geometry, stated=Stated(_MM[units], place, qform))
 
 
 def _to_lps(affine: npt.NDArray[np.float64], axes: int) -> npt.NDArray[np.float64]:
