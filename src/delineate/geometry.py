@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ class Geometry:
         origin_mm: The centre of the first pixel, in patient coordinates; None where the file does not say.
         directions: One unit vector per spatial axis: where its index rises, in patient coordinates; None
             together with `origin_mm`.
+        stated: How its file says so; None where no mask need say it in the same way. Not compared.
 
     Raises:
         ValueError: A number is not finite, a spacing not positive, directions are no unit vectors, lie in one
@@ -42,6 +43,7 @@ class Geometry:
     spacing_mm: tuple[float, ...] | None = None
     origin_mm: Vector | None = None
     directions: tuple[Vector, ...] | None = None
+    stated: Stated | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.spacing_mm is not None and not all(0 < each < math.inf for each in self.spacing_mm):
@@ -113,6 +115,17 @@ class Geometry:
             letters.append(AXIS_NAMES[axis][int(direction[axis] > 0)])
         return "".join(letters)
 
+    @property
+    def unit_mm(self) -> float:
+        """The unit of lengths in its file, in millimetres, where that is known; else 1."""
+        return 1.0 if self.stated is None else self.stated.unit_mm
+
+    def in_own_unit(self) -> Geometry:
+        """With the numbers of its file, in `unit_mm` where the names say millimetres."""
+        spacing = self.spacing_mm and tuple(each / self.unit_mm for each in self.spacing_mm)
+        origin = None if self.origin_mm is None else _vector(np.array(self.origin_mm) / self.unit_mm)
+        return Geometry(spacing, origin, self.directions)
+
     def moved(self, steps: tuple[int, ...]) -> Geometry:
         """The geometry of the part of the array that begins at the index `steps`."""
         if self.origin_mm is None:
@@ -133,6 +146,22 @@ class Geometry:
 
 NOWHERE = Geometry()
 """Pixels of which nothing is known."""
+
+
+@dataclass(frozen=True)
+class Stated:
+    """How a file says where its pixels lie, so that a mask can say it in the same way: numbers alone.
+
+    Attributes:
+        unit_mm: The unit of its lengths, in millimetres.
+        nifti: The fields of a NIfTI header for this, by name: both forms, their codes, spacings and unit;
+            of other formats none.
+        qform: Where NIfTI's qform puts the pixels, if that is elsewhere than where the geometry has them.
+    """
+
+    unit_mm: float = 1.0
+    nifti: Mapping[str, Array] = field(default_factory=dict)
+    qform: Geometry | None = None
 
 
 @dataclass(frozen=True)

@@ -228,6 +228,34 @@ def test_what_monai_could_not_read_alike_is_refused() -> None:
         bundle_script(of("volumes", pixels="integer"))
 
 
+@pytest.mark.parametrize(
+    ("normalization", "mean", "deviation", "refused"),
+    [
+        ("dataset", (-412.0,), (310.0,), True),
+        ("dataset", (0.5,), (310.0,), True),
+        ("dataset", (0.5,), (0.2,), False),
+        ("image", (), (), False),
+    ],
+)
+def test_floats_in_units_of_their_own_are_no_pictures(
+    normalization: str, mean: tuple[float, ...], deviation: tuple[float, ...], refused: bool
+) -> None:
+    values = plan_of("patches").model_dump()
+    values["data"]["pixels"] = "float"
+    values["preprocessing"] |= {
+        "normalization": normalization,
+        "mean": mean,
+        "standard_deviation": deviation,
+    }
+    plan = Plan.model_validate(values)
+    made = model(plan, net(plan, 0))
+    if not refused:
+        assert bundle_script(made)
+        return
+    with pytest.raises(UsageError, match=f"with a mean of {mean[0]:.4g}. Export it to onnx"):
+        bundle_script(made)
+
+
 @pytest.mark.parametrize("name", ["$__import__('os').getpid()", "% fat", "@run", "fat @##x"])
 def test_labels_of_strangers_are_no_expressions(name: str) -> None:
     made = of("whole, one label")

@@ -14,7 +14,8 @@ import SimpleITK
 from volume_forms import ORDERS, TO_LPS, Affine, itk, oblique
 
 from delineate import formats
-from delineate.errors import OutputError
+from delineate.dataset.placing import on_grid
+from delineate.errors import DataError, OutputError
 from delineate.formats import metaimage, nifti, nrrd
 from delineate.formats.stored import Family
 from delineate.geometry import NOWHERE, Geometry
@@ -228,3 +229,127 @@ def test_masks_of_real_images_lie_on_them(data_root: Path, tmp_path: Path) -> No
         np.testing.assert_allclose(mask.GetDirection(), theirs.GetDirection(), atol=1e-5, err_msg=path.name)
         if path.suffix == ".gz":
             np.testing.assert_allclose(nibabel.load(written).affine, nibabel.load(path).affine, atol=1e-5)
+
+
+FORMS = [(1, 2), (1, 4), (1, 1), (0, 2), (1, 0), (0, 0)]
+
+
+def two_forms(path: Path, qform: int, sform: int, unit: str = "mm") -> Path:
+    """An image of 7 × 6 × 5 voxels that its qform and its sform put at different places."""
+    image = nibabel.Nifti1Image(VALUES.T.astype(np.int16), None)
+    turned = np.array([[-2.0, 0, 0, -10], [0, -1, 0, -20], [0, 0, 4, -30], [0, 0, 0, 1]])
+    image.header.set_qform(turned)
+    image.header.set_sform(np.array([[2.0, 0, 0, 5], [0, 0.6, -3.2, 6], [0, 0.8, 2.4, 7], [0, 0, 0, 1]]))
+    image.header["qform_code"], image.header["sform_code"] = qform, sform
+    image.header.set_xyzt_units(unit)
+    image.to_filename(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(("qform", "sform"), FORMS)
+@pytest.mark.parametrize("unit", ["mm", "micron", "unknown"])
+def test_whichever_form_a_program_takes_image_and_mask_are_on_one_grid(
+    suffix: str, qform: int, sform: int, unit: str, tmp_path: Path
+) -> None:
+    image = two_forms(tmp_path / f"image{suffix}", qform, sform, unit)
+    geometry = formats.read(image).geometry
+    mask = write_mask(tmp_path / f"mask{suffix}", Mask(VALUES, LABELS, geometry))
+    shares = np.full((3, 5, 6, 7), 0.25, np.float32)
+    probabilities = write_probabilities(tmp_path / f"shares{suffix}", shares, geometry)
+    ours, given = nibabel.load(mask), nibabel.load(image)
+    np.testing.assert_array_equal(ours.affine, given.affine)
+    np.testing.assert_array_equal(nibabel.load(probabilities).affine, given.affine)
+    for name in ("qform_code", "sform_code", "srow_x", "quatern_c", "qoffset_x", "xyzt_units"):
+        assert np.array_equal(ours.header[name], given.header[name]), name
+    expected, written = SimpleITK.ReadImage(str(image)), SimpleITK.ReadImage(str(mask))
+    assert written.GetOrigin() == expected.GetOrigin()
+    assert written.GetDirection() == expected.GetDirection()
+    assert written.GetSpacing() == expected.GetSpacing()
+    assert SimpleITK.ReadImage(str(probabilities)).GetOrigin()[:3] == expected.GetOrigin()
+    assert formats.read_mask(mask).geometry == geometry
+
+
+def test_a_mask_drawn_by_the_qform_lies_where_the_image_does(tmp_path: Path) -> None:
+    """ITK reads the image by its qform, and writes that grid, here with its axes turned too."""
+    image = two_forms(tmp_path / "image.nii", 1, 2)
+    drawn = SimpleITK.GetImageFromArray(VALUES)
+    drawn.CopyInformation(SimpleITK.ReadImage(str(image)))
+    turned = SimpleITK.PermuteAxes(drawn, [2, 0, 1])
+    geometry = formats.read(image).geometry
+    for name, given in {"drawn.nii.gz": drawn, "turned.nrrd": turned}.items():
+        SimpleITK.WriteImage(given, str(tmp_path / name))
+        stored = formats.read_mask(tmp_path / name)
+        found = on_grid(stored, VALUES.shape, geometry, resample=False)
+        np.testing.assert_array_equal(found.values, VALUES)
+        assert found.geometry == geometry
+    elsewhere = SimpleITK.GetImageFromArray(VALUES)
+    elsewhere.SetSpacing(drawn.GetSpacing())
+    SimpleITK.WriteImage(elsewhere, str(tmp_path / "elsewhere.nii"))
+    with pytest.raises(DataError, match="it lies elsewhere in the patient"):
+        on_grid(formats.read_mask(tmp_path / "elsewhere.nii"), VALUES.shape, geometry, resample=False)
+
+
+IN_MICRONS = {
+    "space.nrrd": (
+        "NRRD0004\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: 7 6 5\nencoding: raw\n"
+        "space directions: (0.3,0,0) (0,0,0.5) (0,-2,0)\nspace origin: (100,-200,0.7)\n"
+        'space units: "microns" "µm" "um"\n\n'
+    ),
+    "spacings.nrrd": (
+        "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 7 6 5\nencoding: raw\nspacings: 0.3 0.5 2\n"
+        'units: "um" "um" "um"\n\n'
+    ),
+    "place.mha": (
+        "ObjectType = Image\nNDims = 3\nBinaryData = True\nDistanceUnits = um\nOffset = 100 -200 0.7\n"
+        "TransformMatrix = 1 0 0 0 0 1 0 -1 0\nElementSpacing = 0.3 0.5 2\nDimSize = 7 6 5\n"
+        "ElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    ),
+    "spacing.mha": (
+        "ObjectType = Image\nNDims = 3\nBinaryData = True\nDistanceUnits = um\nElementSpacing = 0.3 0.5 2\n"
+        "DimSize = 7 6 5\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IN_MICRONS)
+def test_a_mask_has_the_unit_of_its_image(name: str, tmp_path: Path) -> None:
+    """ITK looks at no unit of these formats: the numbers have to be the image's."""
+    (tmp_path / name).write_bytes(IN_MICRONS[name].encode() + VALUES.tobytes())
+    geometry = formats.read(tmp_path / name).geometry
+    assert geometry.spacing_mm == pytest.approx((0.002, 0.0005, 0.0003), rel=1e-12)
+    mask = write_mask(tmp_path / f"mask_{name}", Mask(VALUES, LABELS, geometry))
+    shares = np.full((3, 5, 6, 7), 0.25, np.float32)
+    probabilities = write_probabilities(tmp_path / f"shares_{name}", shares, geometry)
+    image = SimpleITK.ReadImage(str(tmp_path / name))
+    assert image.GetSpacing() == (0.3, 0.5, 2)
+    for path in (mask, probabilities):
+        written = SimpleITK.ReadImage(str(path))
+        assert written.GetSpacing() == pytest.approx(image.GetSpacing(), rel=1e-12)
+        assert written.GetOrigin() == pytest.approx(image.GetOrigin(), rel=1e-12)
+        assert written.GetDirection() == image.GetDirection()
+        read = formats.read(path).geometry
+        assert read.unit_mm == 1e-3
+        assert read.spacing_mm == pytest.approx(geometry.spacing_mm, rel=1e-12)
+        assert read.origin_mm == (geometry.origin_mm and pytest.approx(geometry.origin_mm, rel=1e-12))
+    other = nibabel.load(write_mask(tmp_path / "mask.nii", Mask(VALUES, LABELS, geometry)))  # --format nifti
+    assert other.header.get_xyzt_units() == ("micron", "unknown")
+    np.testing.assert_allclose(other.header.get_zooms(), (0.3, 0.5, 2), rtol=1e-6)
+    assert formats.read_mask(tmp_path / "mask.nii").geometry.spacing_mm == pytest.approx(
+        (0.002, 0.0005, 0.0003)
+    )
+
+
+def test_units_that_differ_by_axis_or_that_nifti_has_not(tmp_path: Path) -> None:
+    text = IN_MICRONS["spacings.nrrd"]
+    for units, written, in_nifti in (
+        ('"um" "mm" "um"', (0.0003, 0.5, 0.002), (0.0003, 0.5, 0.002)),
+        ('"cm" "cm" "cm"', (0.3, 0.5, 2), (3, 5, 20)),
+    ):
+        (tmp_path / "a.nrrd").write_bytes(text.replace('"um" "um" "um"', units).encode() + VALUES.tobytes())
+        mask = Mask(VALUES, LABELS, formats.read(tmp_path / "a.nrrd").geometry)
+        path = write_mask(tmp_path / "mask.nrrd", mask)
+        assert SimpleITK.ReadImage(str(path)).GetSpacing() == pytest.approx(written, rel=1e-12)
+        other = nibabel.load(write_mask(tmp_path / "mask.nii", mask)).header
+        assert other.get_xyzt_units()[0] == "mm"
+        np.testing.assert_allclose(other.get_zooms(), in_nifti, rtol=1e-6)

@@ -82,10 +82,17 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
     dicom = DicomFiles.among(files) if volumes else DicomFiles({})
     stacks = _stacks(dicom, files)
     torn = dicom.torn(stack.files for stack in stacks)
-    problems += torn
+    spread = dicom.spread(stack.files for stack in stacks)
+    problems += [*torn, *spread]
     damaged = {path for problem in torn for path in problem.paths}
-    taken = damaged.union(path for stack in stacks for path in stack.files)
-    stacks = [stack for stack in stacks if stack.files[0].parent not in {path.parent for path in damaged}]
+    parts = {path for problem in spread for path in problem.paths}
+    taken = (damaged | parts).union(path for stack in stacks for path in stack.files)
+    torn_folders = {path.parent for path in damaged}
+    stacks = [
+        stack
+        for stack in stacks
+        if stack.files[0].parent not in torn_folders and parts.isdisjoint(stack.files)
+    ]
     single, found = _joined([path for path in files if path not in taken], channels)
     problems += found
     images = [GivenImage(stem, paths) for stem, paths in single] + stacks

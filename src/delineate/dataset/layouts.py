@@ -61,7 +61,12 @@ def find_pairs(listing: Listing) -> Found:
     paired = {path for files in pairs for path in files}
     volumes = [files for files in dicom.volumes(images) if not paired & set(files)]
     problems += dicom.torn(volumes, functools.partial(_folder, root=root))
-    if volumes:
+    spread = dicom.spread(volumes, functools.partial(_folder, root=root))
+    problems += spread
+    parts = {path for problem in spread for path in problem.paths}
+    volumes = [files for files in volumes if parts.isdisjoint(files)]
+    images = {path: where for path, where in images.items() if path not in parts}
+    if volumes or spread:
         free = {path: where for path, where in masks.items() if path not in paired}
         stacks, of_stacks = pair_stacks(volumes, images, free, dicom)
         slices = {path for files in stacks for path in files.files}

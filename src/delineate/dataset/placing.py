@@ -24,6 +24,9 @@ def on_grid(stored: StoredMask, size: tuple[int, ...], geometry: Geometry, *, re
         geometry: The image's.
         resample: Whether pixels may be taken from the nearest place where the grids do not coincide.
 
+    A mask that does not lie where a NIfTI image's sform says, but where its qform does, was drawn by a
+    program that takes that one (ITK-SNAP, 3D Slicer), and belongs to the image as it stands there.
+
     Returns:
         The mask with values of the image's size.
 
@@ -46,6 +49,11 @@ def on_grid(stored: StoredMask, size: tuple[int, ...], geometry: Geometry, *, re
     if stored.size == size and same_grid(own, geometry, size):
         return replace(stored, geometry=geometry)
     found = fit(own, stored.size, geometry)
+    qform = geometry.stated.qform if geometry.stated is not None else None
+    if qform is not None and (found is None or not _allowed(found, stored, size)):
+        drawn = fit(own, stored.size, qform)
+        if drawn is not None and _allowed(drawn, stored, size):
+            found = drawn
     if found is not None and _allowed(found, stored, size):
         if len(size) == 3 and not _meets(found, stored, size):
             raise DataError("it covers another part of the patient than the image, and nothing of it")

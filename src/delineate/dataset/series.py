@@ -74,6 +74,23 @@ class DicomFiles:
                 problems.append(Problem("error", "torn-series", message, paths))
         return tuple(problems)
 
+    def spread(
+        self, volumes: Iterable[tuple[Path, ...]], called: Callable[[Path], str] = printable
+    ) -> tuple[Problem, ...]:
+        """An error a series of which a volume is only a part, since other slices lie in another folder."""
+        files = {path for volume in volumes for path in volume}
+        problems = []
+        for paths in formats.spread(self.members.values()):
+            if files.isdisjoint(paths):
+                continue
+            counts = Counter(path.parent for path in paths)
+            names = listed(f"{called(folder)} ({counts[folder]})" for folder in sorted(counts))
+            message = (
+                f"Parts of one DICOM series lie in several folders: {names}. Put its files into one folder."
+            )
+            problems.append(Problem("error", "spread-series", message, paths))
+        return tuple(problems)
+
     def segmentations(self) -> frozenset[Path]:
         """Those that are DICOM segmentations by their content, whatever they are called."""
         found = formats.grouped(self.members.values())

@@ -23,7 +23,7 @@ from delineate.export.order import Order
 from delineate.export.scripted_model import scripted_model
 from delineate.files import new_folder, output_error, write_text, write_with
 from delineate.image import Image, Mask, turn_of
-from delineate.inference.fitting import prepared, units_of
+from delineate.inference.fitting import like_shares, prepared, units_of
 from delineate.inference.found import Found, label_probabilities
 from delineate.inference.model import Model
 from delineate.inference.predict import decide
@@ -119,6 +119,12 @@ def bundle_script(model: Model) -> bytes:
         raise UsageError(
             "A MONAI bundle reads grey pictures and pictures in colour, but this model takes "
             f"{data.channels} channels. Export it to onnx."
+        )
+    if data.axes == 2 and data.pixels == "float" and not like_shares(model.plan.preprocessing):
+        raise UsageError(
+            "A MONAI bundle reads pictures, whose numbers are shares of a range, 0 to 1, but this model "
+            "learned from floats in units of their own, with a mean of "
+            f"{model.plan.preprocessing.mean[0]:.4g}. Export it to onnx, which takes the numbers as they are."
         )
     if data.axes == 3 and data.pixels == "integer":
         raise UsageError(

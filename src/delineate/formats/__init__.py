@@ -44,13 +44,14 @@ if TYPE_CHECKING:
         grouped,
         identifying_words,
         read_members,
+        spread,
     )
     from delineate.formats.dicom_series import read_series, read_series_mask
     from delineate.image import Image
 
 _OF_FOLDERS = frozenset({
     "Member", "Series", "cut_short", "find_series", "grouped", "identifying_words",
-    "read_members", "read_series", "read_series_mask",
+    "read_members", "read_series", "read_series_mask", "spread",
 })  # fmt: skip
 """Imported when they are first used, for they import pydicom."""
 
@@ -290,6 +291,7 @@ __all__ = [
     "read_members",
     "read_series",
     "read_series_mask",
+    "spread",
     "stem_of",
     "suffix_of",
     "write_mask",

@@ -16,7 +16,7 @@ from delineate.formats.dicom_file import DicomFile, guarded, items, open_file, t
 from delineate.formats.dicom_frames import stored_frames
 from delineate.formats.dicom_kind import PixelKind, pixel_kind
 from delineate.formats.dicom_pixels import Rule, grey_pixels, in_units, rule_of
-from delineate.formats.dicom_planes import Groups, Plane, planes_of
+from delineate.formats.dicom_planes import Groups, Plane, Planes, planes_of
 from delineate.formats.dicom_stack import NoVolume, Stack, stacked
 from delineate.formats.dicom_subject import identifying_of, subject_of
 from delineate.formats.dicom_tables import palette_of
@@ -138,7 +138,7 @@ def layout_of(file: DicomFile) -> Layout:
             "meant as single pictures, for example with dcmj2pnm --all-frames"
         )
     if not any(plane.has_place for plane in where.planes) and not Groups.of(file.header).own:
-        stack = _in_file_order(where.planes)
+        stack = _without_places(where)
         unknown = (
             f"its {kind.frames} frames do not say where they lie: they were taken for slices in their order"
         )
@@ -202,8 +202,8 @@ def _rules(file: DicomFile, kind: PixelKind) -> tuple[Rule, ...]:
     return tuple(rule_of(file.header, group, kind, file.source) for group in own)
 
 
-def _in_file_order(planes: tuple[Plane, ...]) -> Stack:
-    first = planes[0]
+def _without_places(where: Planes) -> Stack:
+    first = where.planes[0]
     known = first.spacing_mm is not None and first.depth_mm is not None
     spacing = (first.depth_mm or 1.0, *(first.spacing_mm or ())) if known else None
-    return Stack(tuple(range(len(planes))), Geometry(spacing))
+    return Stack(where.order or tuple(range(len(where.planes))), Geometry(spacing))

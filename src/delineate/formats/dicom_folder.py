@@ -42,6 +42,7 @@ _TAGS = (
     "CineRate",
 )
 _LISTED = 3
+_PLACE_DIGITS = 2  # of millimetres: slices as near as that lie at one place
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,45 @@ def grouped(members: Iterable[Member]) -> tuple[Series, ...]:
     for member in members:
         by_series.setdefault(member.series, []).append(member)
     return tuple(map(_series, by_series.values()))
+
+
+def spread(members: Iterable[Member]) -> tuple[tuple[Path, ...], ...]:
+    """The files of each series whose slices lie in several folders, of which one at least is a volume.
+
+    Folders go on from one another where their slices are parallel and of one size, and lie at other places.
+    Stacks at the same places, such as echoes, are rightly in folders of their own.
+    """
+    by_series: dict[tuple[str, ...], dict[Path, list[Member]]] = {}
+    for member in members:
+        by_series.setdefault(member.series, {}).setdefault(member.path.parent, []).append(member)
+    found = []
+    for folders in by_series.values():
+        parts = {
+            folder
+            for folder, inside in folders.items()
+            for other in folders
+            if other != folder and _go_on(inside, folders[other])
+        }
+        if parts:
+            found.append(tuple(sorted(member.path for folder in parts for member in folders[folder])))
+    return tuple(found)
+
+
+def _go_on(some: Sequence[Member], others: Sequence[Member]) -> bool:
+    """Whether slices of two folders are parts of one volume."""
+    planes = [member.plane for member in (*some, *others)]
+    if not any(is_stack([member.plane for member in each]) for each in (some, others)):
+        return False
+    if len({plane.size for plane in planes}) > 1 or not is_stack(planes):
+        return False
+    heights = along_normal(planes)
+    if heights is None:
+        return False
+    first, second = (
+        {round(height, _PLACE_DIGITS) for height in each}
+        for each in (heights[: len(some)], heights[len(some) :])
+    )
+    return 2 * len(first & second) < min(len(first), len(second))
 
 
 def read_folder(folder: Path, reading: Reading = USUAL) -> Image:

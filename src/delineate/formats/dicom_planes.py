@@ -11,12 +11,12 @@ from pydicom.dataset import Dataset
 
 from delineate.formats.dicom_file import DicomFile, items, number, numbers, text
 from delineate.formats.dicom_kind import PixelKind
+from delineate.formats.dicom_nuclear import NUCLEAR, nuclear_frames
 from delineate.geometry import Geometry, Vector
 
 _RIGHT_ANGLE = 1e-2  # by which cosines may miss unit length or a right angle and still be meant
 _PROJECTIONS = {"CR", "DX", "MG", "PX", "IO", "XA", "RF", "RG"}
 _FILM = ("FrameTime", "FrameTimeVector", "CineRate", "RecommendedDisplayFrameRate")
-_NUCLEAR = "1.2.840.10008.5.1.4.1.1.20"
 # What may tell slices at one place apart, in the order in which it is asked.
 _MARKS = (
     "AcquisitionNumber",
@@ -118,11 +118,13 @@ class Planes:
         planes: One for each frame.
         notes: What is to be said of them.
         film: Whether the frames are moments, not slices.
+        order: Of frames that do not say where they lie, but in which order; None for that of the file.
     """
 
     planes: tuple[Plane, ...]
     notes: tuple[str, ...]
     film: bool = False
+    order: tuple[int, ...] | None = None
 
 
 def planes_of(file: DicomFile, kind: PixelKind) -> Planes:
@@ -141,7 +143,7 @@ def planes_of(file: DicomFile, kind: PixelKind) -> Planes:
     spacing, notes = _spacing(header)
     down, right, more = _directions(header)
     position = _vector(header, "ImagePositionPatient")
-    if file.sop_class == _NUCLEAR and position is None and items(header, "DetectorInformationSequence"):
+    if file.sop_class == NUCLEAR and position is None and items(header, "DetectorInformationSequence"):
         detector = items(header, "DetectorInformationSequence")[0]
         position = _vector(detector, "ImagePositionPatient")
         down, right, more = _directions(detector)
@@ -157,10 +159,16 @@ def planes_of(file: DicomFile, kind: PixelKind) -> Planes:
     )
     if kind.frames == 1:
         return Planes((plane,), (*notes, *more))
-    steps = _steps(header, plane, kind.frames)
-    if steps is None:
-        film = any(word in header for word in _FILM)
-        return Planes((_without_place(plane, between),) * kind.frames, (*notes, *more), film)
+    nuclear = nuclear_frames(file, kind.frames)
+    if nuclear.slices is not None:  # then they are no film, and lie so many steps from the first frame
+        order = tuple(sorted(range(kind.frames), key=nuclear.slices.__getitem__))
+        steps = tuple(between * (each - nuclear.slices[0]) for each in nuclear.slices) if between else None
+        film = False
+    else:
+        order, steps = None, None if nuclear.film else _steps(header, plane, kind.frames)
+        film = nuclear.film or any(word in header for word in _FILM)
+    if steps is None or not plane.has_place:
+        return Planes((_without_place(plane, between),) * kind.frames, (*notes, *more), film, order)
     normal = plane.normal
     moved = tuple(
         Plane(size, spacing, _moved(position, normal, step), down, right, plane.depth_mm) for step in steps

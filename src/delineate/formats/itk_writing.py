@@ -1,5 +1,8 @@
 """NRRD and MetaImage, written from pixels and geometry alone: nothing of an image's header, and no date.
 
+Numbers are in the unit of the image's file, with the unit's field where that is not mm: most programs do not
+look at units, and would else see a mask of another size than its image.
+
 A picture is written in ITK's way, as lying in a plane of two dimensions; its place in the patient can be told
 only where that plane is z = 0.
 """
@@ -15,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from delineate.files import write_with
+from delineate.formats.lengths import unit_name
 from delineate.formats.stored import Probabilities
 from delineate.formats.writable import (
     MASK_LEVEL,
@@ -131,15 +135,20 @@ def _nrrd_header(shape: tuple[int, ...], dtype: np.dtype[np.generic], geometry: 
         f"dimension: {len(shape)}",
         f"sizes: {_joined(shape[::-1])}",
     ]
+    unit, geometry = unit_name(geometry.unit_mm), geometry.in_own_unit()
     directions, origin = _steps(geometry)
     if directions is not None and origin is not None:
         # before what is measured in it, as the format wants
         lines.insert(3, "space: left-posterior-superior" if len(origin) == 3 else "space dimension: 2")
         words = [_bracketed(direction) for direction in directions] + ["none"] * vectors
         lines += [f"space directions: {' '.join(words)}", f"space origin: {_bracketed(origin)}"]
+        if unit != "mm":
+            lines.append("space units:" + f' "{unit}"' * len(origin))
     else:
         spacings = [repr(step) for step in (geometry.spacing_mm or (1.0,) * axes)[::-1]]
         lines.append(f"spacings: {' '.join(spacings + ['nan'] * vectors)}")
+        if unit != "mm":
+            lines.append("units:" + f' "{unit}"' * axes + ' ""' * vectors)
     lines.append(f"kinds: {' '.join(['domain'] * axes + ['vector'] * vectors)}")
     return "\n".join([*lines, "endian: little", "encoding: gzip", "", ""]).encode()
 
@@ -161,6 +170,9 @@ def _meta_header(
     lines.append(f"CompressedData = {packed_bytes is not None}")
     if packed_bytes is not None:
         lines.append(f"CompressedDataSize = {packed_bytes}")
+    if geometry.unit_mm != 1:
+        lines.append(f"DistanceUnits = {unit_name(geometry.unit_mm)}")
+    geometry = geometry.in_own_unit()
     directions, origin = _steps(geometry, unit=True)
     if directions is not None and origin is not None and len(origin) == len(size):
         lines.append(f"TransformMatrix = {_joined(number for axis in directions for number in axis)}")

@@ -20,6 +20,12 @@ _MM = {
     "nm": 1e-6,
     "pm": 1e-9,
 }
+_NAMES = {1e3: "m", 10.0: "cm", 1.0: "mm", 1e-3: "um", 1e-6: "nm", 1e-9: "pm"}
+
+
+def unit_name(millimetres: float) -> str:
+    """What a unit of so many millimetres is called in a header; one of those that `in_mm` knows."""
+    return _NAMES[millimetres]
 
 
 def in_mm(number: str | float, unit: str) -> float | None:

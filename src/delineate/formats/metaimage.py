@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from delineate.formats.itk_writing import write_meta_mask, write_meta_probabilit
 from delineate.formats.stored import Family, Header, Source, StoredMask
 from delineate.formats.text_header import data_file, integers, lines, millimetres, numbers
 from delineate.formats.volumes import Layout, fourth_axis, geometry_of, spacing_of
-from delineate.geometry import NOWHERE, Geometry
+from delineate.geometry import NOWHERE, Geometry, Stated
 from delineate.image import Image
 
 _MOST_HEADER_BYTES = 64 << 20
@@ -198,10 +199,13 @@ def _geometry(fields: Fields, axes: int, source: Source) -> Geometry:
     spacing = fields.get("ElementSpacing", fields.get("ElementSize"))
     matrix, origin = fields.get("TransformMatrix"), fields.get("Offset")
     unit = millimetres(fields.get("DistanceUnits", ""), source)
+    stated = Stated(unit)
     steps = np.ones(axes) if spacing is None else np.array(numbers(spacing, source, "ElementSpacing", axes))
     steps = steps[:3] * unit
     if matrix is None and origin is None:
-        return NOWHERE if spacing is None else spacing_of(tuple(float(step) for step in steps[::-1]), source)
+        if spacing is None:
+            return NOWHERE
+        return replace(spacing_of(tuple(float(step) for step in steps[::-1]), source), stated=stated)
     # what is missing of the two is nothing and straight, as ITK takes it
     vectors = np.eye(axes)
     if matrix is not None:
@@ -215,7 +219,7 @@ def _geometry(fields: Fields, axes: int, source: Source) -> Geometry:
     columns = np.zeros((3, space + 1))
     columns[:space, :-1] = (vectors[:space, :space] * steps[:, None])[::-1].T
     columns[:space, -1] = place[:space] * unit
-    return geometry_of(columns, source)
+    return replace(geometry_of(columns, source), stated=stated)
 
 
 FAMILY = Family(

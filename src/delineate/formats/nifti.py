@@ -5,6 +5,7 @@
 | axes x, y, z; 2 axes | `(C, D, H, W)`; `(C, H, W)` |
 | affine (RAS): the sform's where it has a code, else the qform's | geometry (LPS), lengths in mm |
 | neither has a code | the spacing alone |
+| both have a code and disagree | the sform's, with a note; masks carry both |
 | scl_slope, scl_inter | applied, unless the slope is 0 or not a number |
 | a fifth axis (vectors), RGB | channels |
 | a fourth axis | refused, or channels by `Reading.fourth_axis` |
@@ -16,8 +17,10 @@ whatever a file holds.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+from dataclasses import replace
 from typing import Literal, Protocol, cast
 
 import numpy as np
@@ -27,7 +30,7 @@ from delineate.formats.bounded import Bytes, Inflated, Plain
 from delineate.formats.nifti_writing import mask_suffix, write_mask, write_probabilities
 from delineate.formats.stored import Family, Header, Source, StoredMask
 from delineate.formats.volumes import Layout, fourth_axis, geometry_of, spacing_of
-from delineate.geometry import Geometry
+from delineate.geometry import Geometry, Stated, same_grid
 from delineate.image import Image
 
 _GZIP = b"\x1f\x8b"
@@ -52,6 +55,14 @@ _REFUSED = {1: "1-bit", 32: "complex", 1536: "of quadruple precision", 1792: "co
 _MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # unknown, metre, millimetre, micrometre
 _TIMES = {8: "s", 16: "ms", 24: "µs"}
 _VECTOR_AXIS = 5  # the fourth is time
+_PLACE = (
+    *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("sform_code", "srow_x", "srow_y", "srow_z"),
+)
+_DISAGREE = (
+    "its qform and sform put it at different places: the sform's was taken. Some programs take the qform's; "
+    "masks written for it carry both"
+)
 _UNMENDABLE = 40  # nibabel's level of faults that make a header useless
 Order = Literal["little", "big"]
 _ORDERS: tuple[Order, ...] = ("little", "big")
@@ -72,6 +83,9 @@ class _Fields(Protocol):
 
     def get_best_affine(self) -> npt.NDArray[np.float64]:
         """`(4, 4)` from `(i, j, k, 1)` to RAS."""
+
+    def get_qform(self) -> npt.NDArray[np.float64]:
+        """The qform's."""
 
 
 def recognises(head: bytes) -> bool:
@@ -174,15 +188,18 @@ def _layout(fields: _Fields, order: Order, source: Source) -> Layout:
         slope, intercept = 1.0, 0.0
     if not math.isfinite(intercept):
         raise source.refuse("the file is damaged: what is to be added to its pixels (scl_inter) is no number")
+    geometry = _geometry(fields, counts[:3][::-1], source)
+    disagree = geometry.stated is not None and geometry.stated.qform is not None
     return Layout(
         "NIfTI",
         shape,
         np.dtype(_DTYPES[code]).newbyteorder("<" if order == "little" else ">"),
         channel_axis,
-        _geometry(fields, min(axes, 3), source),
+        geometry,
         code in _COLOURS,
         slope,
         intercept,
+        (_DISAGREE,) if disagree else (),
     )
 
 
@@ -210,16 +227,31 @@ def _step(fields: _Fields) -> str:
     return f" (time, {step:g} {unit} apart)" if 0 < step < math.inf else " (time)"
 
 
-def _geometry(fields: _Fields, axes: int, source: Source) -> Geometry:
+def _geometry(fields: _Fields, size: list[int], source: Source) -> Geometry:
+    """Where an array of `size`, `(H, W)` or `(D, H, W)`, lies, and how the header says so."""
     units = int(fields["xyzt_units"]) & 0x07
     if units not in _MM:
         raise source.refuse(f"the file is damaged: its unit of length ({units}) is unknown")
-    if int(fields["sform_code"]) <= 0 and int(fields["qform_code"]) <= 0:
+    place: dict[str, npt.NDArray[np.generic]] = {name: fields[name].copy() for name in _PLACE}
+    place["pixdim"] = np.array([*fields["pixdim"][:4], 1, 1, 1, 1])
+    place["xyzt_units"] = np.array(units)
+    axes, by_sform, by_qform = len(size), int(fields["sform_code"]) > 0, int(fields["qform_code"]) > 0
+    if not by_sform and not by_qform:
         spacing = (float(step) * _MM[units] for step in fields["pixdim"][axes:0:-1])
-        return spacing_of(tuple(spacing), source)
-    affine = fields.get_best_affine()[:3] * _MM[units]
-    affine[:2] *= -1  # RAS to LPS
-    return geometry_of(affine[:, [*reversed(range(axes)), 3]] + 0.0, source)  # and no minus zeros
+        return replace(spacing_of(tuple(spacing), source), stated=Stated(_MM[units], place))
+    geometry = geometry_of(_to_lps(fields.get_best_affine() * _MM[units], axes), source)
+    qform = None
+    if by_sform and by_qform:
+        with contextlib.suppress(ValueError):  # a qform that puts no pixel anywhere is taken by nobody
+            qform = Geometry.from_affine(_to_lps(fields.get_qform() * _MM[units], axes))
+    if qform is not None and same_grid(geometry, qform, tuple(size)):
+        qform = None
+    return replace(geometry, stated=Stated(_MM[units], place, qform))
+
+
+def _to_lps(affine: npt.NDArray[np.float64], axes: int) -> npt.NDArray[np.float64]:
+    """`(3, axes + 1)` from our order of the axes to LPS, of `(4, 4)` from the file's to RAS."""
+    return (affine[:3] * [[-1], [-1], [1]])[:, [*reversed(range(axes)), 3]] + 0.0  # and no minus zeros
 
 
 FAMILY = Family(

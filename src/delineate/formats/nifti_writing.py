@@ -1,4 +1,8 @@
-"""NIfTI-1, written from pixels and geometry alone: nothing of an image's header, and no date."""
+"""NIfTI-1, written from pixels and geometry alone: nothing of an image's header, and no date.
+
+For a NIfTI image the numbers of its own qform and sform are written, so that each program, whichever of the
+two it takes, has image and mask on one grid.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,7 @@ from delineate.image import Mask
 
 _MOST_PIXELS_AN_AXIS = 32767
 _SCANNER = 1  # the code of the coordinates of the scanner that made the image
+_UNITS = {1e3: "meter", 1.0: "mm", 1e-3: "micron"}  # those that NIfTI has, as nibabel calls them
 _SHEAR = 1e-5  # cosine between two axes, as single precision leaves it of a right angle
 
 
@@ -98,10 +103,17 @@ def _header(shape: tuple[int, ...], dtype: np.dtype[np.generic], geometry: Geome
     header = nibabel.Nifti1Header(endianness="<")
     header.set_data_dtype(dtype.newbyteorder("<"))
     header.set_data_shape(shape[::-1])
-    header.set_xyzt_units("mm")
+    unit = _UNITS.get(geometry.unit_mm)
+    header.set_xyzt_units(unit or "mm")
     header["vox_offset"] = header.single_vox_offset
     header["scl_slope"], header["scl_inter"] = 1, 0
     header["magic"] = header.single_magic
+    if geometry.stated is not None and geometry.stated.nifti:
+        for name, value in geometry.stated.nifti.items():
+            header[name] = value
+        return bytes(header.binaryblock) + bytes(4)
+    if unit is not None:
+        geometry = geometry.in_own_unit()
     if geometry.spacing_mm is not None:
         header["pixdim"][1 : len(geometry.spacing_mm) + 1] = geometry.spacing_mm[::-1]
     if geometry.origin_mm is not None:

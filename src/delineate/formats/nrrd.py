@@ -30,7 +30,7 @@ from delineate.formats.nrrd_header import NrrdText, nrrd_text
 from delineate.formats.stored import Family, Header, Source, StoredMask
 from delineate.formats.text_header import data_file, integers, millimetres, numbers
 from delineate.formats.volumes import Layout, fourth_axis, geometry_of, spacing_of
-from delineate.geometry import NOWHERE, Geometry
+from delineate.geometry import NOWHERE, Geometry, Stated
 from delineate.image import Image
 
 _MARK = b"NRRD000"
@@ -200,11 +200,12 @@ def _geometry(text: NrrdText, count: int, space: list[int], source: Source) -> G
         units = text.words("units", count, source) or [""] * count
         if spacings is None or any(spacings[axis].lower() == "nan" for axis in space):
             return NOWHERE
+        factors = [millimetres(units[axis], source) for axis in space]
         steps = [
-            numbers(spacings[axis], source, "spacings", 1)[0] * millimetres(units[axis], source)
-            for axis in space
+            numbers(spacings[axis], source, "spacings", 1)[0] * factor
+            for axis, factor in zip(space, factors, strict=True)
         ]
-        return spacing_of(tuple(steps[::-1]), source)
+        return replace(spacing_of(tuple(steps[::-1]), source), stated=_stated(factors))
     steps_in_space = [vector for vector in vectors if vector is not None]
     axes = len(steps_in_space[0])
     if any(len(vector) != axes for vector in steps_in_space) or not len(space) <= axes <= 3:
@@ -217,9 +218,15 @@ def _geometry(text: NrrdText, count: int, space: list[int], source: Source) -> G
     if origin:
         columns[:axes, -1] = numbers(origin.strip("() "), source, "space origin", axes)
     to_lps = _TO_LPS.get(text.fields.get("space", "").lower(), (1, 1, 1))
-    columns[:axes] *= np.array([_unit(text, axis, axes, source) for axis in range(axes)])[:, None]
+    factors = [_unit(text, axis, axes, source) for axis in range(axes)]
+    columns[:axes] *= np.array(factors)[:, None]
     geometry = geometry_of(columns * np.array(to_lps)[:, None] + 0.0, source)
-    return geometry if origin else Geometry(geometry.spacing_mm)
+    return replace(geometry if origin else Geometry(geometry.spacing_mm), stated=_stated(factors))
+
+
+def _stated(factors: list[float]) -> Stated | None:
+    """The one unit of all axes, given in millimetres; None where they have several."""
+    return Stated(factors[0]) if len(set(factors)) == 1 else None
 
 
 def _unit(text: NrrdText, axis: int, axes: int, source: Source) -> float:

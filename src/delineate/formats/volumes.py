@@ -34,6 +34,7 @@ class Layout:
         coloured: Whether the channels are said to be red, green, blue and perhaps alpha.
         slope: What the numbers are to be multiplied by.
         intercept: What is then to be added.
+        notes: What is to be said of the image.
     """
 
     file_format: str
@@ -44,6 +45,7 @@ class Layout:
     coloured: bool = False
     slope: float = 1.0
     intercept: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -101,9 +103,9 @@ class Layout:
     def image(self, content: Bytes, source: Source) -> Image:
         """The image whose numbers are next in `content`."""
         array = self._numbers(content, source)
-        notes: tuple[str, ...] = ()
+        notes = self.notes
         if self.coloured and self.channels == 4:
-            array, notes = without_alpha(array, source), (ALPHA_NOTE,)
+            array, notes = without_alpha(array, source), (*notes, ALPHA_NOTE)
         shares = self.coloured and self.dtype.kind == "u" and self.dtype.itemsize <= 2
         pixels, converted = image_pixels(array, source, shares=shares)
         return Image(np.ascontiguousarray(pixels), self.geometry, notes + converted, shares=shares)

@@ -170,7 +170,7 @@ def _refuse_other_types(image: Image, plan: Plan) -> None:
         raise DataError(
             f"it has pixels of type {kind}, which have no known range: give uint8, uint16 or floats"
         )
-    if plan.data.pixels == "float" and not image.in_own_units and not _like_shares(plan.preprocessing):
+    if plan.data.pixels == "float" and not image.in_own_units and not like_shares(plan.preprocessing):
         raise DataError(
             f"it has integer pixels ({kind}), which are read as shares of their range, 0 to 1, but the float "
             f"images of the training had a mean of {plan.preprocessing.mean[0]:.4g}: give floats in the same "
@@ -178,8 +178,12 @@ def _refuse_other_types(image: Image, plan: Plan) -> None:
         )
 
 
-def _like_shares(preprocessing: PreprocessingPlan) -> bool:
-    """Whether the training's float images may have lain between 0 and 1, as shares do."""
+def like_shares(preprocessing: PreprocessingPlan) -> bool:
+    """Whether the training's float images may have lain between 0 and 1, as shares do.
+
+    Args:
+        preprocessing: Of the plan of a model that learned from floats.
+    """
     if preprocessing.normalization != "dataset":  # each image is brought to one scale, or none is
         return True
     within = all(0 <= mean <= 1 for mean in preprocessing.mean)

@@ -233,10 +233,12 @@ def _not_tried(problem: Problem, hide: Callable[[str], str]) -> Predicted:
         "missing-channel": "its channel files are not those that the model takes",
         "doubled-channel": "it has two files of one channel",
         "torn-series": "a file beside the series cannot be read, and may be a slice of it",
+        "spread-series": "parts of one series lie in several folders: put its files into one",
         "not-entered": "the folder's images lie further down, or are no DICOM files",
     }
-    if problem.code == "torn-series":  # the folder stands for the series, as where it is predicted
-        names: tuple[str, ...] = (hide(problem.paths[0].parent.name),)
+    if problem.code in ("torn-series", "spread-series"):  # folders stand for series, as where predicted
+        folders = dict.fromkeys(path.parent for path in problem.paths)
+        names = tuple(hide(folder.name) for folder in folders)
     elif problem.code == "not-entered":
         names = tuple(hide(path.name) for path in problem.paths)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pydicom
 import pytest
 from clinic import volume, write_nifti, write_series
 from PIL import Image as Picture
@@ -85,6 +86,73 @@ def test_nor_is_it_learned_from(patients: Path) -> None:
     (problem,) = (problem for problem in discover(folder).problems if problem.level == "error")
     assert problem.code == "torn-series"
     assert problem.message.startswith("images/p2/ holds a DICOM series")
+
+
+@pytest.fixture
+def two_folders(patients: Path) -> Path:
+    """The slices of p1: the lower part stays, the upper four lie in a folder of their own."""
+    slices = list(formats.find_series(sorted((patients / "p1").iterdir()))[0][0].files)
+    (patients / "p1b").mkdir()
+    for path in slices[-4:]:
+        path.rename(patients / "p1b" / path.name)
+    return patients
+
+
+def test_a_series_in_two_folders_is_not_predicted_as_two(two_folders: Path) -> None:
+    files = [path for path in sorted(two_folders.rglob("*")) if path.is_file()]
+    folders = [two_folders / name for name in ("p1", "p1b", "p2")]
+    for given in ([two_folders], folders, files):
+        found = prediction_inputs(given, 1, volumes=True)
+        assert [image.name for image in found.images] == ["p2"]
+        (problem,) = found.problems
+        assert (problem.level, problem.code) == ("error", "spread-series")
+        assert problem.paths == tuple(path for path in files if path.parent.name in ("p1", "p1b"))
+        total = len(list((two_folders / "p2").iterdir()))
+        assert problem.message == (
+            f"Parts of one DICOM series lie in several folders: {two_folders / 'p1'} ({total - 4}), "
+            f"{two_folders / 'p1b'} (4). Put its files into one folder."
+        )
+    assert [image.name for image in prediction_inputs(files, 1).images if image.stack] == []
+
+
+def test_a_single_slice_elsewhere_is_a_part_too(two_folders: Path) -> None:
+    for path in sorted((two_folders / "p1b").iterdir())[1:]:
+        path.rename(two_folders / "p1" / path.name)
+    found = prediction_inputs([two_folders], 1, volumes=True)
+    assert [image.name for image in found.images] == ["p2"]
+    assert told(found.problems) == [("error", "spread-series")]
+
+
+def test_nor_is_a_part_learned_from(two_folders: Path) -> None:
+    folder = two_folders.parent / "data"
+    for name in ("p1", "p1b", "p2"):
+        write_nifti(folder / "masks" / f"{name}.nii.gz", volume(1)[1])
+    two_folders.rename(folder / "images")
+    found = discover(folder)
+    assert [case.name for case in found.cases] == ["p2"]
+    assert told(found.problems) == [("error", "spread-series"), ("warning", "unpaired-mask")]
+    assert "images/p1/ (" in found.problems[0].message
+
+
+def test_what_shares_a_series_and_is_rightly_apart(patients: Path) -> None:
+    """Stacks at the same places, slices of another direction, and files of several frames."""
+    first = sorted((patients / "p1").iterdir())
+    for name in ("echo", "turned"):
+        (patients / name).mkdir()
+        for number, path in enumerate(first):
+            header = pydicom.dcmread(path)
+            if name == "turned":
+                header.ImageOrientationPatient = [0, 1, 0, 0, 0, 1]
+                header.ImagePositionPatient = [float(number), 0, 0]
+            header.save_as(patients / name / path.name)
+    file = pydicom.dcmread(first[0])
+    file.NumberOfFrames, file.PixelData = 2, file.PixelData * 2
+    file.ImagePositionPatient = [0, 0, 900]
+    (patients / "several").mkdir()
+    file.save_as(patients / "several" / "a.dcm")
+    found = prediction_inputs([patients], 1, volumes=True)
+    assert told(found.problems) == []
+    assert sorted(image.name for image in found.images) == ["a", "echo", "p1", "p2", "turned"]
 
 
 def test_the_part_of_a_series_is_not_in_its_plain_name(patients: Path) -> None:

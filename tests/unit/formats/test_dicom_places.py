@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicom_making import GREY, H, W, dicom, enhanced, item, slices, written
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import FileDataset
 
 from delineate import formats
@@ -185,3 +186,72 @@ def test_nuclear_medicine_says_its_place_of_the_detector(tmp_path: Path) -> None
     image = read(made, tmp_path)
     np.testing.assert_array_equal(image.pixels[0], VOLUME[::-1])
     assert image.geometry == Geometry((2, 0.8, 0.5), (1, 2, -3), (UP, DOWN, RIGHT))
+
+
+def nuclear(vectors: dict[str, list[int]], **elements: object) -> FileDataset:
+    """Four frames, told apart by vectors."""
+    names = {word: tag_for_keyword(word) for word in vectors}
+    made = dicom(
+        VOLUME,
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.20",
+        PixelSpacing=[0.8, 0.5],
+        FrameIncrementPointer=list(names.values()),
+        **vectors,
+        **elements,
+    )
+    made.DetectorInformationSequence = [item(**AXIAL)]
+    return made
+
+
+def test_nuclear_frames_lie_where_their_slice_vector_says(tmp_path: Path) -> None:
+    """From the first frame on, which is the one whose place the file says."""
+    vectors = {"EnergyWindowVector": [1, 1, 1, 1], "SliceVector": [2, 1, 4, 3]}
+    made = nuclear(vectors, SpacingBetweenSlices=2, FrameTime=1000)
+    image = read(made, tmp_path)
+    np.testing.assert_array_equal(image.pixels[0], VOLUME[[1, 0, 3, 2]])
+    assert image.geometry == Geometry((2, 0.8, 0.5), (1, 2, 1), (UP, DOWN, RIGHT))
+    made.SpacingBetweenSlices = -2
+    image = read(made, tmp_path)
+    np.testing.assert_array_equal(image.pixels[0], VOLUME[[2, 3, 0, 1]])
+    assert image.geometry == Geometry((2, 0.8, 0.5), (1, 2, -1), (UP, DOWN, RIGHT))
+    del made.DetectorInformationSequence
+    image = read(made, tmp_path)
+    np.testing.assert_array_equal(image.pixels[0], VOLUME[[1, 0, 3, 2]])
+    assert image.geometry == Geometry((2, 0.8, 0.5))
+
+
+NO_VOLUMES: dict[str, tuple[dict[str, list[int]], str]] = {
+    "two energies": (
+        {"EnergyWindowVector": [1, 1, 2, 2], "SliceVector": [1, 2, 1, 2]},
+        "its 4 frames differ in EnergyWindowVector, not in their slice alone, so that they are no one volume",
+    ),
+    "gated": (
+        {"RRIntervalVector": [1, 1, 1, 1], "TimeSlotVector": [1, 1, 2, 2], "SliceVector": [1, 2, 1, 2]},
+        "its 4 frames differ in TimeSlotVector, not in their slice alone",
+    ),
+    "projections": (
+        {"DetectorVector": [1, 1, 2, 2], "AngularViewVector": [1, 2, 1, 2]},
+        "its 4 frames differ in DetectorVector and AngularViewVector, not",
+    ),
+    "dynamic": ({"PhaseVector": [1, 1, 2, 2], "TimeSliceVector": [1, 2, 1, 2]}, "moments of a film"),
+    "moments": ({"TimeSliceVector": [1, 2, 3, 4]}, "its 4 frames are moments of a film, not slices"),
+    "phases": ({"PhaseVector": [1, 1, 2, 2]}, "moments of a film"),
+    "a slice twice": ({"SliceVector": [1, 2, 2, 3]}, "its SliceVector does not count the slices"),
+    "a slice missing": ({"SliceVector": [1, 2, 4, 5]}, "Is one missing"),
+    "too few numbers": ({"SliceVector": [1, 2, 3]}, "its SliceVector has not one number for each frame"),
+}
+
+
+@pytest.mark.parametrize("name", NO_VOLUMES)
+@pytest.mark.parametrize("between", [2, None])
+def test_nuclear_frames_that_are_no_volume_are_refused(
+    name: str, between: int | None, tmp_path: Path
+) -> None:
+    vectors, words = NO_VOLUMES[name]
+    with pytest.raises(ImageError, match=words):
+        read(nuclear(vectors, SpacingBetweenSlices=between), tmp_path)
+
+
+def test_a_vector_that_is_not_pointed_to_says_nothing(tmp_path: Path) -> None:
+    made = nuclear({"SliceVector": [1, 2, 3, 4]}, SpacingBetweenSlices=2, PhaseVector=[1, 1, 2, 2])
+    np.testing.assert_array_equal(read(made, tmp_path).pixels[0], VOLUME)

@@ -92,6 +92,14 @@ def test_which_geometry_counts(tmp_path: Path) -> None:
     assert qform.origin_mm == (0, 0, 0)
     neither = formats.read(nifti(path, affine=affine, sform_code=0, qform_code=0, fields=other)).geometry
     assert neither == Geometry((4.0, 3.0, 2.0))
+    apart = "its qform and sform put it at different places: the sform's was taken"
+    for code, notes in ((2, 1), (0, 0)):
+        image = formats.read(nifti(path, affine=affine, sform_code=code, qform_code=1, fields=other))
+        assert [note.startswith(apart) for note in image.notes] == [True] * notes
+    assert formats.read(nifti(path, affine=affine, sform_code=2, qform_code=1)).notes == ()
+    unusable = formats.read(nifti(path, affine=affine, sform_code=1, qform_code=1, quatern_b=3.0))
+    assert unusable.notes == ()
+    assert unusable.geometry.spacing_mm == (4, 3, 2)
     metres = formats.read(nifti(path, affine=affine, sform_code=0, qform_code=0, xyzt_units=1)).geometry
     assert metres == Geometry((4000.0, 3000.0, 2000.0))
 
