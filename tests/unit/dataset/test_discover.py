@@ -196,6 +196,38 @@ def test_split_folders_set_the_part(tmp_path: Path, pattern: str) -> None:
     assert "train, validation, test" in found.layout
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("train_set", "test_set"), ("Training Data", "Test Data"), ("TrainDataset", "TestDataset"),
+     ("TrainImages", "TestImages"), ("train-sets", "test.data")],
+)  # fmt: skip
+def test_neutral_words_and_humps_are_no_hindrance_to_a_part(tmp_path: Path, train: str, test: str) -> None:
+    tree(
+        tmp_path,
+        f"{train}/1.png",
+        f"{train}/1_mask.png",
+        f"{test}/CVC-300/2.png",
+        f"{test}/CVC-300/2_mask.png",
+    )
+    found = discover(tmp_path)
+    assert [(case.plain, case.split) for case in found.cases] == [("1", "train"), ("CVC-300__2", "test")]
+    assert found.problems == ()
+
+
+def test_folders_that_may_be_parts_but_state_none_are_told(tmp_path: Path) -> None:
+    def told(name: str, *folders: str) -> list[str]:
+        names = [f"{folder}/{at}{kind}.png" for at, folder in enumerate(folders) for kind in ("", "_mask")]
+        found = discover(tree(tmp_path / name, *names))
+        assert [case.split for case in found.cases] == [None] * len(folders)
+        return [problem.message.split(": ")[1].split(".")[0] for problem in found.problems]
+
+    assert told("sets", "trainset", "testset") == ["testset/, trainset/"]
+    assert told("more", "data_train_2", "others", "TestKvasir/x") == ["data_train_2/, TestKvasir/"]
+    assert told("two at once", "train_val", "other") == ["train_val/"]
+    assert told("organs", "testis", "valve", "values", "data", "dataset") == []
+    assert told("no division", "train_v2", "train_v2") == []
+
+
 def test_equal_names_in_two_parts_are_two_cases(tmp_path: Path) -> None:
     tree(tmp_path, *(f"{s}/{r}/1.png" for s in ("train", "test") for r in ("images", "masks")))
     assert [(case.name, case.split) for case in discover(tmp_path).cases] == [
