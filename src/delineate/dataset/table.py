@@ -80,6 +80,8 @@ def read_table(path: Path) -> Found:
         *_repeated(rows),
         *_unpaired(rows),
         *_split_words(usable),
+        *_holes("split", [(row, row.split) for row in usable]),
+        *_holes("group", [(row, row.group) for row in usable]),
     ]
     bad = {p for problem in found_problems if problem.level == "error" for p in problem.paths}
     usable = [row for row in usable if row.image not in bad and row.mask not in bad]
@@ -278,19 +280,23 @@ def _unpaired(rows: Sequence[_Row]) -> list[Problem]:
 
 
 def _split_words(rows: Sequence[_Row]) -> list[Problem]:
-    """Words in the split column that mean nothing, or cells left empty where others are filled in."""
+    """Words in the split column that mean nothing."""
     unknown = [row for row in rows if row.split and _split(row.split) is None]
-    problems = []
-    if unknown:
-        names = listed(f"{printable(row.split)} (line {row.line})" for row in unknown)
-        message = f"The column split has words that mean no part: {names}. Write train, validation or test."
-        problems.append(Problem("error", "unknown-split", message, _files(unknown)))
-    empty = [row for row in rows if not row.split]
-    if empty and len(empty) < len(rows):
-        names = listed(f"line {row.line}" for row in empty)
-        lines = counted(len(empty), "line")
-        message = (
-            f"The column split is empty in {lines} and filled in elsewhere: {names}. Fill in all or none."
-        )
-        problems.append(Problem("error", "missing-split", message, _files(empty)))
-    return problems
+    if not unknown:
+        return []
+    names = listed(f"{printable(row.split)} (line {row.line})" for row in unknown)
+    message = f"The column split has words that mean no part: {names}. Write train, validation or test."
+    return [Problem("error", "unknown-split", message, _files(unknown))]
+
+
+def _holes(column: str, cells: Sequence[tuple[_Row, str | None]]) -> list[Problem]:
+    """Cells of a column left empty where others are filled in, as cells that were merged leave them."""
+    empty = [row for row, cell in cells if not cell]
+    if not empty or len(empty) == len(cells):
+        return []
+    names = listed(f"line {row.line}" for row in empty)
+    message = (
+        f"The column {column} is empty in {counted(len(empty), 'line')} and filled in elsewhere: {names}. "
+        "Fill in all or none."
+    )
+    return [Problem("error", f"missing-{column}", message, _files(empty))]

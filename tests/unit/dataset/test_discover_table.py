@@ -84,6 +84,8 @@ def test_paths_outside_and_equal_names(tmp_path: Path) -> None:
         ("image,mask\na.png,b.png\nc.png,./b.png\n", "doubled-mask", "b.png (lines 2, 3)"),
         ("image,mask,split\na.png,b.png,later\n", "unknown-split", "later (line 2)"),
         ("image,mask,split\na.png,b.png,train\nc.png,d.png,\n", "missing-split", "line 3"),
+        ("image,mask,group\na.png,b.png,p1\nc.png,d.png,\n", "missing-group",
+         "The column group is empty in 1 line and filled in elsewhere: line 3. Fill in all or none."),
         ("image,mask\na.png," + "x" * 5000 + "\n", "missing-file", "(line 2)"),
         ("image,mask\na.png,\0\n", "missing-file", "(line 2)"),
         ("image,mask\nfolder\\a.png,b.png\n", "missing-file", "written with / between folders"),
