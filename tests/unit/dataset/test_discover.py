@@ -270,6 +270,7 @@ def test_missing_partners_are_all_listed_and_left_out(tmp_path: Path) -> None:
         (("images/a.png", "img/a.png", "masks/a.png"), "doubled-image"),
         (("images/image_1.png", "images/1.png", "masks/mask_1.png", "masks/label_1.png"), "ambiguous-pair"),
         (("a.png", "a_mask.png", "a_mask_1.png"), "several-masks"),
+        (("a.png", "a_mask.png", "a_seg.png", "good.png", "good_mask.png"), "ambiguous-pair"),
     ],
 )
 def test_doubled_and_ambiguous_files_are_errors(tmp_path: Path, names: tuple[str, ...], code: str) -> None:
@@ -281,6 +282,31 @@ def test_doubled_and_ambiguous_files_are_errors(tmp_path: Path, names: tuple[str
     for name in names[1:]:
         if "_1" in name or "images" in name:
             assert printable(name) in found.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "further"),
+    [
+        ("0.png", "0_mask.png", "0_mask_spleen.png"),
+        ("0.png", "0_mask.png", "0_spleen_mask.png"),
+        ("images/0.png", "masks/0.png", "masks/0-spleen.png"),
+        ("images/image_0.png", "masks/mask_0.png", "masks/mask_0.spleen.png"),
+        ("images/0.png", "masks/0.png", "masks/0_mask_1.png"),
+    ],
+)
+def test_a_mask_of_another_structure_is_no_mask_without_an_image(
+    tmp_path: Path, image: str, mask: str, further: str
+) -> None:
+    found = discover(tree(tmp_path, image, mask, further))
+    assert [(p.level, p.code, p.paths) for p in found.problems] == [
+        ("error", "several-masks", (tmp_path / further,))
+    ]
+    assert list(pairs(found).values()) == [(image, mask)]
+
+
+def test_a_mask_whose_name_goes_on_without_a_separator_is_another_one(tmp_path: Path) -> None:
+    found = discover(tree(tmp_path, "images/1.png", "masks/1.png", "masks/10.png", "masks/1a.png"))
+    assert [(p.level, p.code, len(p.paths)) for p in found.problems] == [("warning", "unpaired-mask", 2)]
 
 
 def test_two_mask_folders_are_refused(tmp_path: Path) -> None:
