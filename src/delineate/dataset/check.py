@@ -31,6 +31,7 @@ from delineate.dataset.inspection import (
 from delineate.dataset.mask_check import MaskWishes, check_masks
 from delineate.dataset.masks import MaskEncoding
 from delineate.dataset.pseudonyms import Pseudonyms
+from delineate.dataset.shared_folders import shared_folders
 from delineate.dataset.stated_groups import by_subject, group_pattern, one_subject, stated_groups
 from delineate.formats import USUAL, Reading
 from delineate.image import Colour, LabelSet
@@ -117,6 +118,8 @@ def check(
         problems += set_findings.sequence(
             alike_in_order({hidden.called[name]: image for name, image in facts.items()})
         )
+    if not stated:
+        problems += shared_folders(cases, discovery.root, split_given=split_given)
     problems += set_findings.straddling(cases, exact, near, stated)
     if discovery.cases and not any(problem.level == "error" for problem in problems):
         merged = merge_groups(groups, (*exact, *(near if together else ())))

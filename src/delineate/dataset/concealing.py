@@ -11,6 +11,7 @@ from delineate.dataset.check_report import without_root
 from delineate.dataset.identifying import fold
 from delineate.dataset.inspection import Inspected
 from delineate.dataset.pseudonyms import Pseudonyms, words_of
+from delineate.dataset.table import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def concealed(
         renamed.append(replace(item, case=replace(case, name=name, group=group)))
     others = {path for problem in discovery.problems for path in problem.paths}
     others -= {path for item in inspected for path in _files(item)}
-    tables = (data,) if data.is_file() else root.glob("*.csv")
+    tables = (
+        (data,) if data.is_file() else (path for path in root.glob("*") if path.suffix.lower() in SUFFIXES)
+    )
     pseudonyms.hide_others(sorted((*others, *tables)), everything, root)
     pseudonyms.hide_others((root.absolute(),), everything)
     cases = tuple(item.case for item in renamed)

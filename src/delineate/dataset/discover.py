@@ -11,7 +11,7 @@ from delineate.dataset.layouts import Found, find_pairs
 from delineate.dataset.listing import Listing, list_files
 from delineate.dataset.naming import counted, listed, path_key
 from delineate.dataset.nnunet import find_nnunet_cases, is_nnunet
-from delineate.dataset.table import is_table, read_table
+from delineate.dataset.table import REQUIRED, SUFFIXES, is_table, read_table
 from delineate.errors import DataError
 from delineate.files import existing_folder, is_file
 
@@ -22,12 +22,12 @@ _KNOWN_FILES = frozenset({FILE_NAME, "splits_final.json", "splits.json"})
 def discover(data: Path) -> Discovery:
     """Find the cases in a data set.
 
-    Recognised are, in this order: a CSV table with the columns `image` and `mask`; nnU-Net's raw layout;
-    folders of images and of masks, also in `train/`, `val/`, `test/`; images and masks side by side. Links
-    are followed, for reading alone.
+    Recognised are, in this order: a CSV or TSV table with the columns `image` and `mask`; nnU-Net's raw
+    layout; folders of images and of masks, also in `train/`, `val/`, `test/`; images and masks side by side.
+    Links are followed, for reading alone.
 
     Args:
-        data: The folder, or a CSV table.
+        data: The folder, or a table.
 
     Returns:
         The cases in natural order, whatever order the disk gives them in, and every problem met.
@@ -35,16 +35,12 @@ def discover(data: Path) -> Discovery:
     Raises:
         UsageError: There is no such folder, or it may not be read.
     """
-    if data.suffix.lower() == ".csv" and is_file(data):
+    if data.suffix.lower() in SUFFIXES and is_file(data):
         return _described(data.parent, _from_table(data), ())
     root = existing_folder(data, "the images and masks")
     listing = list_files(root)
     try:
-        tables = [
-            path
-            for path in listing.files
-            if path.parent == root and path.suffix.lower() == ".csv" and is_table(path)
-        ]
+        tables = [path for path in _lists(listing) if is_table(path)]
     except DataError as error:
         problem = Problem("error", "unreadable-table", str(error), ())
         return _described(root, ("not recognised", (), [problem]), ())
@@ -64,6 +60,11 @@ def discover(data: Path) -> Discovery:
     return _described(root, found, aside)
 
 
+def _lists(listing: Listing) -> list[Path]:
+    """The files beside the folders that may be tables, by their suffix."""
+    return [p for p in listing.files if p.parent == listing.root and p.suffix.lower() in SUFFIXES]
+
+
 def _from_table(path: Path) -> Found:
     try:
         return read_table(path)
@@ -81,13 +82,21 @@ def _described(root: Path, found: Found, aside: tuple[Problem, ...]) -> Discover
 
 
 def _aside(listing: Listing, tables: list[Path]) -> tuple[Problem, ...]:
-    """Notes on files that are no pictures, and on what the listing skipped."""
+    """What is to be said of lists and files that are not used, and of what the listing skipped."""
+    unused = [path for path in _lists(listing) if path not in tables]
     other = [
         path
         for path in listing.files
-        if not formats.is_image(path) and path not in tables and path.name not in _KNOWN_FILES
+        if not formats.is_image(path) and path not in (*tables, *unused) and path.name not in _KNOWN_FILES
     ]
     problems = listing.problems()
+    if unused:
+        message = (
+            f"{counted(len(unused), 'list')} not used, without the columns {' and '.join(REQUIRED)} in the "
+            f"first line: {listed(path.name for path in unused)}. If patients or parts are stated there, add "
+            "these columns, and call the others group and split."
+        )
+        problems = (*problems, Problem("warning", "unused-table", message, tuple(unused)))
     if other:
         names = listed(shown(path, listing.root) for path in sorted(other, key=path_key))
         message = f"{counted(len(other), 'file')} left aside, no pictures by their suffix: {names}."

@@ -22,7 +22,7 @@ from delineate.dataset.naming import (
 )
 from delineate.dataset.pairing import Places, pair
 from delineate.dataset.role_assignment import assign
-from delineate.dataset.roles import bare, place
+from delineate.dataset.roles import Place, bare, like_a_part, place
 from delineate.dataset.series import DicomFiles, StackPair, pair_stacks
 
 Found = tuple[str, tuple[CaseFiles, ...], list[Problem]]
@@ -79,6 +79,9 @@ def find_pairs(listing: Listing) -> Found:
     problems += found
     if not pairs and not stacks:
         return "not recognised", (), [*problems, _no_pairs(listing, images, masks)]
+    problems += _parts_not_taken(
+        [places[file] for file in (*(i for i, _ in pairs), *(s.files[0] for s in stacks))]
+    )
     words = _in_words(manner, pairs, images, root) if pairs else ""
     if stacks:
         words = "; ".join(filter(None, (words, _stacks_in_words(stacks, root))))
@@ -127,6 +130,21 @@ def other_folders(left: Iterable[Path], root: Path) -> list[Problem]:
             tuple(files),
         )
     ]
+
+
+def _parts_not_taken(places: Sequence[Place]) -> list[Problem]:
+    """Folders of some cases that may be meant for parts of a split, but state none."""
+    everywhere = set.intersection(*(set(where.rest) for where in places))
+    folders = {part for where in places if where.split is None for part in where.rest if like_a_part(part)}
+    names = sorted(folders - everywhere, key=natural_key)
+    if not names:
+        return []
+    message = (
+        f"Folders that are not taken for parts of a split: {listed(f'{name}/' for name in names)}. If they "
+        "are parts, call them train, val and test, or state the parts in a CSV table with the columns "
+        "image,mask,split."
+    )
+    return [Problem("warning", "parts-not-taken", message)]
 
 
 def _no_masks(listing: Listing, images: Places, masks: Places, problems: Sequence[Problem]) -> list[Problem]:

@@ -80,6 +80,7 @@ def recognise(survey: Survey, read: Read) -> MaskEncoding:
         raise refusal(
             survey,
             "These values may number the objects of each mask, or be labels that the masks share.",
+            *_blurred_labels(survey),
             ">0=foreground · if they number objects",
             *_named_one_by_one(survey),
         )
@@ -258,8 +259,7 @@ def _several_labels(survey: Survey) -> MaskEncoding:
             "No pixel is 0, so that one of the other values may be the background.",
             *_one_is_background(survey, labelled),
         )
-    thin = (tally.interior < _AREA_SHARE * tally.pixels) & (tally.values >= _SMALL_NUMBERS)
-    if thin.any() or len(labelled) > _MOST_LABELS:
+    if _lie_on_edges(survey) or len(labelled) > _MOST_LABELS:
         raise refusal(
             survey,
             "Some values lie only on edges, or there are too many: labels, or shades of blurred edges?",
@@ -269,6 +269,20 @@ def _several_labels(survey: Survey) -> MaskEncoding:
     names = LabelSet.of(*(f"label {value}" for value in labelled))
     ranges = [(value, value, labelled.index(value) + 1 if value else 0) for value in [0, *labelled]]
     return encode(survey, "values", names, ranges, _possible_objects(survey, labelled))
+
+
+def _lie_on_edges(survey: Survey) -> bool:
+    """Whether some values fill no areas, as shades of blurred edges do."""
+    tally = survey.tally
+    thin = (tally.interior < _AREA_SHARE * tally.pixels) & (tally.values >= _SMALL_NUMBERS)
+    return bool(thin.any())
+
+
+def _blurred_labels(survey: Survey) -> list[str]:
+    """The option for several labels with blurred edges, as enlarging leaves them, if there may be such."""
+    if len(peaks(survey)) > 2 and _lie_on_edges(survey):
+        return [option_by_ranges(survey) + " · if edges are blurred"]
+    return []
 
 
 def _named_one_by_one(survey: Survey) -> list[str]:

@@ -44,7 +44,12 @@ def encode(
         notes: What the user should know, beyond the survey's own notes.
     """
     ordered = tuple(sorted(ranges))
-    rows = tuple(_row(survey, first, last, label, labels) for first, last, label in ordered)
+    highest = int(survey.tally.values.max())
+    rows = tuple(
+        _row(survey, first, last, label, labels)
+        for first, last, label in ordered
+        if label or last < ANY or first <= highest  # no background above all that is there
+    )
     background = sum(row.share for row in rows if row.label is None)
     more: list[str] = []
     if background < 1 - _INVERTED_SHARE:

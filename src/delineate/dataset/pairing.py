@@ -15,7 +15,8 @@ from delineate.dataset.roles import Place, Role, bare
 
 Places = Mapping[Path, Place]
 Key = tuple[tuple[str, ...], str]
-_NUMBERED = re.compile(r"(.+?)[\s_\-]*\d+")
+_NUMBERED = re.compile(r"(.+?)(?:[\s_\-]+|(?<=\D))\d+")
+_SEPARATOR = re.compile(r"[\s_.\-]")
 
 
 def pair(images: Places, masks: Places, root: Path) -> tuple[list[tuple[Path, Path]], list[Problem]]:
@@ -43,7 +44,7 @@ def pair(images: Places, masks: Places, root: Path) -> tuple[list[tuple[Path, Pa
         found_pairs, pool = _matched(pool, images, masks, image_bare, mask_bare)
         loose += found_pairs
 
-    several = set(_further_masks(pool["mask"], [mask for _, mask in (*exact, *loose)], masks))
+    several = set(_further_masks(pool["mask"], (*exact, *loose), images, masks))
     if several:
         problems.append(_several_masks(sorted(several, key=path_key), root))
     left: dict[Role, list[Path]] = {
@@ -146,15 +147,27 @@ def _not_doubled(paths: Sequence[Path], places: Places, role: Role, keys: set[Ke
     return [path for path in paths if plain(path) not in keys and short(path) not in keys]
 
 
-def _further_masks(left: Sequence[Path], paired: Sequence[Path], places: Places) -> list[Path]:
-    """Masks named like one that has its image, with a number behind: `x_mask_1` beside `x_mask`."""
-    have = {_keys(places, "mask", False)(path) for path in paired}
-    return [
-        path
-        for path in left
-        if (match := _NUMBERED.fullmatch(folded(formats.stem_of(path))))
-        and (places[path].key, match[1]) in have
-    ]
+def _further_masks(
+    left: Sequence[Path], pairs: Sequence[tuple[Path, Path]], images: Places, masks: Places
+) -> list[Path]:
+    """Masks named like one that has its image, or like that, with more behind: `x_mask_1`, `x_mask_spleen`.
+
+    Those that fit an image by another word for a mask are not among them: `x_seg` beside `x_mask`.
+    """
+    of_images, of_masks = _keys(images, "image", False), _keys(masks, "mask", False)
+    paired_masks = {of_masks(mask) for _, mask in pairs}
+    paired = paired_masks | {of_images(image) for image, _ in pairs}
+    fitting = {_keys(images, "image", without)(image) for image in images for without in (False, True)}
+    found = []
+    for path in left:
+        where, stem = of_masks(path)
+        numbered = _NUMBERED.fullmatch(stem)
+        begins = any((where, stem[: match.start()]) in paired for match in _SEPARATOR.finditer(stem))
+        if (numbered and (where, numbered[1]) in paired_masks) or (
+            begins and _keys(masks, "mask", True)(path) not in fitting
+        ):
+            found.append(path)
+    return found
 
 
 def _several_masks(paths: Sequence[Path], root: Path) -> Problem:

@@ -15,6 +15,9 @@ _IMAGE = r"images?|imgs?"
 _MASK = r"masks?|labels?|annotations?|segmentations?|segs?|ground[\s_-]?truths?|gts?|1st[\s_-]manual"
 _IMAGE_FOLDER, _MASK_FOLDER = re.compile(_IMAGE), re.compile(_MASK)
 _SEPARATOR = r"[\s_.\-]"
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_NEUTRAL = frozenset({"set", "sets", "data", "dataset"})  # beside a word for a part
+_LIKE_A_PART = re.compile(r"train|test(?!es|i[cs])|val(?!u|v)")  # no testes, no values and valves
 
 
 def _word(words: str) -> re.Pattern[str]:
@@ -62,19 +65,32 @@ def place(folders: Sequence[str]) -> Place:
 def _folder(name: str) -> tuple[Role | None, Split | None]:
     """Role and split that one folder's name states, if every word of it is such a word."""
     role: Role | None = None
-    split: Split | None = None
+    splits: set[Split] = set()
     if _MASK_FOLDER.fullmatch(folded(name)):
         return "mask", None
-    for word in re.split(_SEPARATOR + "+", folded(name)):
+    words = _words(name)
+    for word in words:
         if word in SPLIT_WORDS:
-            split = SPLIT_WORDS[word]
+            splits.add(SPLIT_WORDS[word])
         elif _MASK_FOLDER.fullmatch(word):
             role = "mask"
         elif _IMAGE_FOLDER.fullmatch(word):
             role = role or "image"
-        else:
+        elif word not in _NEUTRAL:
             return None, None
-    return role, split
+    if len(splits) > 1 or (not splits and not _NEUTRAL.isdisjoint(words)):
+        return None, None
+    return role, next(iter(splits), None)
+
+
+def _words(name: str) -> list[str]:
+    """The words of a folder's name, which separators and humps divide: `TrainDataset`."""
+    return re.split(_SEPARATOR + "+", folded(_HUMP.sub(" ", name)))
+
+
+def like_a_part(name: str) -> bool:
+    """Whether a folder's name holds a word for a part, or one that begins so: `testset`, `train_A`."""
+    return any(_LIKE_A_PART.match(word) for word in _words(name))
 
 
 def role_of_name(stem: str) -> Role:

@@ -6,13 +6,14 @@ import codecs
 import csv
 import io
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from delineate import formats
-from delineate.dataset.case_files import SPLIT_WORDS, CaseFiles, Problem, Split
+from delineate.dataset.case_files import SPLIT_WORDS, CaseFiles, Level, Problem, Split
 from delineate.dataset.layouts import Found
 from delineate.dataset.naming import counted, listed, natural_key, printable, safe_name, unique_names
 from delineate.dataset.roles import place
@@ -22,6 +23,11 @@ from delineate.files import is_file, is_folder
 MAXIMUM_BYTES = 64 << 20
 REQUIRED = ("image", "mask")
 KNOWN = ("image", "mask", "group", "split")
+SUFFIXES = (".csv", ".tsv")
+_DELIMITER_LINE = re.compile(r'\s*"?sep=([^\w "]|\t)"?[\s,;]*', re.IGNORECASE)  # as Excel writes it
+_LIKE_A_GROUP = re.compile(
+    r"(patient|subject|participant|person|case|group)s?[\s_.\-]*(id|no|nr|number|name|code)?"
+)
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,12 @@ def columns(path: Path) -> tuple[str, ...]:
     except OSError as error:
         raise DataError(_unreadable(path, error)) from error
     encoding = "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    head = (start.decode(encoding, errors="replace").splitlines() or [""])[0]
-    return tuple(name.strip().casefold() for name in next(csv.reader([head], delimiter=_delimiter(head)), []))
+    _, head, delimiter = _head(start.decode(encoding, errors="replace"))
+    return tuple(name.strip().casefold() for name in next(csv.reader([head], delimiter=delimiter), []))
 
 
 def is_table(path: Path) -> bool:
-    """Whether the file's first line has the columns `image` and `mask`.
+    """Whether the file's first line, blank ones aside, has the columns `image` and `mask`.
 
     Raises:
         DataError: The file cannot be read.
@@ -80,6 +86,8 @@ def read_table(path: Path) -> Found:
         *_repeated(rows),
         *_unpaired(rows),
         *_split_words(usable),
+        *_holes("split", [(row, row.split) for row in usable]),
+        *_holes("group", [(row, row.group) for row in usable]),
     ]
     bad = {p for problem in found_problems if problem.level == "error" for p in problem.paths}
     usable = [row for row in usable if row.image not in bad and row.mask not in bad]
@@ -91,7 +99,14 @@ def read_table(path: Path) -> Found:
         message = (
             f"Columns of {printable(path.name)} not used: {listed(unused)}. Known are {', '.join(KNOWN)}."
         )
-        found_problems.append(Problem("note", "unused-columns", message, (path,)))
+        like_groups = [name for name in unused if "group" not in names and _LIKE_A_GROUP.fullmatch(name)]
+        if like_groups:
+            message += (
+                " The column group keeps together what must not be divided: if that is what "
+                f"{listed(like_groups)} means, call it group."
+            )
+        level: Level = "warning" if like_groups else "note"
+        found_problems.append(Problem(level, "unused-columns", message, (path,)))
     case_names = unique_names([_names(row.image, path.parent) for row in usable])
     plain = _plain_names([row.image for row in usable], case_names, path.parent)
     cases = [
@@ -128,8 +143,15 @@ def _unreadable(path: Path, error: OSError) -> str:
     )
 
 
-def _delimiter(head: str) -> str:
-    return max(",;\t", key=head.count)
+def _head(text: str) -> tuple[int, str, str]:
+    """The number of lines before the column names, these, and the delimiter, which a line may state."""
+    stated = None
+    for number, line in enumerate(text.splitlines()):
+        if match := _DELIMITER_LINE.fullmatch(line):
+            stated = match[1]
+        elif line.strip(",; \t"):
+            return number, line, stated or max(",;\t", key=line.count)
+    return 0, "", ","
 
 
 def _rows(path: Path, names: Sequence[str]) -> tuple[list[_Row], list[Problem]]:
@@ -151,9 +173,10 @@ def _rows(path: Path, names: Sequence[str]) -> tuple[list[_Row], list[Problem]]:
                 f"{printable(path)} is larger than {MAXIMUM_BYTES >> 20} MiB, too large for a list of files."
             )
         text = path.read_bytes().decode("utf-8-sig")
-        head = text.splitlines()[0]
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(head), strict=True)
-        next(reader)
+        before, _, delimiter = _head(text)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        for _ in range(before + 1):
+            next(reader)
         lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except UnicodeDecodeError as error:
         raise DataError(f"{printable(path)} is not written in UTF-8. Save it as “CSV UTF-8”.") from error
@@ -278,19 +301,23 @@ def _unpaired(rows: Sequence[_Row]) -> list[Problem]:
 
 
 def _split_words(rows: Sequence[_Row]) -> list[Problem]:
-    """Words in the split column that mean nothing, or cells left empty where others are filled in."""
+    """Words in the split column that mean nothing."""
     unknown = [row for row in rows if row.split and _split(row.split) is None]
-    problems = []
-    if unknown:
-        names = listed(f"{printable(row.split)} (line {row.line})" for row in unknown)
-        message = f"The column split has words that mean no part: {names}. Write train, validation or test."
-        problems.append(Problem("error", "unknown-split", message, _files(unknown)))
-    empty = [row for row in rows if not row.split]
-    if empty and len(empty) < len(rows):
-        names = listed(f"line {row.line}" for row in empty)
-        lines = counted(len(empty), "line")
-        message = (
-            f"The column split is empty in {lines} and filled in elsewhere: {names}. Fill in all or none."
-        )
-        problems.append(Problem("error", "missing-split", message, _files(empty)))
-    return problems
+    if not unknown:
+        return []
+    names = listed(f"{printable(row.split)} (line {row.line})" for row in unknown)
+    message = f"The column split has words that mean no part: {names}. Write train, validation or test."
+    return [Problem("error", "unknown-split", message, _files(unknown))]
+
+
+def _holes(column: str, cells: Sequence[tuple[_Row, str | None]]) -> list[Problem]:
+    """Cells of a column left empty where others are filled in, as cells that were merged leave them."""
+    empty = [row for row, cell in cells if not cell]
+    if not empty or len(empty) == len(cells):
+        return []
+    names = listed(f"line {row.line}" for row in empty)
+    message = (
+        f"The column {column} is empty in {counted(len(empty), 'line')} and filled in elsewhere: {names}. "
+        "Fill in all or none."
+    )
+    return [Problem("error", f"missing-{column}", message, _files(empty))]

@@ -23,7 +23,7 @@ from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, learned
 from delineate.jobs.reporter import Reporter
 
 Log = Literal["tensorboard"]
-FLATTERING = frozenset({"sequence", "divided-patients"})  # findings that belong beside the score
+FLATTERING = frozenset({"sequence", "shared-folders", "divided-patients"})  # belong beside the score
 ACROSS_MARKS = frozenset({"near-duplicate-across-split", "groups-named-alike"})  # if it is of a marked part
 
 

@@ -408,19 +408,19 @@ def test_groups_of_the_table_and_of_the_pattern_are_joined(tmp_path: Path) -> No
     names = ("a_1", "a_2", "b_1", "b_2", "c_1", "d_1")
     for seed, name in enumerate(names):
         put(tmp_path, name, image(seed), mask())
-    groups = ("p1", "p2", "p2", "p3", "", "p4")
+    groups = ("p1", "p2", "p2", "p3", "p5", "p4")
     lines = [f"images/{name}.png,masks/{name}.png,{group}" for name, group in zip(names, groups, strict=True)]
     (tmp_path / "cases.csv").write_text("\n".join(["image,mask,group", *lines]))
     report = check(tmp_path, group_regex="^(.)_")
     assert dict(report.groups) == {name: {"b": "a"}.get(name[0], name[0]) for name in names}
     assert said(report, "groups-joined") == (
         "Cases that share a group in the data or a group by --group-regex are kept together: "
-        "4 groups there and 4 by name make 3."
+        "5 groups there and 4 by name make 3."
     )
     assert report.ok
     some = check(tmp_path, group_regex="^([ab])_")
     assert dict(some.groups) == {
-        "a_1": "a", "a_2": "a", "b_1": "a", "b_2": "a", "c_1": None, "d_1": "d_1"
+        "a_1": "a", "a_2": "a", "b_1": "a", "b_2": "a", "c_1": "c_1", "d_1": "d_1"
     }  # fmt: skip
     assert found(some) == ["no-group"]
 

@@ -196,6 +196,38 @@ def test_split_folders_set_the_part(tmp_path: Path, pattern: str) -> None:
     assert "train, validation, test" in found.layout
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("train_set", "test_set"), ("Training Data", "Test Data"), ("TrainDataset", "TestDataset"),
+     ("TrainImages", "TestImages"), ("train-sets", "test.data")],
+)  # fmt: skip
+def test_neutral_words_and_humps_are_no_hindrance_to_a_part(tmp_path: Path, train: str, test: str) -> None:
+    tree(
+        tmp_path,
+        f"{train}/1.png",
+        f"{train}/1_mask.png",
+        f"{test}/CVC-300/2.png",
+        f"{test}/CVC-300/2_mask.png",
+    )
+    found = discover(tmp_path)
+    assert [(case.plain, case.split) for case in found.cases] == [("1", "train"), ("CVC-300__2", "test")]
+    assert found.problems == ()
+
+
+def test_folders_that_may_be_parts_but_state_none_are_told(tmp_path: Path) -> None:
+    def told(name: str, *folders: str) -> list[str]:
+        names = [f"{folder}/{at}{kind}.png" for at, folder in enumerate(folders) for kind in ("", "_mask")]
+        found = discover(tree(tmp_path / name, *names))
+        assert [case.split for case in found.cases] == [None] * len(folders)
+        return [problem.message.split(": ")[1].split(".")[0] for problem in found.problems]
+
+    assert told("sets", "trainset", "testset") == ["testset/, trainset/"]
+    assert told("more", "data_train_2", "others", "TestKvasir/x") == ["data_train_2/, TestKvasir/"]
+    assert told("two at once", "train_val", "other") == ["train_val/"]
+    assert told("organs", "testis", "valve", "values", "data", "dataset") == []
+    assert told("no division", "train_v2", "train_v2") == []
+
+
 def test_equal_names_in_two_parts_are_two_cases(tmp_path: Path) -> None:
     tree(tmp_path, *(f"{s}/{r}/1.png" for s in ("train", "test") for r in ("images", "masks")))
     assert [(case.name, case.split) for case in discover(tmp_path).cases] == [
@@ -238,6 +270,7 @@ def test_missing_partners_are_all_listed_and_left_out(tmp_path: Path) -> None:
         (("images/a.png", "img/a.png", "masks/a.png"), "doubled-image"),
         (("images/image_1.png", "images/1.png", "masks/mask_1.png", "masks/label_1.png"), "ambiguous-pair"),
         (("a.png", "a_mask.png", "a_mask_1.png"), "several-masks"),
+        (("a.png", "a_mask.png", "a_seg.png", "good.png", "good_mask.png"), "ambiguous-pair"),
     ],
 )
 def test_doubled_and_ambiguous_files_are_errors(tmp_path: Path, names: tuple[str, ...], code: str) -> None:
@@ -249,6 +282,31 @@ def test_doubled_and_ambiguous_files_are_errors(tmp_path: Path, names: tuple[str
     for name in names[1:]:
         if "_1" in name or "images" in name:
             assert printable(name) in found.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "further"),
+    [
+        ("0.png", "0_mask.png", "0_mask_spleen.png"),
+        ("0.png", "0_mask.png", "0_spleen_mask.png"),
+        ("images/0.png", "masks/0.png", "masks/0-spleen.png"),
+        ("images/image_0.png", "masks/mask_0.png", "masks/mask_0.spleen.png"),
+        ("images/0.png", "masks/0.png", "masks/0_mask_1.png"),
+    ],
+)
+def test_a_mask_of_another_structure_is_no_mask_without_an_image(
+    tmp_path: Path, image: str, mask: str, further: str
+) -> None:
+    found = discover(tree(tmp_path, image, mask, further))
+    assert [(p.level, p.code, p.paths) for p in found.problems] == [
+        ("error", "several-masks", (tmp_path / further,))
+    ]
+    assert list(pairs(found).values()) == [(image, mask)]
+
+
+def test_a_mask_whose_name_goes_on_without_a_separator_is_another_one(tmp_path: Path) -> None:
+    found = discover(tree(tmp_path, "images/1.png", "masks/1.png", "masks/10.png", "masks/1a.png"))
+    assert [(p.level, p.code, len(p.paths)) for p in found.problems] == [("warning", "unpaired-mask", 2)]
 
 
 def test_two_mask_folders_are_refused(tmp_path: Path) -> None:

@@ -52,6 +52,57 @@ def test_one_table_in_a_folder_decides(tmp_path: Path) -> None:
     assert [(case.name, case.mask) for case in found.cases] == [("a", tmp_path / "masks" / "b.png")]
 
 
+@pytest.mark.parametrize(
+    ("above", "delimiter"),
+    [("\n", ","), (" \n;;\n", ";"), ("sep=;\n", ";"), ('"SEP=|"\n\n', "|"), ("sep=\t\n", "\t")],
+)
+@pytest.mark.parametrize("name", ["cases.csv", "cases.TSV"])
+def test_what_stands_above_the_columns_is_skipped(
+    tmp_path: Path, above: str, delimiter: str, name: str
+) -> None:
+    lines = "image;mask;group\nimages/a.png;masks/b.png;p\nimages/c.png;gone.png;p\n"
+    text = above + lines.replace(";", delimiter)
+    path = table(tmp_path, text, "images/a.png", "masks/b.png", "images/c.png")
+    path = path.rename(tmp_path / name)
+    for given in (tmp_path, path):
+        found = discover(given)
+        assert [(case.name, case.group) for case in found.cases] == [("a", "p")]
+        assert errors(found) == ["missing-file"]
+        assert f"gone.png (line {3 + above.count(chr(10))})" in found.problems[0].message
+
+
+def test_a_list_that_is_not_used_is_told(tmp_path: Path) -> None:
+    table(tmp_path, "filename,patient,split\na.png,1,test\n", "images/a.png", "masks/a.png", "images/x.csv")
+    (tmp_path / "more.tsv").touch()
+    found = discover(tmp_path)
+    assert [(p.level, p.code) for p in found.problems] == [
+        ("warning", "unused-table"),
+        ("note", "other-files"),
+    ]
+    assert found.problems[0].message == (
+        "2 lists not used, without the columns image and mask in the first line: cases.csv, more.tsv. If "
+        "patients or parts are stated there, add these columns, and call the others group and split."
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "level"),
+    [("Patient", "warning"), ("subject_id", "warning"), ("case id", "warning"), ("groups", "warning"),
+     ("patient age", "note"), ("casein", "note"), ("patient,group", "note")],
+)  # fmt: skip
+def test_a_column_that_may_state_groups_is_not_passed_over(tmp_path: Path, column: str, level: str) -> None:
+    found = discover(
+        table(
+            tmp_path,
+            f"image,mask,{column}\na.png,b.png,1,1\n"[: None if "," in column else -3] + "\n",
+            "a.png",
+            "b.png",
+        )
+    )
+    assert [(p.level, p.code) for p in found.problems] == [(level, "unused-columns")]
+    assert ("call it group" in found.problems[0].message) == (level == "warning")
+
+
 def test_two_tables_are_refused(tmp_path: Path) -> None:
     path = table(tmp_path, "image,mask\na.png,b.png\n", "a.png", "b.png")
     (tmp_path / "more.csv").write_bytes(path.read_bytes())
@@ -84,6 +135,8 @@ def test_paths_outside_and_equal_names(tmp_path: Path) -> None:
         ("image,mask\na.png,b.png\nc.png,./b.png\n", "doubled-mask", "b.png (lines 2, 3)"),
         ("image,mask,split\na.png,b.png,later\n", "unknown-split", "later (line 2)"),
         ("image,mask,split\na.png,b.png,train\nc.png,d.png,\n", "missing-split", "line 3"),
+        ("image,mask,group\na.png,b.png,p1\nc.png,d.png,\n", "missing-group",
+         "The column group is empty in 1 line and filled in elsewhere: line 3. Fill in all or none."),
         ("image,mask\na.png," + "x" * 5000 + "\n", "missing-file", "(line 2)"),
         ("image,mask\na.png,\0\n", "missing-file", "(line 2)"),
         ("image,mask\nfolder\\a.png,b.png\n", "missing-file", "written with / between folders"),

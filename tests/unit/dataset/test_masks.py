@@ -288,6 +288,19 @@ def test_grey_ramp_is_refused() -> None:
     assert (objects.kind, len(labels.labels), shades.kind) == ("instances", 39, "threshold")
 
 
+def test_two_labels_enlarged_smoothly_can_be_kept() -> None:
+    masks = [discs(128, 255, 128), discs(255, 128)]
+    enlarged = [
+        np.asarray(Pillow.fromarray(mask).resize((256, 256), Pillow.Resampling.BICUBIC)) for mask in masks
+    ]
+    both, objects, *_ = refused(enlarged, "may number the objects")
+    assert (both.labels.names, objects.kind) == (("label 128", "label 255"), "instances")
+    assert [both.ranges[0], *both.ranges[1:3]] == [(0, 64, 0), (65, 191, 1), (192, 255, 2)]
+    truth = np.searchsorted([0, 128, 255], masks[0]).repeat(4, 0).repeat(4, 1)
+    # the rim of a bright disc passes through the middle level, as after JPEG
+    assert (decoded(both, enlarged[0]) != truth).mean() < 0.05
+
+
 def test_contour_or_smoothed_edge_is_refused() -> None:
     mask = discs(255, 255)
     contour = ndimage.binary_dilation(mask > 0) & (mask == 0)

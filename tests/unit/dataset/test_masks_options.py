@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from delineate.dataset.mask_encoding import ANY
 from delineate.dataset.masks import MaskEncoding, parse_labels, understand
 from delineate.errors import MaskError, UsageError
 from delineate.formats import StoredMask
@@ -88,6 +89,15 @@ def test_values_by_name_and_several_to_one() -> None:
 def test_ranges_leave_nothing_undecided() -> None:
     encoding = told("4-210=a,211-255=b")
     assert row(encoding, [0, 3, 4, 100, 210, 211, 255]) == [0, 0, 1, 1, 1, 2, 2]
+
+
+def test_the_table_shows_no_background_above_all_values() -> None:
+    encoding = told("4-210=a,211-255=b")
+    assert [(line.value, line.label) for line in encoding.rows] == [
+        ("0–3", None), ("4–210", "a"), ("211–255", "b")
+    ]  # fmt: skip
+    assert encoding.ranges[-1] == (256, ANY, 0)
+    assert [(line.value, line.cases) for line in told("4-210=a").rows[1:]] == [("4–210", 1), ("211–255", 1)]
 
 
 @pytest.mark.parametrize(("text", "kind"), [(">127=polyp", "threshold"), (">0=nuclei", "instances")])

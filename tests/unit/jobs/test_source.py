@@ -144,7 +144,7 @@ def test_a_division_that_cannot_be_drawn_is_taken_from_the_file_when_it_goes_on(
     """All cases one group: nothing to draw from, but a file may divide near copies."""
     lines = [
         f"images/{name}.png,masks/{name}.png,{group}"
-        for name, group in zip("0145", ["p"] * 3 + [""], strict=True)
+        for name, group in zip("0145", ["p"] * 3 + ["q"], strict=True)
     ]
     (data / "cases.csv").write_text("\n".join(["image,mask,group", *lines]))
     splits = written(tmp_path, train=["0", "1", "4"], validation=["5"])
