@@ -143,6 +143,9 @@ def check(
             for name, image in facts.items()
             if image.subject is not None and not subjects_aside
         },
+        diagonals_mm={
+            name: image.diagonal_mm for name, image in facts.items() if image.diagonal_mm is not None
+        },
         reading=reading,
         pseudonyms=hidden.pseudonyms,
     )

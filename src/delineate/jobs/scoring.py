@@ -39,6 +39,7 @@ from delineate.jobs.parts import (
 from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
+from delineate.jobs.tolerance import tolerance_cautions
 from delineate.model_file import ModelCard
 from delineate.plan import to_yaml
 from delineate.threads import limiting_threads
@@ -82,7 +83,7 @@ class Story:
         title: The page's.
         scored_part: To stand in a sentence: "the validation part of this run".
         used_to_choose: A sentence.
-        cautions: What may flatter the scores, to stand beside them.
+        cautions: What may flatter the scores, or is to be known of them, to stand beside them.
         curves: Of the training, if it is known.
         plan_yaml: The plan as it lies in the run, with its comments; None to write it from the model.
         curves_note: Whose curves they are, if not the model's.
@@ -161,8 +162,9 @@ def evaluate(
         caution = seen(learned, part) if learned else caution_of(loaded.card)
         if caution:
             reporter.warn(caution)
+        cautions = tolerance_cautions(part, checked_tolerance(tolerance_mm), reporter)
         wish.settle_for_part(loaded, part, reporter)
-        scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
+        scores = score_part(loaded, part, reporter, tolerance_mm=tolerance_mm)
         name = part.report.pseudonyms.redacted(name_of(Path(data)))
         story = Story(
             title=f"Evaluation on {name}",
@@ -170,7 +172,7 @@ def evaluate(
             used_to_choose=caution
             or "The model did not learn from any of these images (their pixels were compared), "
             "and nothing was chosen by them.",
-            cautions=part.notes,
+            cautions=(*part.notes, *cautions),
         )
         if folder is None:
             return Evaluation(summarise(scores, loaded.labels), scores)
