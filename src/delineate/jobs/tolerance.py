@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from delineate.dataset.naming import counted
 from delineate.evaluation.digits import distance_text
-from delineate.evaluation.scores import TOLERANCE_MM, VOLUME
+from delineate.evaluation.scores import TOLERANCE_MM, TOLERANCE_PX, VOLUME
 from delineate.jobs.parts import Part
 from delineate.jobs.reporter import Reporter
 
@@ -19,10 +19,22 @@ def tolerance_cautions(part: Part, tolerance_mm: float | None, reporter: Reporte
         tolerance_mm: That was asked for; None for the usual one.
         reporter: Told.
     """
-    cautions = _large(part, tolerance_mm)
+    cautions = (*_in_pixels(part, tolerance_mm), *_large(part, tolerance_mm))
     for caution in cautions:
         reporter.warn(caution)
     return cautions
+
+
+def _in_pixels(part: Part, tolerance_mm: float | None) -> tuple[str, ...]:
+    """That a tolerance in millimetres means nothing where no spacing is known."""
+    unknown = sum(files.name not in part.report.diagonals_mm for files in part.files)
+    if tolerance_mm is None or not unknown:
+        return ()
+    if unknown == len(part):
+        which = "no image says its spacing: the NSD's tolerance is"
+    else:
+        which = f"the spacing of {unknown} of {len(part)} images is not known: there the NSD's tolerance is"
+    return (f"--tolerance is in millimetres, but {which} {TOLERANCE_PX:g} px.",)
 
 
 def _large(part: Part, tolerance_mm: float | None) -> tuple[str, ...]:

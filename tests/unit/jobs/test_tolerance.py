@@ -23,8 +23,11 @@ class Heard(Reporter):
         self.warnings.append(text)
 
 
-def volumes(folder: Path, *spacings_mm: float) -> Path:
-    """A volume of 13 × 13 × 13 voxels for each spacing: its diagonal has 13 √3 of them."""
+def volumes(folder: Path, *spacings_mm: float | None) -> Path:
+    """A volume of 13 × 13 × 13 voxels for each spacing: its diagonal has 13 √3 of them.
+
+    Those without a spacing are arrays of NumPy.
+    """
     generator = np.random.default_rng(0)
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
@@ -33,6 +36,9 @@ def volumes(folder: Path, *spacings_mm: float) -> Path:
         mask = np.zeros((13, 13, 13), np.uint8)
         mask[3:9, 3:9, 3 + number % 3 : 9] = 1
         for kind, array in (("images", values), ("masks", mask)):
+            if spacing_mm is None:
+                np.save(folder / kind / f"{number}.npy", array)
+                continue
             image = SimpleITK.GetImageFromArray(array)
             image.SetSpacing((spacing_mm,) * 3)
             SimpleITK.WriteImage(image, str(folder / kind / f"{number}.nrrd"))
@@ -62,6 +68,20 @@ def test_a_tenth_of_the_diagonal_is_the_limit(tmp_path: Path, tolerance_mm: floa
     data = volumes(tmp_path / "data", 1.0, 1.0)  # a diagonal of 22.52 mm
     assert bool(cautions(data, tolerance_mm, heard)) == told
     assert bool(heard.warnings) == told
+
+
+def test_a_tolerance_in_millimetres_without_a_spacing_is_told(tmp_path: Path) -> None:
+    heard = Heard()
+    none = "--tolerance is in millimetres, but no image says its spacing: the NSD's tolerance is 2 px."
+    assert cautions(volumes(tmp_path / "none", None, None), 1.0, heard) == (none,)
+    some = (
+        "--tolerance is in millimetres, but the spacing of 1 of 3 images is not known: there the "
+        "NSD's tolerance is 2 px."
+    )
+    assert cautions(volumes(tmp_path / "some", 1.0, 1.0, None), 1.0, heard) == (some,)
+    assert heard.warnings == [none, some]
+    assert cautions(tmp_path / "none", None, heard) == ()
+    assert cautions(volumes(tmp_path / "all", 1.0, 1.0), 1.0, heard) == ()
 
 
 def test_runs_tell_it_beside_their_scores(tmp_path: Path) -> None:
