@@ -32,6 +32,7 @@ from delineate.dataset.mask_check import MaskWishes, check_masks
 from delineate.dataset.masks import MaskEncoding
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.dataset.stated_groups import by_subject, group_pattern, one_subject, stated_groups
+from delineate.files import as_path
 from delineate.formats import USUAL, Reading
 from delineate.image import Colour, LabelSet
 
@@ -75,7 +76,7 @@ def check(
     """
     tell = progress or _silent
     pattern = group_pattern(group_regex)
-    discovery = discover(Path(data))
+    discovery = discover(as_path(data))
     problems = list(discovery.problems)
     shelf = MaskShelf(reading)
     inspected: Sequence[Inspected] = tuple(

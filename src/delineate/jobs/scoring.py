@@ -20,7 +20,7 @@ from delineate.evaluation.report import Finding, Overlay, Report, Table, choose_
 from delineate.evaluation.scores import CaseScore, score_case
 from delineate.evaluation.summary import Summary, summarise
 from delineate.evaluation.tables import write_cases_csv, write_summary_json
-from delineate.files import output_error, sole_new_folder, write_text, write_with
+from delineate.files import as_path, output_error, sole_new_folder, write_text, write_with
 from delineate.formats import Reading
 from delineate.image import Mask
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
@@ -146,10 +146,10 @@ def evaluate(
     reporter = reporter or Reporter()
     wish = Wish(engine, precision)
     loaded = wish.model(model)
-    folder = Path(out) if out is not None else None
+    folder = as_path(out) if out is not None else None
     with sole_new_folder(folder, "the evaluation") if folder is not None else contextlib.nullcontext():
         part = checked_part(
-            Path(data),
+            as_path(data),
             labels=labels,
             group_regex=group_regex,
             reporter=reporter,
