@@ -191,6 +191,17 @@ def probe_writable(folder: Path) -> None:
         raise output_error(folder, error) from error
 
 
+def as_path(path: str | Path) -> Path:
+    """The path, which is none of the current folder where it is empty, as of a variable that is not set.
+
+    Raises:
+        UsageError: It is empty.
+    """
+    if not os.fspath(path):
+        raise UsageError("An empty path was given. Give a file or folder; the current folder is '.'.")
+    return Path(path)
+
+
 def existing_folder(path: Path, what: str) -> Path:
     """Return `path` if it is a folder that can be read.
 

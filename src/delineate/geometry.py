@@ -19,6 +19,7 @@ Array = npt.NDArray[np.generic]
 USUAL_ORIENTATION = "SPL"  # slices from the feet to the head, as they are looked at
 AXIS_NAMES = ("RL", "AP", "IS")  # of x, y, z: the name of falling and of rising coordinates
 SAME_PLACE = 0.05  # of a pixel: grids that differ by less are taken for the same
+ROUNDING_MM = 1e-3  # of places in headers; below half a pixel
 SAME_SPACING = 1e-3  # relative
 SAME_DIRECTION = 1e-3  # of a unit vector
 
@@ -253,12 +254,13 @@ def same_grid(first: Geometry, second: Geometry, size: tuple[int, ...]) -> bool:
         return False
     if first.origin_mm is None or second.origin_mm is None:
         return True
-    tolerance = SAME_PLACE * min(first.spacing_mm)
+    finest = min(first.spacing_mm)
+    tolerance = max(SAME_PLACE * finest, min(ROUNDING_MM, finest / 2))
     between = first.affine()[:3] - second.affine()[:3]
     corners = np.array(
         [(*corner, 1) for corner in itertools.product(*((0, n - 1) for n in size))], dtype=float
     )
-    return bool(np.abs(corners @ between.T).max() <= max(tolerance, 1e-3))
+    return bool(np.abs(corners @ between.T).max() <= tolerance)
 
 
 @dataclass(frozen=True)

@@ -328,6 +328,13 @@ class TestSameGrid:
     def moved(self, *, by_mm: float) -> Geometry:
         return Geometry(STORED.spacing_mm, (-10.0 + by_mm, 20.0, 5.0), STORED.directions)
 
+    def test_a_micrometre_is_no_rounding_under_a_microscope(self) -> None:
+        def at(z_mm: float) -> Geometry:
+            return Geometry((0.001,) * 3, (0, 0, z_mm), STORED.directions)
+
+        assert same_grid(at(0), at(0.0004), self.size)
+        assert not same_grid(at(0), at(0.0009), self.size)
+
     def test_a_twentieth_of_the_finest_pixel_is_the_same(self) -> None:
         assert same_grid(STORED, self.moved(by_mm=0.0249), self.size)
         assert not same_grid(STORED, self.moved(by_mm=0.0251), self.size)

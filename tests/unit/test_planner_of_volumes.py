@@ -128,6 +128,13 @@ def test_pictures_are_no_volumes() -> None:
         ((2.4, 0.8, 0.8), (2.0, 0.7, 0.7), {0.5: 1.0}, (2.4, 1.6, 1.6)),
         ((1.0, 4.0, 0.5), (0.5, 3.0, 0.5), {0.5: 0.9, 0.75: 0.9}, (1.0, 3.0, 0.5)),
         (None, None, {0.5: 1.0}, None),
+        # ordinary volumes keep four decimals
+        ((2.5, 0.703125, 0.703125), (2.5, 0.7, 0.7), {0.5: 0.9, 0.75: 0.9}, (2.5, 0.7031, 0.7031)),
+        ((0.7, 0.3125, 0.3125), (0.7, 0.3, 0.3), {0.5: 0.9, 0.75: 0.9}, (0.7, 0.3125, 0.3125)),
+        # microscopes: micrometres and nanometres keep four digits
+        ((0.00035, 0.00035, 0.00035), (0.0, 0.0, 0.0), {0.5: 0.9, 0.75: 0.9}, (0.00035,) * 3),
+        ((0.03, 0.01234567, 0.01234567), (0.0, 0.0, 0.0), {0.5: 0.9, 0.75: 0.9}, (0.03, 0.01235, 0.01235)),
+        ((8e-06, 4e-06, 4e-06), (0.0, 0.0, 0.0), {0.5: 1.0}, (8e-06, 8e-06, 8e-06)),
     ],
 )
 def test_working_spacing(
@@ -139,6 +146,7 @@ def test_working_spacing(
     kept = dict.fromkeys(SCALES, 1.0) | {0.375: 0.9, 0.25: 0.8} | ceiling
     made = make_plan(fingerprint(spacing_mm=own, finest_mm=finest, scale_ceiling=kept), Length(), dims=3)
     assert made.plan.preprocessing.spacing_mm == spacing
+    assert from_yaml(to_yaml(made.plan)) == made.plan
     assert ("preprocessing.spacing_mm" in made.reasons) == (spacing is not None)
 
 

@@ -19,7 +19,8 @@ from delineate.cli.phantom import phantom
 from delineate.cli.predict import predict
 from delineate.cli.segments import segments
 from delineate.cli.train import train
-from delineate.cli.trouble import guarded
+from delineate.cli.trouble import guarded, tell
+from delineate.errors import UsageError
 
 app = typer.Typer(
     name="delineate",
@@ -54,4 +55,12 @@ def run() -> None:
     """Run the command line."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding lacks is written as an escape
         sys.stdout.reconfigure(errors="backslashreplace")
+    if any(map(_is_empty, sys.argv[1:])):  # later, an empty path cannot be told from the current folder
+        tell("One of the arguments is empty, as of a variable that is not set. The current folder is '.'.")
+        sys.exit(UsageError.exit_code)
     app()
+
+
+def _is_empty(argument: str) -> bool:
+    name, equals, value = argument.partition("=")
+    return not argument or (name.startswith("--") and bool(equals) and not value)

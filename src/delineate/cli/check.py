@@ -44,7 +44,9 @@ def check(
     from delineate.dataset.pseudonyms import Pseudonyms  # noqa: PLC0415  likewise
     from delineate.files import new_folder  # noqa: PLC0415  likewise
 
-    folder = new_folder(names, "the table of names") if names is not None else None
+    what = "the table of names"
+    if names is not None and names.exists():
+        new_folder(names, what)  # refused before the work, if it is not empty
     with ConsoleReporter() as reporter:
         report = checking.check(
             data,
@@ -54,13 +56,16 @@ def check(
             pseudonyms=Pseudonyms(all_names=anonymous),
             progress=reporter.stage,
         )
-    if folder is not None:
-        report.pseudonyms.write_table(folder)
+    hidden = bool(report.pseudonyms.table)
+    if names is not None and hidden:
+        report.pseudonyms.write_table(new_folder(names, what))
     errors = sum(problem.level == "error" for problem in report.problems)
     warnings = sum(problem.level == "warning" for problem in report.problems)
     console = results()
     show_check(console, report, data)
-    if report.pseudonyms.table and folder is None:
+    if names is not None and not hidden:
+        console.print("[dim]No name is shown as a code, so there is no table for --names.[/]")
+    if hidden and names is None:
         console.print(
             "[dim]Names that may tell who a patient is are shown as codes; --names FOLDER writes which is "
             "which.[/]"

@@ -247,18 +247,17 @@ def show_summary(console: Console, summary: Summary) -> None:
     """The scores: a line a label, then the headline; the report has the rest."""
     table = Table(box=None, padding=(0, 1), header_style="dim")
     table.add_column("label", overflow="fold")
-    in_mm = any(label.metrics["hd95_mm"] is not None for label in summary.labels)
-    unit = "mm" if in_mm else "px"
+    unit = "mm" if summary.in_millimetres else "px"
     surface_heading = f"NSD {summary.tolerance_text}" if summary.nsd_tolerance else "NSD"
     for heading in ("Dice (95 % interval)", f"HD95 {unit}", surface_heading, "missed", "false alarms"):
         table.add_column(heading, justify="right", no_wrap=True)
     for label in summary.labels:
         dice, surface = label.metrics["dice"], label.metrics["nsd"]
-        distance = label.metrics["hd95_mm" if in_mm else "hd95_px"]
+        distance = label.metrics["hd95_mm" if summary.in_millimetres else "hd95_px"]
         table.add_row(
             Text(printable(label.name)),
             estimate_text(dice),
-            mean_text(distance, digits=1),
+            mean_distance_text(distance),
             mean_text(surface),
             str(label.missed),
             str(label.false_alarms),
@@ -300,6 +299,13 @@ def estimate_text(found: _Estimate | None) -> str:
     return f"{found.mean:.3f} ({found.low:.3f} – {found.high:.3f})"
 
 
-def mean_text(found: _Estimate | None, *, digits: int = 3) -> str:
+def mean_text(found: _Estimate | None) -> str:
     """A mean alone, or a dash."""
-    return "–" if found is None else f"{found.mean:.{digits}f}"
+    return "–" if found is None else f"{found.mean:.3f}"
+
+
+def mean_distance_text(found: _Estimate | None) -> str:
+    """A mean distance, or a dash."""
+    from delineate.evaluation.digits import distance_text  # noqa: PLC0415  quick --help
+
+    return "–" if found is None else distance_text(found.mean)

@@ -43,7 +43,7 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
     from rich.table import Table  # noqa: PLC0415  quick --help
     from rich.text import Text  # noqa: PLC0415  likewise
 
-    from delineate.cli.console import estimate_text, mean_text  # noqa: PLC0415  likewise
+    from delineate.cli.console import estimate_text, mean_distance_text, mean_text  # noqa: PLC0415  likewise
     from delineate.dataset.naming import counted, printable  # noqa: PLC0415  likewise
     from delineate.jobs.imported import imported_in_words  # noqa: PLC0415  likewise
 
@@ -96,7 +96,7 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
         table.add_row(
             Text(printable(label.name)),
             estimate_text(label.metrics.get("dice")),
-            mean_text(label.metrics.get(distance), digits=1),
+            mean_distance_text(label.metrics.get(distance)),
             mean_text(label.metrics.get("nsd")),
             str(label.cases_missed),
             str(label.cases_false_alarm),

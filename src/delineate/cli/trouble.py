@@ -43,30 +43,30 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except DelineateError as error:
-            _tell(str(error))
+            tell(str(error))
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as stop:
-            _tell("Stopped.")
+            tell("Stopped.")
             number = stop.signal_number if isinstance(stop, Stopped) else signal.SIGINT
             raise typer.Exit(128 + number) from stop
         except BrokenPipeError as stop:  # the reader has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(128 + signal.SIGPIPE) from stop
         except MemoryError as error:
-            _tell("The memory of this machine does not suffice. Close other programs, or use smaller images.")
+            tell("The memory of this machine does not suffice. Close other programs, or use smaller images.")
             raise typer.Exit(1) from error
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
             if "KeyboardInterrupt" in str(error):  # a library that was loading has wrapped it
-                _tell("Stopped.")
+                tell("Stopped.")
                 raise typer.Exit(128 + signal.SIGINT) from error
             if os.environ.get(TRACEBACK):
                 raise
             if isinstance(error, OSError) and error.filename is not None and error.errno in OF_THE_DISK:
-                _tell(f"{error.filename}: {error.strerror}. Check the name, its permissions and the disk.")
+                tell(f"{error.filename}: {error.strerror}. Check the name, its permissions and the disk.")
                 raise typer.Exit(1) from error
-            _tell(
+            tell(
                 f"Delineate has a fault here: {type(error).__name__}: {error}\nPlease report it, with what "
                 f"is printed when the command is run again with {TRACEBACK}=1 set."
             )
@@ -75,7 +75,8 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
-def _tell(message: str) -> None:
+def tell(message: str) -> None:
+    """An error, in a paragraph of its own."""
     from delineate.cli.console import errors  # noqa: PLC0415  Rich is imported where it is used
 
     console = errors()

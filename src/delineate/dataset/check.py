@@ -33,6 +33,7 @@ from delineate.dataset.masks import MaskEncoding
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.dataset.shared_folders import shared_folders
 from delineate.dataset.stated_groups import by_subject, group_pattern, one_subject, stated_groups
+from delineate.files import as_path
 from delineate.formats import USUAL, Reading
 from delineate.image import Colour, LabelSet
 
@@ -76,7 +77,7 @@ def check(
     """
     tell = progress or _silent
     pattern = group_pattern(group_regex)
-    discovery = discover(Path(data))
+    discovery = discover(as_path(data))
     problems = list(discovery.problems)
     shelf = MaskShelf(reading)
     inspected: Sequence[Inspected] = tuple(
@@ -145,6 +146,9 @@ def check(
             name: image.subject
             for name, image in facts.items()
             if image.subject is not None and not subjects_aside
+        },
+        diagonals_mm={
+            name: image.diagonal_mm for name, image in facts.items() if image.diagonal_mm is not None
         },
         reading=reading,
         pseudonyms=hidden.pseudonyms,

@@ -68,6 +68,7 @@ class CheckReport:
         axes: 2 for pictures, 3 for volumes.
         orientation: That volumes are to be turned to for the net.
         subjects: For each case whose file says of whom it is a digest of that, valid in this process alone.
+        diagonals_mm: For each case whose file says its spacing, from one corner of the image to the other.
         reading: How the files were read.
         pseudonyms: Which codes stand for names that tell too much.
     """
@@ -88,6 +89,7 @@ class CheckReport:
     axes: Literal[2, 3] = 2
     orientation: str | None = None
     subjects: Mapping[str, str] = field(default_factory=dict)
+    diagonals_mm: Mapping[str, float] = field(default_factory=dict)
     reading: Reading = USUAL
     pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import warnings
 import zlib
@@ -88,6 +89,14 @@ class ImageFacts:
     def constant(self) -> bool:
         """Whether all pixels of each channel are the same."""
         return self.minimum == self.maximum
+
+    @property
+    def diagonal_mm(self) -> float | None:
+        """From one corner of the image to the opposite one; None where no spacing is known."""
+        spacing = self.geometry.spacing_mm
+        if spacing is None:
+            return None
+        return math.hypot(*(side * step for side, step in zip(self.size, spacing, strict=True)))
 
 
 class MaskShelf:

@@ -11,11 +11,14 @@ from delineate.model_file import Estimate, LabelScores, Metric, Scores
 def model_scores(summary: Summary, *, part: str, used_to_choose: str) -> Scores:
     """A summary's means and intervals, as the model file keeps them.
 
+    Distances in millimetres are kept where they are known of all cases: a mean of some is none of all.
+
     Args:
         summary: Of the evaluation after training.
         part: Which cases were scored: "validation" or "test".
         used_to_choose: A sentence: whether they were used to choose anything.
     """
+    in_mm = summary.in_millimetres
     kept: tuple[Metric, ...] = get_args(Metric)
     return Scores(
         part=part,
@@ -27,7 +30,10 @@ def model_scores(summary: Summary, *, part: str, used_to_choose: str) -> Scores:
         labels=tuple(
             LabelScores(
                 name=label.name,
-                metrics={metric: _estimate(label.metrics[metric]) for metric in kept},
+                metrics={
+                    metric: _estimate(label.metrics[metric] if in_mm or metric != "hd95_mm" else None)
+                    for metric in kept
+                },
                 cases_scored=label.valid - label.missed - label.false_alarms,
                 cases_empty=label.empty,
                 cases_missed=label.missed,

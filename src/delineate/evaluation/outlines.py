@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+import colorsys
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,6 +33,9 @@ HUES: tuple[Colour, ...] = (
     (255, 110, 40),
     (70, 120, 230),
 )
+# of further labels: the circle of hues by golden sections, which never meet, dark and light by turns
+FIRST_HUE, GOLDEN, SATURATION = 0.5, (math.sqrt(5) - 1) / 2, 0.9
+LIGHTNESS = (0.38, 0.7)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def outline_colours(labels: int) -> tuple[OutlineColours, ...]:
     """
     if labels == 1:
         return (OutlineColours(BLUE, YELLOW),)
-    hues = itertools.islice(itertools.cycle(HUES), labels)
+    hues = (_hue(place) for place in range(labels))
     return tuple(OutlineColours(hue, _lighter(hue)) for hue in hues)
 
 
@@ -126,6 +130,17 @@ def _stroke(draw: ImageDraw.ImageDraw, line: Line, colour: Colour, width: float)
 def _boundary_px(mask: Values) -> int:
     """About how long a mask's outlines are: the places where neighbouring values differ."""
     return sum(int(np.count_nonzero(np.diff(mask, axis=axis))) for axis in (0, 1))
+
+
+def _hue(place: int) -> Colour:
+    """The colour of the label at this place, counted from 0; no two of 254 are the same."""
+    if place < len(HUES):
+        return HUES[place]
+    further = place - len(HUES)
+    lightness = LIGHTNESS[further // len(HUES) % len(LIGHTNESS)]
+    parts = colorsys.hls_to_rgb((FIRST_HUE + further * GOLDEN) % 1, lightness, SATURATION)
+    red, green, blue = (round(255 * part) for part in parts)
+    return red, green, blue
 
 
 def _lighter(colour: Colour) -> Colour:

@@ -143,7 +143,7 @@ def _title(turn: Turn, turned: Geometry, size: tuple[int, ...], axis: int, index
         title = f"across axis {stored + 1} · {slice_words}"
         if turned.spacing_mm is None:
             return title
-        return f"{title} · {index * turned.spacing_mm[axis]:.1f} mm from the first"
+        return f"{title} · {_place_text(index * turned.spacing_mm[axis], turned)} mm from the first"
     along, rising, falling = COORDINATES[axis]
     rows, columns = (turned.directions[other] for other in range(3) if other != axis)
     normal = np.cross(rows, columns)
@@ -153,4 +153,10 @@ def _title(turn: Turn, turned: Geometry, size: tuple[int, ...], axis: int, index
     centre[axis] = index
     position = float((turned.affine()[:3] @ [*centre, 1])[along])
     letter = rising if position >= 0 else falling
-    return f"{NAMES[axis]}{oblique} · {slice_words} · {letter} {abs(position):.1f} mm"
+    return f"{NAMES[axis]}{oblique} · {slice_words} · {letter} {_place_text(abs(position), turned)} mm"
+
+
+def _place_text(place_mm: float, turned: Geometry) -> str:
+    """A place with one decimal, or more where the voxels are that small."""
+    step = min(turned.spacing_mm or (1.0,))
+    return f"{place_mm:.{max(1, -math.floor(math.log10(step)))}f}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
+from delineate.evaluation.digits import distance_text
 from delineate.evaluation.figures import CurvePoint, curves_svg, distribution_svg
 from delineate.evaluation.outlines import outline_colours
 from delineate.evaluation.scores import VOLUME, CaseScore, Metric
@@ -140,7 +141,7 @@ def render_report(report: Report) -> str:
     summary = report.summary
     names = [label.name for label in summary.labels]
     volumes = {score.case for score in report.scores if score.axes == VOLUME}
-    distance: Metric = "hd95_mm" if _all_in_millimetres(report.scores) else "hd95_px"
+    distance: Metric = "hd95_mm" if summary.in_millimetres else "hd95_px"
     unknown = {"hd95_px"} if distance == "hd95_mm" else set()
     if summary.mean_over_labels["hd95_mm"] is None:
         unknown.add("hd95_mm")
@@ -218,19 +219,13 @@ def _metric(value: float | None, metric: str) -> str:
         return f"{value:.1%}".replace("%", " %")
     if metric.endswith("ml"):
         sign = "+" if metric == "difference_ml" and value > 0 else ""
-        return f"{value:{sign},.{_decimals(value)}f}"
-    return f"{value:.1f}" if metric.startswith("hd95") else f"{value:.3f}"
+        return f"{value:{sign}.3g}" if 0 < abs(value) < 0.1 else f"{value:{sign},.{_decimals(value)}f}"
+    return distance_text(value) if metric.startswith("hd95") else f"{value:.3f}"
 
 
 def _decimals(value: float) -> int:
     """So many that there are three digits or more; of less than one, three."""
     return next((digits for digits, least in enumerate((100, 10, 1)) if abs(value) >= least), 3)
-
-
-def _all_in_millimetres(scores: Sequence[CaseScore]) -> bool:
-    """Whether every distance that has a value has one in millimetres."""
-    known = [score.hd95_mm is not None for score in scores if score.hd95_px is not None]
-    return bool(known) and all(known)
 
 
 def _interval(low: float | None, high: float | None, metric: str) -> str:

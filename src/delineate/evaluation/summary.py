@@ -98,6 +98,13 @@ class Summary(Part):
         return self.mean_over_labels["dice"]
 
     @property
+    def in_millimetres(self) -> bool:
+        """Whether every distance that has a value has one in millimetres."""
+        metrics = [label.metrics for label in self.labels if label.metrics["hd95_px"] is not None]
+        known = [(each["hd95_px"], each["hd95_mm"]) for each in metrics]
+        return bool(known) and all(px and mm and px.n == mm.n for px, mm in known)
+
+    @property
     def tolerance_text(self) -> str:
         """The tolerance for people: "2 mm", or "2 mm in 10 cases and 2 px in 3"."""
         if len(self.nsd_tolerance) == 1:

@@ -23,6 +23,11 @@ Probabilities = npt.NDArray[np.floating]
 FourthAxis = Literal["refuse", "channels"]
 
 
+def millions(count: int) -> str:
+    """How many millions: in three digits or whole."""
+    return f"{count / 1e6:.3g}" if count < 100_000_000 else f"{count / 1e6:.0f}"
+
+
 @dataclass(frozen=True)
 class Reading:
     """How files are to be read where they leave a choice.
@@ -156,7 +161,7 @@ class Source:
         if math.prod(size) > most * 1e6:
             raise TooLargeError(
                 self.path,
-                f"the {what} is too large: {shape} are {math.prod(size) / 1e6:.0f} million {pixels}, "
+                f"the {what} is too large: {shape} are {millions(math.prod(size))} million {pixels}, "
                 f"and at most {most:g} million are read. If that is meant, raise --max-megapixels",
                 len(size),
             )

@@ -14,7 +14,14 @@ import numpy.typing as npt
 
 from delineate.formats.bounded import Bytes
 from delineate.formats.pixels import ALPHA_NOTE, Array, check_finite, image_pixels, mask_values, without_alpha
-from delineate.formats.stored import MAXIMUM_CHANNELS, MAXIMUM_VOLUME_MEGAPIXELS, Header, Source, StoredMask
+from delineate.formats.stored import (
+    MAXIMUM_CHANNELS,
+    MAXIMUM_VOLUME_MEGAPIXELS,
+    Header,
+    Source,
+    StoredMask,
+    millions,
+)
 from delineate.geometry import NOWHERE, Geometry
 from delineate.image import Image
 
@@ -80,7 +87,7 @@ class Layout:
         if self.channels > 1 and math.prod(self.shape) > most * 1e6:
             raise source.refuse(
                 f"the volume is too large: its {self.channels} channels hold "
-                f"{math.prod(self.shape) / 1e6:.0f} million numbers, and at most {most:g} million are read. "
+                f"{millions(math.prod(self.shape))} million numbers, and at most {most:g} million are read. "
                 "If that is meant, raise --max-megapixels"
             )
         if self.coloured and self.channels not in _COLOURS:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from delineate.errors import ModelFileError, UsageError
+from delineate.files import as_path
 from delineate.inference.ir_file import ir_path
 from delineate.inference.onnx_file import SUFFIX
 
@@ -65,7 +66,7 @@ def load_any(
         UsageError: There is none, its engine cannot compute it, or a package is missing that it needs.
         ModelFileError: It is damaged, or is no model file of ours.
     """
-    if Path(path).suffix.lower() in TORCHSCRIPT:
+    if as_path(path).suffix.lower() in TORCHSCRIPT:
         refuse_exported(path, "be read again: TorchScript is written for torch alone")
     if is_exported(path):
         if engine not in (None, "auto", "onnxruntime") or precision not in (None, "auto", "fp32"):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from delineate.errors import DelineateWarning, UsageError
+from delineate.files import as_path
 from delineate.image import Image, Mask
 from delineate.inference.engines import Engine
 from delineate.inference.engines.choice import asked_for, choose
@@ -166,7 +167,7 @@ def load(path: str | Path, *, engine: EngineChoice = "torch", precision: Precisi
             "the model file or run folder that it was made of."
         )
     engine, precision = checked_choice(engine, precision)  # before the weights are read
-    return Model(*load_model(model_path(Path(path))), engine=engine, precision=precision)
+    return Model(*load_model(model_path(as_path(path))), engine=engine, precision=precision)
 
 
 __all__ = ["MODEL_NAME", "Model", "load", "model_path"]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from delineate.dataset.naming import listed
 from delineate.errors import ModelFileError
+from delineate.files import as_path
 from delineate.inference.loading import refuse_exported
 from delineate.inference.model import Model, load
 from delineate.jobs.fold_parts import FoldParts
@@ -48,7 +49,7 @@ class Ancestor:
         """
         if not isinstance(model, Model | str | Path):
             refuse_exported(model, "learn")
-        loaded = model if isinstance(model, Model) else _loaded(Path(model))
+        loaded = model if isinstance(model, Model) else _loaded(as_path(model))
         network = loaded.network[0] if isinstance(loaded.network, nn.ModuleList) else loaded.network
         return cls(loaded.card, {name: each.cpu() for name, each in network.state_dict().items()})
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from delineate import phantoms
-from delineate.files import free_folder, new_folder
+from delineate.files import as_path, free_folder, new_folder
 from delineate.jobs.job import Run
 from delineate.jobs.prediction import Prediction, predict
 from delineate.jobs.reporter import Reporter
@@ -47,7 +47,7 @@ def demonstrate(
         Interrupted: SIGINT or SIGTERM.
     """
     reporter = reporter or Reporter()
-    folder = new_folder(Path(out) if out is not None else free_folder(Path(FOLDER)), "the demo")
+    folder = new_folder(as_path(out) if out is not None else free_folder(Path(FOLDER)), "the demo")
     kind, count = (CLASSIC_KIND, CLASSIC_COUNT) if classic else (KIND, COUNT)
     size = None if classic else SIZE
     reporter.say(f"Drawing {count} {kind} phantoms into {folder / 'data'}, and {NEW} new ones to predict.")

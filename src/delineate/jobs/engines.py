@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from delineate import formats
 from delineate.dataset.inputs import GivenImage
 from delineate.errors import UsageError
+from delineate.files import as_path
 from delineate.formats import Reading
 from delineate.formats.regions import can_be_read, open_regions
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice, checked_choice
@@ -53,6 +54,7 @@ class Wish:
                     "This model is loaded already. Give its engine and precision to delineate.load."
                 )
             return given
+        as_path(given)
         checked_choice(self.engine or "auto", self.precision or "auto")
         return load_any(
             given, engine=None if self.engine == "auto" else self.engine, precision=self.precision

@@ -12,6 +12,7 @@ from delineate.export.openvino import exported
 from delineate.export.order import in_fp32
 from delineate.export.quantization import export_int8 as write_int8
 from delineate.export.quantization import mask_dice
+from delineate.files import as_path
 from delineate.formats import Reading
 from delineate.inference.loading import refuse_exported
 from delineate.inference.model import Model, load
@@ -103,12 +104,12 @@ def export_int8(
     if not 0 <= max_dice_loss <= 1:
         raise UsageError(f"--max-dice-loss {max_dice_loss} is no difference of Dice: give 0 to 1.")
     reporter = reporter or Reporter()
-    path = free_path(Path(out), "")
+    path = free_path(as_path(out), "")
     if not isinstance(model, Model):
         refuse_exported(model, "be exported again")
     loaded = in_fp32(model if isinstance(model, Model) else load(model))
     given = given_images(
-        loaded, [Path(images)] if isinstance(images, str | Path) else list(map(Path, images)), reporter
+        loaded, [as_path(images)] if isinstance(images, str | Path) else list(map(as_path, images)), reporter
     )
     count = min(MOST_IMAGES, len(given))
     if not count:

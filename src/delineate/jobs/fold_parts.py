@@ -12,6 +12,7 @@ from delineate.jobs.imported import UNKNOWN_START
 from delineate.jobs.parts import Part
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.source import Parts, Source, checked_whole, flattering, separate_test
+from delineate.jobs.tolerance import tolerance_cautions
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class FoldParts:
         test: What only the final model is scored on; may be empty.
         test_name: What that is, to stand in a sentence.
         folds: Which case is in which fold.
-        cautions: What may flatter the scores of the folds.
-        test_cautions: What may flatter those of the test part.
+        cautions: What may flatter the scores of the folds, or is to be known of their tolerance.
+        test_cautions: Likewise of the test part.
         leaks: What of the test part was met in training.
         known: Names of the cases that the model started from had learned from.
         unknown_images: Whether it may have learned from others of them, too.
@@ -79,6 +80,8 @@ class FoldParts:
         if source.test is not None:
             test, name, leaks = separate_test(source, data, whole, reporter)
             of_test = ()
+        of_folds += tolerance_cautions(whole, source.tolerance_mm, reporter)
+        of_test += tolerance_cautions(test, source.tolerance_mm, reporter)
         return cls(whole, test, name, folds, of_folds, of_test, leaks)
 
     def of_fold(self, number: int) -> Parts:

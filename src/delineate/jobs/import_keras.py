@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from delineate.errors import OutputError, UsageError
-from delineate.files import output_error
+from delineate.files import as_path, output_error
 from delineate.image import LabelSet
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
@@ -71,8 +71,8 @@ def import_keras(
         ModelFileError: It is damaged, or no U-Net that ours can be.
         OutputError: There is something at `out`, or it cannot be written.
     """
-    wishes, reporter, path = wishes or KerasWishes(), reporter or Reporter(), Path(file)
-    target = _new_file(Path(out))
+    wishes, reporter, path = wishes or KerasWishes(), reporter or Reporter(), as_path(file)
+    target = _new_file(as_path(out))
     net = read_keras(path, Hints(skip_first=wishes.skips_first))
     _refuse_pointless(path, net, wishes)
     plan, assumed = _planned(path, net, wishes)

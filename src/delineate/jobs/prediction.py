@@ -15,9 +15,10 @@ from delineate.dataset.case_files import Problem
 from delineate.dataset.inputs import prediction_inputs
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import Interrupted, Stopped, UsageError
-from delineate.files import output_error, remove_unfinished, sole_use
+from delineate.files import as_path, output_error, remove_unfinished, sole_use
 from delineate.formats import Reading
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
+from delineate.inference.memory import PROGRAM_BYTES
 from delineate.inference.mirroring import CALLED, mirrored_axes
 from delineate.jobs.engines import Wish, usual_wish
 from delineate.jobs.flow import Flow, Work
@@ -115,11 +116,10 @@ def predict(
         OutputError: The output folder cannot be written.
     """
     reporter = reporter or Reporter()
-    given = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(path) for path in inputs]
-    if not given:
-        raise UsageError("Nothing to predict: give images or folders of images.")
+    given, place = _given(inputs), as_path(out)
+    _refuse_too_little(memory_bytes)
     wish = usual_wish(model, engine, precision)
-    if wish.engine == "auto" and wish.precision in (None, "auto") and (begun := engine_of(Path(out))):
+    if wish.engine == "auto" and wish.precision in (None, "auto") and (begun := engine_of(place)):
         wish = Wish(*begun)  # whatever was measured since then
     loaded = _mirroring(wish.model(model), tta, reporter)
     data = loaded.plan.data
@@ -127,11 +127,11 @@ def predict(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3
     )
     reading = reading_for(loaded.plan, reading)
-    refuse_taken(Path(out))  # before engines are tried
-    with sole_use(Path(out)):
+    refuse_taken(place)  # before engines are tried
+    with sole_use(place):
         wish.settle_for_images(loaded, found.images, reading, reporter)
         wanted = Wanted(overlay, probabilities, mask_format, loaded.card.weights_sha256)
-        unfinished = Unfinished.of(Path(out), settings_of(loaded, given, wanted, anonymous=anonymous))
+        unfinished = Unfinished.of(place, settings_of(loaded, given, wanted, anonymous=anonymous))
         folder = unfinished.results
         if unfinished.taken_up:
             remove_unfinished(folder)
@@ -189,6 +189,22 @@ def predict(
                 remove_stale(folder, before, made)
         unfinished.remove()
         return Prediction(folder, (*files, *made), (*messages, *failures))
+
+
+def _given(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
+    given = [as_path(inputs)] if isinstance(inputs, (str, Path)) else [as_path(path) for path in inputs]
+    if not given:
+        raise UsageError("Nothing to predict: give images or folders of images.")
+    return given
+
+
+def _refuse_too_little(memory_bytes: int | None) -> None:
+    """Refuse a limit that no image could keep, since the program itself takes more."""
+    if memory_bytes is not None and memory_bytes < PROGRAM_BYTES:
+        raise UsageError(
+            f"--memory allows {memory_bytes / 1e6:.3g} MB, but the program alone takes "
+            f"{PROGRAM_BYTES / 1e6:.0f} MB. Give more, or leave --memory away."
+        )
 
 
 def _mirroring(model: AnyModel, tta: bool | None, reporter: Reporter) -> AnyModel:

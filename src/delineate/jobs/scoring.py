@@ -20,7 +20,7 @@ from delineate.evaluation.report import Finding, Overlay, Report, Table, choose_
 from delineate.evaluation.scores import CaseScore, score_case
 from delineate.evaluation.summary import Summary, summarise
 from delineate.evaluation.tables import write_cases_csv, write_summary_json
-from delineate.files import output_error, sole_new_folder, write_text, write_with
+from delineate.files import as_path, output_error, sole_new_folder, write_text, write_with
 from delineate.formats import Reading
 from delineate.image import Mask
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
@@ -39,6 +39,7 @@ from delineate.jobs.parts import (
 from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
+from delineate.jobs.tolerance import tolerance_cautions
 from delineate.model_file import ModelCard
 from delineate.plan import to_yaml
 from delineate.threads import limiting_threads
@@ -82,7 +83,7 @@ class Story:
         title: The page's.
         scored_part: To stand in a sentence: "the validation part of this run".
         used_to_choose: A sentence.
-        cautions: What may flatter the scores, to stand beside them.
+        cautions: What may flatter the scores, or is to be known of them, to stand beside them.
         curves: Of the training, if it is known.
         plan_yaml: The plan as it lies in the run, with its comments; None to write it from the model.
         curves_note: Whose curves they are, if not the model's.
@@ -145,10 +146,10 @@ def evaluate(
     reporter = reporter or Reporter()
     wish = Wish(engine, precision)
     loaded = wish.model(model)
-    folder = Path(out) if out is not None else None
+    folder = as_path(out) if out is not None else None
     with sole_new_folder(folder, "the evaluation") if folder is not None else contextlib.nullcontext():
         part = checked_part(
-            Path(data),
+            as_path(data),
             labels=labels,
             group_regex=group_regex,
             reporter=reporter,
@@ -161,8 +162,9 @@ def evaluate(
         caution = seen(learned, part) if learned else caution_of(loaded.card)
         if caution:
             reporter.warn(caution)
+        cautions = tolerance_cautions(part, checked_tolerance(tolerance_mm), reporter)
         wish.settle_for_part(loaded, part, reporter)
-        scores = score_part(loaded, part, reporter, tolerance_mm=checked_tolerance(tolerance_mm))
+        scores = score_part(loaded, part, reporter, tolerance_mm=tolerance_mm)
         name = part.report.pseudonyms.redacted(name_of(Path(data)))
         story = Story(
             title=f"Evaluation on {name}",
@@ -170,7 +172,7 @@ def evaluate(
             used_to_choose=caution
             or "The model did not learn from any of these images (their pixels were compared), "
             "and nothing was chosen by them.",
-            cautions=part.notes,
+            cautions=(*part.notes, *cautions),
         )
         if folder is None:
             return Evaluation(summarise(scores, loaded.labels), scores)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from delineate.dataset.naming import safe_name
-from delineate.files import new_folder
+from delineate.files import as_path, new_folder
 from delineate.formats import USUAL, Reading
 from delineate.formats.dicom_seg import read_segments
 from delineate.formats.dicom_series import opened
@@ -57,8 +57,8 @@ def write_segments(
         OutputError: The folder holds something or cannot be written.
     """
     reporter = reporter or Reporter()
-    segments = opened(Path(segmentation), reading or USUAL, read_segments)
-    folder = new_folder(Path(out), "the segments")
+    segments = opened(as_path(segmentation), reading or USUAL, read_segments)
+    folder = new_folder(as_path(out), "the segments")
     written = []
     for done, segment in enumerate(segments, start=1):
         values = segment.voxels().astype(np.uint8)

@@ -21,6 +21,7 @@ from delineate.formats import USUAL, Reading
 from delineate.image import Image, LabelSet, Mask
 from delineate.jobs.parts import NO_SPLIT, TO_SCORE, Part, checked_part, learned_of, name_of, seen
 from delineate.jobs.reporter import Reporter
+from delineate.jobs.tolerance import tolerance_cautions
 
 Log = Literal["tensorboard"]
 FLATTERING = frozenset({"sequence", "shared-folders", "divided-patients"})  # belong beside the score
@@ -121,7 +122,7 @@ class Parts:
         scored_name: What it is, to stand in a sentence.
         scored_kind: Whether it was looked at on the way.
         splits: The division of the data.
-        cautions: What may flatter the score.
+        cautions: What may flatter the score, or is to be known of its tolerance.
         leaks: What of the scored part was met in training.
     """
 
@@ -182,6 +183,7 @@ class Parts:
             by_marks = source.splits is None or drawn
             nothing_marked = not any(files.held_out for files in whole.files)
             cautions += flattering(whole, drawn=by_marks and nothing_marked, by_marks=by_marks)
+        cautions += tolerance_cautions(scored, source.tolerance_mm, reporter)
         return cls(train, validation, scored, name, kind, splits, cautions, leaks)
 
     def relabelled(self, labels: LabelSet) -> Parts:

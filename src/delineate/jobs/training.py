@@ -14,6 +14,7 @@ from delineate.dataset.split import write_splits
 from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
 from delineate.files import (
     LOCK,
+    as_path,
     is_file,
     is_folder,
     probe_writable,
@@ -135,36 +136,36 @@ def train(
     """
     reporter = reporter or Reporter()
     source = Source(
-        Path(data),
-        Path(test) if test is not None else None,
+        as_path(data),
+        as_path(test) if test is not None else None,
         labels,
         group_regex,
         log,
-        Path(splits) if splits is not None else None,
+        as_path(splits) if splits is not None else None,
         split_seed,
         reading,
         Pseudonyms(all_names=anonymous),
         checked_tolerance(tolerance_mm),
         0 if folds is None else checked_number(folds),
         ensemble,
-        Path(start_from) if isinstance(start_from, str | Path) else None,
+        as_path(start_from) if isinstance(start_from, str | Path) else None,
     )
     if start_from is not None and encoder is not None:
         raise UsageError("Give either --from or --encoder: a model brings its own encoder's weights.")
-    pretrained = read_encoder(Path(encoder)) if encoder is not None else None
+    pretrained = read_encoder(as_path(encoder)) if encoder is not None else None
     wishes = Wishes(
         Length(parse_budget(budget) if budget is not None else None, epochs),
         preset,
         seed,
         precision,
-        Path(plan) if plan is not None else None,
+        as_path(plan) if plan is not None else None,
         dims,
         left_right,
         reading.fourth_axis,
         pretrained.architecture if pretrained else "plain",
     )
     ancestor = Ancestor.of(start_from) if start_from is not None else None
-    folder = _run_folder(Path(out) if out is not None else None, source.data)
+    folder = _run_folder(as_path(out) if out is not None else None, source.data)
     try:
         with sole_new_folder(folder, "the run"):
             try:
@@ -200,7 +201,7 @@ def resume(
         Interrupted: SIGINT or SIGTERM again.
     """
     reporter = reporter or Reporter()
-    folder = Path(run)
+    folder = as_path(run)
     if not folder.is_dir():
         raise UsageError(f"{folder} is no run folder. Give the folder that delineate train wrote.")
     whole = folder.absolute().parent.parent
@@ -217,7 +218,8 @@ def resume(
     with sole_use(folder):
         remove_unfinished(folder)
         known = read_source(folder, environment)
-        source = _found(known, folder, Path(data) if data else None, Path(test) if test else None)
+        moved = (None if each is None else as_path(each) for each in (data, test))
+        source = _found(known, folder, *moved)
         return _gone_on_with(folder, environment, source, plan, reporter, moved=source != known)
 
 

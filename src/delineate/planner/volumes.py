@@ -131,8 +131,13 @@ def _spacing(data: Fingerprint) -> tuple[tuple[float, float, float] | None, floa
     coarsest = max(range(3), key=own.__getitem__)
     if own[coarsest] > MOST_ANISOTROPIC * min(own):
         own[coarsest] = data.finest_mm[coarsest]
-    depth, height, width = (round(max(each, min(own) / scale), 4) for each in own)
+    depth, height, width = (_rounded(max(each, min(own) / scale)) for each in own)
     return (depth, height, width), scale
+
+
+def _rounded(spacing_mm: float) -> float:
+    """With four decimals, and below 0.1 mm with four significant digits."""
+    return round(spacing_mm, max(4, 3 - math.floor(math.log10(spacing_mm))))
 
 
 def _size_at(data: Fingerprint, spacing: Sequence[float] | None) -> tuple[int, ...]:

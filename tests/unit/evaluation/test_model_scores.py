@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from delineate.evaluation.model_scores import model_scores
 from delineate.evaluation.scores import CaseScore, score_case
@@ -10,6 +11,25 @@ from delineate.evaluation.summary import summarise
 from delineate.image import Geometry, LabelSet, Mask
 
 LABELS = LabelSet.of("nucleus", "cytoplasm")
+
+
+def test_millimetres_travel_where_all_cases_have_them() -> None:
+    values = np.ones((2, 2), np.uint8)
+    known, unknown = (
+        Mask(values, LabelSet.of("nucleus"), place) for place in (Geometry((2.0, 2.0)), Geometry())
+    )
+    nothing = Mask(np.zeros((2, 2), np.uint8), known.labels)
+    metrics = []
+    for masks in ([known, known], [known, unknown]):
+        scores = [each for at, mask in enumerate(masks) for each in score_case(str(at), "", mask, nothing)]
+        stored = model_scores(summarise(scores, known.labels), part="test", used_to_choose="")
+        metrics.append(stored.labels[0].metrics)
+    all_known, some_known = metrics
+    assert all_known["hd95_mm"] is not None
+    assert all_known["hd95_mm"].mean == pytest.approx(32**0.5)
+    assert some_known["hd95_mm"] is None
+    assert some_known["hd95_px"] is not None
+    assert some_known["hd95_px"].mean == pytest.approx(8**0.5)
 
 
 def test_numbers_are_those_of_the_summary() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from itertools import pairwise
+import math
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -101,8 +102,15 @@ def test_each_label_has_its_hue_and_the_prediction_a_lighter_tint() -> None:
         assert has(picture, colours.reference).any()
         assert has(picture, colours.prediction).any()
         assert all(light >= dark for light, dark in zip(colours.prediction, colours.reference, strict=True))
-    assert len(set(outline_colours(len(HUES)))) == len(HUES)
-    assert len(outline_colours(20)) == 20
+
+
+def test_no_two_labels_share_a_colour() -> None:
+    colours = outline_colours(254)
+    assert tuple(each.reference for each in colours[:7]) == HUES
+    assert colours[7].reference == (10, 184, 184)
+    assert len({tint for each in colours for tint in (each.reference, each.prediction)}) == 2 * 254
+    for one, other in combinations(colours[:21], 2):
+        assert math.dist(one.reference, other.reference) > 45
 
 
 def test_neighbouring_hues_differ_in_lightness_or_hue_for_everyone() -> None:

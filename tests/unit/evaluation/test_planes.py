@@ -121,6 +121,14 @@ def test_oblique_volumes_say_how_much() -> None:
             ],
         ),
         (
+            Geometry((0.0005, 0.00025, 0.00025)),
+            [
+                "across axis 1 · slice 3 of 6 · 0.0010 mm from the first",
+                "across axis 2 · slice 6 of 8 · 0.0013 mm from the first",
+                "across axis 3 · slice 8 of 10 · 0.0018 mm from the first",
+            ],
+        ),
+        (
             Geometry(),
             ["across axis 1 · slice 3 of 6", "across axis 2 · slice 6 of 8", "across axis 3 · slice 8 of 10"],
         ),

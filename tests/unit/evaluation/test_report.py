@@ -243,6 +243,23 @@ def test_millimetres_are_shown_where_known() -> None:
     assert "HD95 of each case, in pixels" in text
 
 
+def test_microscopic_distances_and_volumes_do_not_read_as_none() -> None:
+    # lines of one pixel of 0.25 µm, 15 pixels apart
+    values, other = np.zeros((2, 1, 32), np.uint8)
+    values[0, 2] = other[0, 17] = 1
+    near = Geometry((0.00025, 0.00025))
+    found = list(score_case("a", "a", Mask(values, LESION, near), Mask(other, LESION, near)))
+    html = render_report(report(LESION, found))
+    assert '<td class="number">0.00375</td>' in html
+    assert '<td class="number">0.0</td>' not in html
+    # 8 and 12 voxels of 1 µm
+    values, larger = np.zeros((2, 4, 4, 4), np.uint8)
+    values[:2, :2, :2] = larger[:2, :2, :3] = 1
+    near = Geometry((0.001, 0.001, 0.001))
+    found = list(score_case("a", "a", Mask(values, LESION, near), Mask(larger, LESION, near)))
+    assert "lesion 8e-12 1.2e-11 +4e-12 4e-12 50.0 %" in Page(render_report(report(LESION, found))).text
+
+
 def test_planes_of_volumes_take_a_row_each_and_say_where_left_is() -> None:
     flat = report(LESION, cohort(LESION))
     sentence = "the patient's left is on the viewer's right"

@@ -131,6 +131,9 @@ def test_the_limit_is_a_parameter(tmp_path: Path) -> None:
     assert formats.header(path).size == (1000, 1001)
     with pytest.raises(ImageError, match="1000×1001 are 1 million pixels, and at most 1 million are read"):
         formats.header(path, formats.Reading(maximum_megapixels=1))
+    Pillow.fromarray(np.zeros((64, 64), np.uint8)).save(path)
+    with pytest.raises(ImageError, match=r"64×64 are 0\.0041 million pixels, and at most 0\.001 million are"):
+        formats.header(path, formats.Reading(maximum_megapixels=0.001))
 
 
 @pytest.mark.parametrize("file_format", ["gif", "png"])

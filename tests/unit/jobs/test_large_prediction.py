@@ -19,7 +19,7 @@ from large_cases import blobs, model_of, save_tiled, save_to
 from PIL import Image as Pillow
 
 from delineate import formats
-from delineate.errors import Interrupted, OutputError
+from delineate.errors import Interrupted, OutputError, UsageError
 from delineate.files import sole_use
 from delineate.formats import Reading, pyramid_writing
 from delineate.formats.tile_spool import TILE_PX
@@ -169,8 +169,17 @@ def test_by_the_memory(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyP
     made = prediction.predict(model, [path, picture], tmp_path / "free")
     assert "half of the free memory" in made.files[0].notes[0]
     assert made.files[1].mask == "b.png"  # what fits, if only just, is held
-    made = prediction.predict(model, path, tmp_path / "little", memory_bytes=100 << 20)
+    made = prediction.predict(model, path, tmp_path / "little", memory_bytes=600 << 20)
     assert "window by window, too, it would take about" in str(made.files[0].reason)
+
+
+@pytest.mark.parametrize(("memory_bytes", "said"), [(1000, "0.001 MB"), ((600 << 20) - 1, "629 MB")])
+def test_less_memory_than_the_program_takes_is_refused(
+    model: Model, tmp_path: Path, memory_bytes: int, said: str
+) -> None:
+    with pytest.raises(UsageError, match=f"allows {said}, but the program alone takes 629 MB"):
+        prediction.predict(model, tmp_path, tmp_path / "out", memory_bytes=memory_bytes)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_decoded_whole_is_refused_with_a_way_out(model: Model, tmp_path: Path) -> None:
@@ -181,7 +190,7 @@ def test_what_is_decoded_whole_is_refused_with_a_way_out(model: Model, tmp_path:
     )
     assert [file.status for file in made.files] == ["failed", "done"]
     reason = str(made.files[0].reason)
-    assert "200×170 are 0 million pixels" in reason
+    assert "200×170 are 0.034 million pixels" in reason
     assert "decoded as a whole" in reason
     assert "vips tiffsave INPUT OUTPUT.tif --tile --compression deflate" in reason
 
