@@ -139,10 +139,8 @@ def _moves(crop: tuple[int, ...], crops: int, axes: int, *, flips: bool) -> Any:
     drawn: list[Any] = [RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(axes) if flips]
     if axes == 2:
         drawn.append(RandRotate90d(BOTH, prob=0.5, spatial_axes=(0, 1)))
-    # of pictures in [0, 1] the background is what is not black; of volumes with mean 0 that means nothing
-    ground = {"image_key": "image"} if axes == 2 else {}
     cut = RandCropByPosNegLabeld(
-        BOTH, label_key="mask", spatial_size=crop, pos=1, neg=1, num_samples=crops, **ground
+        BOTH, label_key="mask", spatial_size=crop, pos=1, neg=1, num_samples=crops, image_key="image"
     )
     return Compose([_scaled(axes), SpatialPadd(BOTH, crop), cut, *drawn, EnsureTyped(BOTH, track_meta=False)])
 
