@@ -197,8 +197,11 @@ def test_too_little_memory_is_said_with_numbers(
 ) -> None:
     source = volumes / "images" / "ball_0.nii.gz"
     done = command("predict", run, source, "--out", tmp_path / "masks", "--memory", "10MB")
+    assert done.returncode == 2
+    assert "--memory allows 10 MB, but the program alone takes 629 MB" in done.stderr
+    done = command("predict", run, source, "--out", tmp_path / "masks", "--memory", "630MB")
     assert done.returncode == 1
-    assert "voxels take at least 0.6 GB of memory, and 0.0 GB are allowed by --memory" in done.stderr
+    assert "GB of memory, and 0.6 GB are allowed by --memory" in done.stderr
     wrong = command("predict", run, source, "--out", tmp_path / "none", "--memory", "much")
     assert wrong.returncode == 2
     assert not (tmp_path / "none").exists()

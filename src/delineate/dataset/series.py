@@ -79,6 +79,8 @@ class DicomFiles:
     ) -> tuple[Problem, ...]:
         """An error a series of which a volume is only a part, since other slices lie in another folder."""
         files = {path for volume in volumes for path in volume}
+        if not files:  # what reads DICOM need not be imported then
+            return ()
         problems = []
         for paths in formats.spread(self.members.values()):
             if files.isdisjoint(paths):

@@ -278,7 +278,7 @@ def test_volumes_too_large(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, ramp(11, 100, 1000), metadata=None, photometric="minisblack")
     assert formats.header(path).size == (11, 100, 1000)
-    assert "11×100×1000 are 1 million voxels" in reason(path, formats.Reading(maximum_megapixels=1))
+    assert "11×100×1000 are 1.1 million voxels" in reason(path, formats.Reading(maximum_megapixels=1))
 
 
 @pytest.mark.parametrize("labels", [("a",), ("a", "b")])

@@ -202,7 +202,7 @@ def test_of_a_large_volume_the_limit_is_told(model: Model, tmp_path: Path) -> No
         model, [tmp_path / "a.nii", tmp_path / "b.tif"], tmp_path / "out", reading=SMALL
     )
     reason = (
-        "the volume is too large: 40×20×30 are 0 million voxels, and at most 0.01 million are read. "
+        "the volume is too large: 40×20×30 are 0.024 million voxels, and at most 0.01 million are read. "
         "If that is meant, raise --max-megapixels"
     )
     assert [file.reason for file in made.files] == [reason, reason]
