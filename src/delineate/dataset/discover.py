@@ -41,6 +41,7 @@ def discover(data: Path) -> Discovery:
     listing = list_files(root)
     try:
         tables = [path for path in _lists(listing) if is_table(path)]
+        tables = [path for path in tables if path.suffix.lower() == ".csv"] or tables  # or the same as TSV
     except DataError as error:
         problem = Problem("error", "unreadable-table", str(error), ())
         return _described(root, ("not recognised", (), [problem]), ())
@@ -83,7 +84,7 @@ def _described(root: Path, found: Found, aside: tuple[Problem, ...]) -> Discover
 
 def _aside(listing: Listing, tables: list[Path]) -> tuple[Problem, ...]:
     """What is to be said of lists and files that are not used, and of what the listing skipped."""
-    unused = [path for path in _lists(listing) if path not in tables]
+    unused = [path for path in _lists(listing) if path not in tables and not is_table(path)]
     other = [
         path
         for path in listing.files

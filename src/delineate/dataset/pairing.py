@@ -176,8 +176,8 @@ def _several_masks(paths: Sequence[Path], root: Path) -> Problem:
         "several-masks",
         f"{counted(len(paths), 'mask')} look like a further mask of an image that has one already: "
         f"{listed(shown(path, root) for path in paths)}. Draw all of an image's structures into one mask, "
-        "with one "
-        "value a structure, or take the further ones out of the data.",
+        "with one value a structure, or take the further ones out of the data. If they are masks of other "
+        "images, add these.",
         tuple(paths),
     )
 

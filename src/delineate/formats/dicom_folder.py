@@ -136,7 +136,8 @@ def spread(members: Iterable[Member]) -> tuple[tuple[Path, ...], ...]:
     """
     by_series: dict[tuple[str, ...], dict[Path, list[Member]]] = {}
     for member in members:
-        by_series.setdefault(member.series, {}).setdefault(member.path.parent, []).append(member)
+        series = (*member.series, member.subject or "")  # anonymised data may have one number for all series
+        by_series.setdefault(series, {}).setdefault(member.path.parent, []).append(member)
     found = []
     for folders in by_series.values():
         parts = {

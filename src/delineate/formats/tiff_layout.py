@@ -108,7 +108,7 @@ def name_of_slide(page: Page, pages: int, source: Source) -> str | None:
         source: The file.
 
     Returns:
-        The name of the one OME image that is no label, macro or overview; None where OME says nothing.
+        The name of the one OME image that is none beside a slide; None where OME says nothing.
 
     Raises:
         ImageError: It does not, or tells of several images or files.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_UNIT = "µm"
 _REVERSED_AXES = 3  # of "XYZCT", all but the first two
-_BESIDE_A_SLIDE = re.compile(r"(label|macro|overview)( image)?", re.IGNORECASE)
+_BESIDE_A_SLIDE = re.compile(r"(label|macro|overview|thumbnail)( image)?", re.IGNORECASE)
 
 
 def pixels_of(xml: str, source: Source) -> ElementTree.Element:
@@ -40,8 +40,13 @@ def pixels_of(xml: str, source: Source) -> ElementTree.Element:
     return _pixels_of(list(_children(root, "Image")), root, source)
 
 
-def name_of_slide(xml: str, samples: int, pages: int, source: Source) -> str:
-    """The name of the one image that is no label, macro or overview of a scanner.
+def beside_a_slide(name: str) -> bool:
+    """Whether an image is called what a scanner makes beside the slide."""
+    return _BESIDE_A_SLIDE.fullmatch(name.strip()) is not None
+
+
+def name_of_slide(xml: str, samples: int, pages: int, source: Source) -> str | None:
+    """The name of the one image that is no label, macro, overview or thumbnail; None where it has none.
 
     Args:
         xml: The description of the first page.
@@ -54,13 +59,13 @@ def name_of_slide(xml: str, samples: int, pages: int, source: Source) -> str:
     """
     root = _root(xml, source)
     images = list(_children(root, "Image"))
-    slides = [each for each in images if not _BESIDE_A_SLIDE.fullmatch(each.get("Name", "").strip())]
+    slides = [each for each in images if not beside_a_slide(each.get("Name", ""))]
     pixels = _pixels_of(slides or images, root, source)
     axes, shape = _shape(pixels, samples, source)
     beside = len(slides or images) < len(images)
     if math.prod(shape) > pages or (math.prod(shape) < pages and not beside):
         raise _other_pages(axes, shape, samples, pages, source)
-    return next(each.get("Name", "") for each in slides or images if pixels in each)
+    return next(each.get("Name") or None for each in slides or images if pixels in each)
 
 
 def planes(pixels: ElementTree.Element, samples: int, pages: int, source: Source) -> tuple[str, Numbers]:

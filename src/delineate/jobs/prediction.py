@@ -18,6 +18,7 @@ from delineate.errors import Interrupted, Stopped, UsageError
 from delineate.files import as_path, output_error, remove_unfinished, sole_use
 from delineate.formats import Reading
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
+from delineate.inference.exported import ExportedModel
 from delineate.inference.memory import PROGRAM_BYTES
 from delineate.inference.mirroring import CALLED, mirrored_axes
 from delineate.jobs.engines import Wish, usual_wish
@@ -117,11 +118,12 @@ def predict(
     """
     reporter = reporter or Reporter()
     given, place = _given(inputs), as_path(out)
-    _refuse_too_little(memory_bytes)
     wish = usual_wish(model, engine, precision)
     if wish.engine == "auto" and wish.precision in (None, "auto") and (begun := engine_of(place)):
         wish = Wish(*begun)  # whatever was measured since then
     loaded = _mirroring(wish.model(model), tta, reporter)
+    if not isinstance(loaded, ExportedModel):  # which takes less
+        _refuse_too_little(memory_bytes)
     data = loaded.plan.data
     found = prediction_inputs(
         given, data.channels if data.colour == "channels" else 1, volumes=data.axes == 3

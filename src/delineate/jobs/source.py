@@ -14,7 +14,7 @@ from delineate.dataset.naming import counted, listed, printable
 from delineate.dataset.pixel_digests import pixel_digest, stored_digest
 from delineate.dataset.pseudonyms import Pseudonyms, looks_identifying
 from delineate.dataset.split import Splits, read_splits, split
-from delineate.errors import UsageError
+from delineate.errors import DataError, UsageError
 from delineate.files import free_folder
 from delineate.fingerprint import Fingerprint, measure
 from delineate.formats import USUAL, Reading
@@ -154,7 +154,15 @@ class Parts:
         if stored is not None:
             source = replace(source, splits=stored)
         whole = checked_whole(source, reporter)
-        splits = divided(whole, source)
+        try:
+            splits = divided(whole, source)
+        except DataError as error:
+            if stored is None:
+                raise
+            raise DataError(
+                f"The cases in {source.data} are not those that this run was begun with, or this version "
+                f"calls them otherwise. Put them back, or train anew in another folder. {error}"
+            ) from error
         if drawn:
             splits = replace(splits, warnings=())  # those are of a file that the user has written
         if source.test is not None and splits.test:

@@ -211,3 +211,13 @@ def test_folders_are_part_of_the_plain_name_where_all_files_are_named_alike(tmp_
     ]  # fmt: skip
     assert names("patients", "p1/x.png", "p2/x.png") == [("p1__x", "p1__x"), ("p2__x", "p2__x")]
     assert names("parts", "train/1.png", "test/1.png") == [("test__1", "1"), ("train__1", "1")]
+
+
+def test_the_same_list_as_tsv_beside_it_is_left_aside(tmp_path: Path) -> None:
+    path = table(tmp_path, "image,mask\na.png,b.png\n", "a.png", "b.png")
+    (tmp_path / "cases.tsv").write_text(path.read_text().replace(",", "\t"))
+    found = discover(tmp_path)
+    assert errors(found) == []
+    assert [(case.name, problem.code) for case in found.cases for problem in found.problems] == [
+        ("a", "other-files")
+    ]

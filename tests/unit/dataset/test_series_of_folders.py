@@ -171,3 +171,13 @@ def test_broken_links_are_an_input_each(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to("nowhere")
     found = prediction_inputs([tmp_path], 1)
     assert [problem.paths for problem in found.problems] == [(tmp_path / "b.png",), (tmp_path / "c.png",)]
+
+
+def test_patients_under_one_number_of_series_are_not_put_together(two_folders: Path) -> None:
+    for path in (two_folders / "p1b").iterdir():
+        file = pydicom.dcmread(path)
+        file.PatientID = "another"
+        file.save_as(path)
+    found = prediction_inputs([two_folders], 1, volumes=True)
+    assert "spread-series" not in [problem.code for problem in found.problems]
+    assert {image.name for image in found.images} == {"p1", "p1b", "p2"}

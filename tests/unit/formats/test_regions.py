@@ -248,13 +248,25 @@ def test_descriptions_of_more_than_one_picture(
         open_regions(tmp_path / "a.tif")
 
 
-@pytest.mark.parametrize("first", ["label image", "Macro", "overview"])
+@pytest.mark.parametrize("first", ["label image", "Macro", "overview", "thumbnail"])
 def test_what_lies_beside_a_slide_in_ome_is_left_aside(first: str, tmp_path: Path) -> None:
     beside, slide = noise((30, 40), "uint8", 1), noise((30, 40), "uint8", 2)
     said = OME.format("", ome_image(first) + ome_image("tissue", data='<TiffData IFD="1"/>'))
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(beside, metadata=None, description=said)
         writer.write(slide, metadata=None)
+    assert np.array_equal(whole(tmp_path / "a.tif"), slide[None])
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_slide_without_a_name_in_ome(beside: bool, tmp_path: Path) -> None:
+    slide, label = noise((30, 40), "uint8", 2), noise((30, 40), "uint8", 1)
+    unnamed = ome_image("").replace(' Name=""', "")
+    said = OME.format("", unnamed + (ome_image("label", data='<TiffData IFD="1"/>') if beside else ""))
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(slide, metadata=None, description=said)
+        if beside:
+            writer.write(label, metadata=None)
     assert np.array_equal(whole(tmp_path / "a.tif"), slide[None])
 
 

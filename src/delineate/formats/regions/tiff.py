@@ -29,6 +29,7 @@ from delineate.formats.regions.tiff_parts import JPEG_2000, Parts, PlainRows, is
 from delineate.formats.stored import MAXIMUM_CHANNELS, Reading, Source
 from delineate.formats.tiff_directories import count_pages
 from delineate.formats.tiff_layout import name_of_slide
+from delineate.formats.tiff_ome import beside_a_slide
 from delineate.formats.tiff_page import (
     COLOUR_SAMPLES,
     PALETTE,
@@ -161,8 +162,11 @@ class TiffRegions(Closing):
 
 def _main_series(found: Sequence[_Series], name: str | None, source: Source) -> _Series:
     """The one picture of a file, or of a scanner's the slide, which OME may name."""
-    if name is not None:
-        found = [each for each in found if each.kind != "ome" or each.name == name]
+    found = [
+        each
+        for each in found
+        if each.kind != "ome" or (each.name == name if name is not None else not beside_a_slide(each.name))
+    ]
     if not found:
         raise source.refuse("the file is damaged: it holds no picture")
     first = found[0]
