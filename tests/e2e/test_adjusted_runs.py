@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 import delineate
 from delineate.jobs import job
+from delineate.jobs.expectation import Outlook, look_ahead
 from delineate.plan import Plan
 from delineate.training.budget import Budget
 from delineate.training.loop import Trained, fit
@@ -44,6 +46,12 @@ def test_an_adjusted_run_is_told_of_written_down_and_repeated(
         now[1] = slower * budget.seconds / plan.training.steps
         return fit(plan, *arguments, budget=budget, clock=lambda: now[0], **options)
 
+    def of_forty(*given: Any) -> Outlook:
+        """However fast this machine is."""
+        outlook = look_ahead(*given)
+        return replace(outlook, speed=replace(outlook.speed, steps=40))
+
+    monkeypatch.setattr(job, "look_ahead", of_forty)
     monkeypatch.setattr(Trainer, "take_step", timed)
     monkeypatch.setattr(job, "fit", otherwise)
     noting = Noting()
