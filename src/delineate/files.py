@@ -10,7 +10,7 @@ import os
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -200,6 +200,15 @@ def as_path(path: str | Path) -> Path:
     if not os.fspath(path):
         raise UsageError("An empty path was given. Give a file or folder; the current folder is '.'.")
     return Path(path)
+
+
+def as_paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    """One path or several, each as of `as_path`.
+
+    Raises:
+        UsageError: One is empty.
+    """
+    return [as_path(each) for each in ([given] if isinstance(given, str | Path) else given)]
 
 
 def existing_folder(path: Path, what: str) -> Path:

@@ -36,18 +36,10 @@ MegapixelsOption = Annotated[
         metavar="MILLIONS",
     ),
 ]
-FourthAxisOption = Annotated[
-    FourthAxis | None,
-    typer.Option(
-        help="What a volume's fourth axis is: 'channels'; else it is refused.", show_default="refuse"
-    ),
-]
+_FOURTH_AXIS = "What a volume's fourth axis is: 'channels'; else it is refused."
+FourthAxisOption = Annotated[FourthAxis | None, typer.Option(help=_FOURTH_AXIS, show_default="refuse")]
 FourthAxisForModelOption = Annotated[
-    FourthAxis | None,
-    typer.Option(
-        help="What a volume's fourth axis is: 'channels'; else it is refused.",
-        show_default="as in the training",
-    ),
+    FourthAxis | None, typer.Option(help=_FOURTH_AXIS, show_default="as in the training")
 ]
 ResampleOption = Annotated[
     bool,

@@ -40,12 +40,13 @@ def discover(data: Path) -> Discovery:
     root = existing_folder(data, "the images and masks")
     listing = list_files(root)
     try:
-        tables = [path for path in _lists(listing) if is_table(path)]
-        tables = [path for path in tables if path.suffix.lower() == ".csv"] or tables  # or the same as TSV
+        lists = {path: is_table(path) for path in _lists(listing)}
     except DataError as error:
         problem = Problem("error", "unreadable-table", str(error), ())
         return _described(root, ("not recognised", (), [problem]), ())
-    aside = _aside(listing, tables)
+    tables = [path for path, table in lists.items() if table]
+    tables = [path for path in tables if path.suffix.lower() == ".csv"] or tables  # or the same as TSV
+    aside = _aside(listing, tables, unused=[path for path, table in lists.items() if not table])
     if len(tables) > 1:
         names = listed(path.name for path in tables)
         message = f"Several tables list images and masks: {names}. Give the one meant instead of the folder."
@@ -82,9 +83,8 @@ def _described(root: Path, found: Found, aside: tuple[Problem, ...]) -> Discover
     return Discovery(root, layout, cases, tuple(ordered), description.label_names, description.channel_names)
 
 
-def _aside(listing: Listing, tables: list[Path]) -> tuple[Problem, ...]:
+def _aside(listing: Listing, tables: list[Path], unused: list[Path]) -> tuple[Problem, ...]:
     """What is to be said of lists and files that are not used, and of what the listing skipped."""
-    unused = [path for path in _lists(listing) if path not in tables and not is_table(path)]
     other = [
         path
         for path in listing.files

@@ -265,23 +265,18 @@ def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple
             image = tuple(numbered[number] for number in sorted(numbered))
             if set(numbered) == wanted:
                 single.append((name, image))
-            elif len(image) == channels:
+                continue
+            has, takes, todo = counted(len(image), "channel file"), str(channels), ". Add or remove files."
+            if len(image) == channels:
                 missing = wanted.difference(numbered)
-                message = (
-                    f"An image in {printable(folder)} has the channel files {_told(numbered)} "
-                    f"({listed(path.name for path in image)}), but the model takes {_told(wanted)}: "
-                    f"{_told(missing)} {'is' if len(missing) == 1 else 'are'} missing. Add what is missing, "
-                    "or rename them."
-                )
-                problems.append(Problem("error", "missing-channel", message, image))
-            else:
-                message = (
-                    f"An image in {printable(folder)} has "
-                    f"{counted(len(image), 'channel file')} "
-                    f"({listed(path.name for path in image)}), but the model takes {channels}. Add or remove "
-                    "files."
-                )
-                problems.append(Problem("error", "missing-channel", message, image))
+                has, takes = f"the channel files {_told(numbered)}", _told(wanted)
+                lacking = f"{_told(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+                todo = f": {lacking}. Add what is missing, or rename them."
+            message = (
+                f"An image in {printable(folder)} has {has} ({listed(path.name for path in image)}), but the "
+                f"model takes {takes}{todo}"
+            )
+            problems.append(Problem("error", "missing-channel", message, image))
     return single, problems
 
 

@@ -160,13 +160,12 @@ def planes_of(file: DicomFile, kind: PixelKind) -> Planes:
     if kind.frames == 1:
         return Planes((plane,), (*notes, *more))
     nuclear = nuclear_frames(file, kind.frames)
+    order, steps, film = None, None, nuclear.film
     if nuclear.slices is not None:  # then they are no film, and lie so many steps from the first frame
         order = tuple(sorted(range(kind.frames), key=nuclear.slices.__getitem__))
         steps = tuple(between * (each - nuclear.slices[0]) for each in nuclear.slices) if between else None
-        film = False
-    else:
-        order, steps = None, None if nuclear.film else _steps(header, plane, kind.frames)
-        film = nuclear.film or any(word in header for word in _FILM)
+    elif not film:
+        steps, film = _steps(header, plane, kind.frames), any(word in header for word in _FILM)
     if steps is None or not plane.has_place:
         return Planes((_without_place(plane, between),) * kind.frames, (*notes, *more), film, order)
     normal = plane.normal

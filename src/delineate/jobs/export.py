@@ -19,7 +19,7 @@ from delineate.export.agreement import Agreement
 from delineate.export.order import Form, Order, form_for, in_fp32
 from delineate.export.synthetic import synthetic_images
 from delineate.extras import installing
-from delineate.files import as_path, output_error, probe_writable
+from delineate.files import as_path, as_paths, output_error, probe_writable
 from delineate.formats import Reading
 from delineate.image import Image
 from delineate.inference.loading import refuse_exported
@@ -125,7 +125,7 @@ def export(
         refuse_exported(model, "be exported again")
     loaded = in_fp32(model if isinstance(model, Model) else load(model))
     form = form_for(loaded, channels, pixels)
-    given = [as_path(images)] if isinstance(images, str | Path) else [as_path(each) for each in images]
+    given = as_paths(images)
     real = given_images(loaded, given, reporter)
     most = VOLUMES_COMPARED if loaded.plan.data.axes == 3 else IMAGES_COMPARED
     compared = (

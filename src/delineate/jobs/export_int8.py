@@ -12,7 +12,7 @@ from delineate.export.openvino import exported
 from delineate.export.order import in_fp32
 from delineate.export.quantization import export_int8 as write_int8
 from delineate.export.quantization import mask_dice
-from delineate.files import as_path
+from delineate.files import as_path, as_paths
 from delineate.formats import Reading
 from delineate.inference.loading import refuse_exported
 from delineate.inference.model import Model, load
@@ -108,9 +108,7 @@ def export_int8(
     if not isinstance(model, Model):
         refuse_exported(model, "be exported again")
     loaded = in_fp32(model if isinstance(model, Model) else load(model))
-    given = given_images(
-        loaded, [as_path(images)] if isinstance(images, str | Path) else list(map(as_path, images)), reporter
-    )
+    given = given_images(loaded, as_paths(images), reporter)
     count = min(MOST_IMAGES, len(given))
     if not count:
         raise UsageError("--precision int8 needs images to calibrate with: --images FOLDER.")

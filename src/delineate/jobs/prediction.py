@@ -15,7 +15,7 @@ from delineate.dataset.case_files import Problem
 from delineate.dataset.inputs import prediction_inputs
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import Interrupted, Stopped, UsageError
-from delineate.files import as_path, output_error, remove_unfinished, sole_use
+from delineate.files import as_path, as_paths, output_error, remove_unfinished, sole_use
 from delineate.formats import Reading
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.exported import ExportedModel
@@ -194,10 +194,9 @@ def predict(
 
 
 def _given(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
-    given = [as_path(inputs)] if isinstance(inputs, (str, Path)) else [as_path(path) for path in inputs]
-    if not given:
-        raise UsageError("Nothing to predict: give images or folders of images.")
-    return given
+    if given := as_paths(inputs):
+        return given
+    raise UsageError("Nothing to predict: give images or folders of images.")
 
 
 def _refuse_too_little(memory_bytes: int | None) -> None:
