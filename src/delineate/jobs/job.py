@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from delineate.dataset.naming import counted
@@ -169,18 +170,20 @@ class Job:
         return settled, Budget(allowed_s, self._adjusted, speed.look_seconds)
 
     def _adjusted(self, plan: Plan) -> None:
-        """Note that steps were taken off or added; the first time it is told, too."""
+        """Note that steps were taken off or added; the first time, and where that turns, it is told."""
         self._rewrite(plan)
-        (_, steps), *later = plan.training.adjusted
-        if later:
+        lengths = [plan.training.steps or 0, *(steps for _, steps in plan.training.adjusted)]
+        *before, shorter = [later < earlier for earlier, later in pairwise(lengths)]
+        if before and shorter == before[-1]:
             return
+        than = "before" if before else "was measured"
         why = (
             "The machine has become busier: to end in time, the training is shortened"
-            if steps < (plan.training.steps or 0)
-            else "Steps take less time than was measured: the training is lengthened"
+            if shorter
+            else f"Steps take less time than {than}: the training is lengthened"
         )
-        noted = f"this and later changes are noted in {self.folder / PLAN_NAME}"
-        self.reporter.say(f"{why} to {steps} steps; {noted}.")
+        noted = "" if before else f"; this and later changes are noted in {self.folder / PLAN_NAME}"
+        self.reporter.say(f"{why} to {lengths[-1]} steps{noted}.")
 
     def _rewrite(self, plan: Plan) -> None:
         """Bring the changes of a plan's steps into `plan.yaml`, comments kept."""

@@ -1,4 +1,4 @@
-"""What a run says when its steps are changed on the way: the first time, and not again."""
+"""What a run says when its steps are changed on the way: the first time, and where the direction turns."""
 
 from __future__ import annotations
 
@@ -21,21 +21,36 @@ class Heard(Reporter):
         self.said.append(text)
 
 
+SHORTENED = "The machine has become busier: to end in time, the training is shortened to"
+LENGTHENED = "the training is lengthened to"
+
+
 @pytest.mark.parametrize(
-    ("steps", "why"),
+    ("steps", "told"),
     [
-        (6, "The machine has become busier: to end in time, the training is shortened"),
-        (14, "Steps take less time than was measured: the training is lengthened"),
+        ((8, 7, 6), [f"{SHORTENED} 8 steps"]),
+        ((14, 16, 18), [f"Steps take less time than was measured: {LENGTHENED} 14 steps"]),
+        (
+            (14, 11, 9, 12),
+            [
+                f"Steps take less time than was measured: {LENGTHENED} 14 steps",
+                f"{SHORTENED} 11 steps.",
+                f"Steps take less time than before: {LENGTHENED} 12 steps.",
+            ],
+        ),
     ],
 )
-def test_the_first_change_is_told_and_all_are_noted(steps: int, why: str, tmp_path: Path) -> None:
+def test_the_first_change_and_each_turn_are_told_and_all_are_noted(
+    steps: tuple[int, ...], told: list[str], tmp_path: Path
+) -> None:
     write_plan(tmp_path / "plan.yaml", PLAN)  # of ten steps
     heard = Heard()
     nothing: Any = None
     job = Job(tmp_path, nothing, nothing, nothing, heard, nothing)
-    changes = ((2, steps), (4, 11), (5, 9))
-    for done in range(1, 4):
+    changes = tuple(enumerate(steps, start=2))
+    for done in range(1, len(changes) + 1):
         job._adjusted(PLAN.with_adjusted(changes[:done]))
         assert read_plan(tmp_path / "plan.yaml").training.adjusted == changes[:done]
-    path = tmp_path / "plan.yaml"
-    assert heard.said == [f"{why} to {steps} steps; this and later changes are noted in {path}."]
+    first, *turns = told
+    noted = f"; this and later changes are noted in {tmp_path / 'plan.yaml'}."
+    assert heard.said == [f"{first}{noted}", *turns]
