@@ -166,6 +166,48 @@ def test_working_size(median: tuple[int, int], size: tuple[int, int]) -> None:
     assert make_plan(fingerprint(median=median), Length()).plan.preprocessing.size == size
 
 
+@pytest.mark.parametrize(
+    ("median", "room", "size"),
+    [
+        ((2000, 2000), 1999, (128, 128)),
+        ((2000, 2000), 2000, (192, 192)),
+        ((2000, 2000), 10**9, (192, 192)),
+        ((300, 400), 2000, (160, 224)),  # 166.3 × 221.7
+        ((150, 150), 2000, (160, 160)),  # not larger than the images
+        ((60, 60), 2000, (64, 64)),
+    ],
+)
+def test_whole_images_are_larger_where_the_budget_has_room(
+    median: tuple[int, int], room: int, size: tuple[int, int]
+) -> None:
+    smallest, planned = (make_plan(fingerprint(median=median), Length(), room=each) for each in (0, room))
+    assert planned.plan.preprocessing.size == size
+    grown = math.prod(size) > math.prod(smallest.plan.preprocessing.size)
+    assert ("preprocessing.size" in planned.reasons) == grown
+    if not grown:
+        assert planned == smallest
+
+
+def test_the_reason_of_larger_images_tells_of_the_room() -> None:
+    reasons = make_plan(fingerprint(), Length(), room=12_345).reasons
+    assert reasons["preprocessing.size"] == (
+        "the budget has room for about 12,000 steps at 128 × 128: fewer at 192 × 192 teach more"
+    )
+
+
+def test_room_turns_no_patches_into_whole_images() -> None:
+    """They keep their details at 192 × 192, but folding pixels would cost small structures more."""
+    ceiling = {64: 0.5, 96: 0.9, 128: 0.99, 160: 0.995, 192: 1.0, 256: 1.0}
+    plans = [make_plan(fingerprint(side_ceiling=ceiling), Length(), room=room).plan for room in (0, 10**9)]
+    assert plans[0] == plans[1]
+    assert plans[0].preprocessing.mode == "patch"
+
+
+def test_the_classic_net_knows_no_room() -> None:
+    plans = [make_plan(fingerprint(), Length(), preset="classic", room=room) for room in (0, 10**9)]
+    assert plans[0] == plans[1]
+
+
 @pytest.mark.parametrize(("kept", "mode"), [(0.992, "whole"), (0.9919, "patch")])
 def test_where_whole_images_end(kept: float, mode: str) -> None:
     ceiling = {64: 0.5, 96: 0.9, 128: kept, 160: 0.995, 192: 1.0, 256: 1.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,8 +16,11 @@ from delineate.plan import Plan, from_yaml, read_plan, retold, to_yaml
 from delineate.planner import Dims, Length, Planned, Precision, Preset, make_plan
 from delineate.planner.encoders import with_encoder
 from delineate.planner.inherited import inherit, refuse_other_network
+from delineate.training.speed import measure_step
 
 FourthAxis = Literal["refuse", "channels"]
+MOST_ROOM = 10**9  # steps, more than any budget has room for
+LEAST_MEASURED_S = 30.0  # in a shorter budget there is room for no more than the smallest plan
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,11 @@ def _refuse_unknown_pairs(text: str | None, labels: tuple[str, ...]) -> None:
 
 
 def planned_for(
-    wishes: Wishes, fingerprint: Fingerprint, start: ModelCard | None = None
+    wishes: Wishes,
+    fingerprint: Fingerprint,
+    start: ModelCard | None = None,
+    *,
+    step_seconds: Callable[[Plan], float] = measure_step,
 ) -> tuple[Planned, str]:
     """The plan, and its text as it is kept in the run.
 
@@ -113,6 +121,7 @@ def planned_for(
         wishes: Of the user.
         fingerprint: Of the training cases.
         start: Of the model to start from; the plan's network is then its own.
+        step_seconds: What a step by a plan takes here.
 
     Raises:
         UsageError: The model to start from sees another number of axes.
@@ -120,20 +129,11 @@ def planned_for(
     """
     if wishes.plan is None:
         _refuse_unknown_pairs(wishes.left_right, fingerprint.labels)
-        planned = make_plan(
-            fingerprint,
-            wishes.length,
-            preset=wishes.preset or "auto",
-            seed=wishes.seed or 0,
-            precision=wishes.precision or "auto",
-            dims=wishes.dims if wishes.encoder == "plain" else 2,
-            left_right=_pairs(wishes.left_right),
-            fourth_axis=wishes.fourth_axis,
-        )
-        if start is not None:
-            planned = inherit(planned, start.plan.network, start.weights_sha256[:12])
-        if wishes.encoder != "plain":
-            planned = with_encoder(planned, fingerprint, wishes.encoder)
+        planned, largest = (_made(wishes, fingerprint, start, room=room) for room in (0, MOST_ROOM))
+        budget_s = planned.plan.training.budget_s or 0.0
+        if budget_s >= LEAST_MEASURED_S and planned.plan != largest.plan:
+            room = int(budget_s / step_seconds(planned.plan))
+            planned = _made(wishes, fingerprint, start, room=room)
         return planned, to_yaml(planned.plan, planned.reasons)
     plan, text = read_plan(wishes.plan), wishes.plan.read_text(encoding="utf-8")
     _refuse_other_data(plan, fingerprint, wishes.plan)
@@ -153,6 +153,26 @@ def planned_for(
     asked = Plan.model_validate(plan.model_dump(mode="json") | {"training": changed})
     text = retold(text, plan, asked)
     return Planned(from_yaml(text)), text
+
+
+def _made(wishes: Wishes, fingerprint: Fingerprint, start: ModelCard | None, *, room: int) -> Planned:
+    """The plan for the data, where none is given; `room` as of `make_plan`."""
+    planned = make_plan(
+        fingerprint,
+        wishes.length,
+        preset=wishes.preset or "auto",
+        seed=wishes.seed or 0,
+        precision=wishes.precision or "auto",
+        dims=wishes.dims if wishes.encoder == "plain" else 2,
+        left_right=_pairs(wishes.left_right),
+        fourth_axis=wishes.fourth_axis,
+        room=room,
+    )
+    if start is not None:
+        planned = inherit(planned, start.plan.network, start.weights_sha256[:12])
+    if wishes.encoder != "plain":
+        planned = with_encoder(planned, fingerprint, wishes.encoder)
+    return planned
 
 
 def _refuse_other_data(plan: Plan, data: Fingerprint, path: Path) -> None:

@@ -44,6 +44,7 @@ def make_plan(
     dims: Dims | None = None,
     left_right: tuple[tuple[str, str], ...] = (),
     fourth_axis: Literal["refuse", "channels"] = "refuse",
+    room: int = 0,
 ) -> Planned:
     """Choose everything.
 
@@ -56,6 +57,8 @@ def make_plan(
         dims: 2 to see volumes slice by slice, 3 as volumes; None to have it chosen.
         left_right: Pairs of labels that change places in the mirror.
         fourth_axis: Of volumes, as the plan's.
+        room: How many steps of the plan that 0 gives would fit into the budget on this machine; with more of
+            them the preset "auto" has images seen larger, or the net wider.
 
     Returns:
         The plan; with a budget its steps are still to be measured.
@@ -64,7 +67,7 @@ def make_plan(
         PlanError: The seed is out of its range, the data have more channels than a net can take, pictures are
             to be seen as volumes, or labels are paired that there are not.
     """
-    asked = Asked(length, seed, precision, dims, left_right, fourth_axis)
+    asked = Asked(length, seed, precision, dims, left_right, fourth_axis, room)
     if dims == 3 and (fingerprint.axes == 2 or preset == "classic"):
         why = "these images are pictures" if fingerprint.axes == 2 else "the classic net sees pictures"
         raise PlanError(f"--dims 3 is for volumes, but {why}.")

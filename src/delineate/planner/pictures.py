@@ -28,6 +28,7 @@ from delineate.planner.common import (
 )
 
 WORKING_SIDE = 128
+LARGER_SIDES = ((2000, 192),)  # where so many steps at `WORKING_SIDE` would fit into the budget
 KEPT = 0.992  # least Dice that masks must keep when brought to the working size and back
 KEPT_WHOLLY = 0.9993  # likewise, for patches to be taken from smaller images
 FREE_ASPECT = 2.0  # largest ratio of aspects that stretching to one size may even out
@@ -42,7 +43,7 @@ WHOLE_WIDTHS, PATCH_WIDTHS = (32, 64, 128, 192, 256), (24, 48, 96, 128)
 def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
     """A plan for pictures or, where the data are volumes, for their slices."""
     reasons = data_reasons(data)
-    preprocessing, size_reasons = _preprocessing(data)
+    preprocessing, size_reasons = _preprocessing(data, asked.room)
     reasons |= size_reasons
     whole = preprocessing.mode == "whole"
     batch_size = 16 if whole else 8
@@ -103,14 +104,21 @@ def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
     return Planned(plan, reasons)
 
 
-def _preprocessing(data: Fingerprint) -> tuple[PreprocessingPlan, dict[str, str]]:
+def _preprocessing(data: Fingerprint, room: int) -> tuple[PreprocessingPlan, dict[str, str]]:
     """Whole images where their masks outlive it, else patches at the images' own resolution."""
     height, width = data.median[-2:]
     scheme, intensity_reason = intensity_scheme(data)
-    side = min(WORKING_SIDE, max(up(math.sqrt(height * width), WHOLE_STRIDE), WHOLE_STRIDE))
-    kept = min((value for at, value in data.side_ceiling.items() if at >= side), default=1.0)
+    least = up(math.sqrt(height * width), WHOLE_STRIDE)
+    side, kept = min(WORKING_SIDE, least), _kept(data, min(WORKING_SIDE, least))
     reasons = {"preprocessing.normalization": intensity_reason}
     if kept >= KEPT:
+        larger = min(least, max((at for steps, at in LARGER_SIDES if room >= steps), default=side))
+        if larger > side:
+            reasons["preprocessing.size"] = (
+                f"the budget has room for about {_rounded(room):,} steps at {side} × {side}: fewer at "
+                f"{larger} × {larger} teach more"
+            )
+            side, kept = larger, _kept(data, larger)
         size = _with_aspect(side, height / width)
         even = data.aspect[1] / data.aspect[0] <= FREE_ASPECT
         reasons |= {
@@ -148,6 +156,16 @@ def _preprocessing(data: Fingerprint) -> tuple[PreprocessingPlan, dict[str, str]
         clip=scheme.clip,
     )
     return preprocessing, reasons
+
+
+def _kept(data: Fingerprint, side: int) -> float:
+    """The Dice that masks keep where images have about the area of a square of this side."""
+    return min((value for at, value in data.side_ceiling.items() if at >= side), default=1.0)
+
+
+def _rounded(steps: int) -> int:
+    """With two digits that are not 0, since it was measured in a moment."""
+    return int(float(f"{steps:.1e}"))
 
 
 def _windows(

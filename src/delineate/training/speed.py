@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from delineate.plan import Plan
-from delineate.training.cache import CachedCase
+from delineate.training.cache import CachedCase, places_of
 from delineate.training.checkpoint import checkpoint_content
 from delineate.training.trainer import Trainer
 
@@ -106,6 +108,25 @@ def measure_speed(
     training = plan.training
     look = case * min(training.watched_cases, len(validation))
     return Speed(steps, training.evaluations, training.watched_cases, step, look, clock() - start)
+
+
+def measure_step(plan: Plan, *, clock: Callable[[], float] = time.monotonic) -> float:
+    """Time a few steps on a made-up case, where no case has been brought to the plan's size yet.
+
+    Args:
+        plan: Steps or budget do not matter.
+        clock: Seconds.
+
+    Returns:
+        Seconds of a step.
+    """
+    shape = plan.preprocessing.size
+    mask = torch.zeros(shape, dtype=torch.uint8)
+    mask[tuple(slice(side // 4, side // 2) for side in shape)] = 1
+    pixels = mask.float().expand(plan.network.input_channels, *shape).contiguous()
+    scale = torch.ones(plan.network.input_channels)
+    case = CachedCase("made up", pixels, mask, scale, 0 * scale, places_of(mask))
+    return _timed(plan, [case], (), allowed_s=1.0, warm_up=1, clock=clock)[0]
 
 
 def _timed(

@@ -12,7 +12,7 @@ from delineate.geometry import Geometry
 from delineate.image import Image, LabelSet, Mask
 from delineate.jobs.source import Source
 from delineate.jobs.wishes import Wishes, planned_for
-from delineate.plan import read_plan, write_plan
+from delineate.plan import Plan, read_plan, write_plan
 from delineate.planner import Length
 
 
@@ -62,7 +62,7 @@ def test_sources_that_cannot_be(source: dict[str, Any], said: str, tmp_path: Pat
         Source(tmp_path, **source)
 
 
-SIDES = LabelSet.of("left lung", "right lung")
+SIDES, ONE = LabelSet.of("left lung", "right lung"), LabelSet.of("lesion")
 
 
 def of_volumes(*, depth: int = 20, pictures: bool = False) -> Fingerprint:
@@ -142,3 +142,52 @@ def test_another_length_of_a_given_plan_begins_without_its_shortenings(tmp_path:
         assert "adjusted: []" in text
     same, _ = planned_for(Wishes(plan=tmp_path / "plan.yaml"), fingerprint)
     assert same.plan == adjusted
+
+
+def of_large_pictures() -> Fingerprint:
+    size = (600, 600)
+    mask = np.zeros(size, np.uint8)
+    mask[100:300, 200:500] = 1
+    return measure([(Image(np.zeros((1, *size), np.uint8)), Mask(mask, ONE))] * 3, ONE, "grey")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "timed", "side"),
+    [
+        ({"length": Length(budget_s=1000)}, 1, 128),  # 1000 / 0.501 s: not quite 2000 steps
+        ({"length": Length(budget_s=1003)}, 1, 192),
+        ({}, 1, 128),  # ten minutes
+        ({"length": Length(budget_s=29)}, 0, 128),  # not worth a look at the clock
+        ({"length": Length(epochs=100_000)}, 0, 128),
+        ({"length": Length(budget_s=1003), "preset": "classic"}, 0, 128),
+        ({"length": Length(budget_s=1003), "encoder": "resnet18"}, 1, 192),
+    ],
+)
+def test_images_are_seen_larger_where_the_budget_has_room(
+    wishes: dict[str, Any], timed: int, side: int
+) -> None:
+    seen = []
+
+    def step_seconds(plan: Plan) -> float:
+        seen.append(plan.preprocessing.size)
+        return 0.501
+
+    planned, text = planned_for(Wishes(**wishes), of_large_pictures(), step_seconds=step_seconds)
+    assert seen == [(128, 128)] * timed
+    assert planned.plan.preprocessing.size == (side, side)
+    assert ("the budget has room for about 2,000 steps" in text) == (side == 192)
+
+
+def test_where_room_changes_nothing_no_time_is_spent_on_it() -> None:
+    def never(plan: Plan) -> float:
+        raise AssertionError(plan)
+
+    planned_for(Wishes(), of_volumes(), step_seconds=never)
+    planned_for(Wishes(dims=2), of_volumes(pictures=True), step_seconds=never)
+
+
+def test_a_given_plan_is_not_made_larger(tmp_path: Path) -> None:
+    path, data = tmp_path / "plan.yaml", of_large_pictures()
+    path.write_text(planned_for(Wishes(Length(epochs=1)), data)[1], encoding="utf-8")
+    wishes = Wishes(Length(budget_s=10**6), plan=path)
+    assert planned_for(wishes, data)[0].plan.preprocessing.size == (128, 128)

@@ -12,7 +12,7 @@ from clocks import ticking
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
 from delineate.training.loop import fit
-from delineate.training.speed import Speed, measure_speed, measure_steps
+from delineate.training.speed import Speed, measure_speed, measure_step, measure_steps
 
 PlanMaker = Callable[..., Plan]
 CaseMaker = Callable[..., list[CachedCase]]
@@ -68,6 +68,21 @@ def test_no_more_steps_are_timed_than_the_budget_bears(
 
     measure_steps(tiny_plan(training={"steps": None, "budget_s": budget_s}), tiny_cases(), [], clock=clock)
     assert looked[0] == 2 * timed + 2  # about each timed step, and about all
+
+
+@pytest.mark.parametrize("mode", ["whole", "patch"])
+def test_a_step_is_timed_before_there_are_cases(tiny_plan: PlanMaker, mode: str) -> None:
+    """One second is filled by steps of a fifth; the clock ticks twice a step."""
+    plan = tiny_plan(training={"steps": None, "budget_s": 600}, preprocessing={"mode": mode})
+    looked = [0]
+    tick = ticking()
+
+    def clock() -> float:
+        looked[0] += 1
+        return 0.2 * tick()
+
+    assert measure_step(plan, clock=clock) == pytest.approx(0.2)
+    assert looked[0] == 2 * 5
 
 
 def test_measuring_leaves_no_trace(tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path) -> None:
