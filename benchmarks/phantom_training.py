@@ -34,7 +34,7 @@ def phantom_trainer(
     cases: int = 80,
     seen: int | None = None,
 ) -> Trainer:
-    """A training by the plan that `delineate train --budget 10m` makes for such images.
+    """A training by the plan that `delineate train` makes for such images where the budget has no room.
 
     Args:
         preset: Of the plan.

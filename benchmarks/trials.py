@@ -4,9 +4,10 @@
 
 The part of each set that `benchmarks.quality` trains on is divided once more, by groups, into what is
 learned from and what is scored; the part that is held out there is never opened. Time is the processor's,
-not the clock's, so that other work disturbs less. Changes are Python literals of the plan's fields. A trial
-without a change is what the others are compared with; name it after the plan of the day. What the record
-holds already is not run again; `--table` prints the record.
+not the clock's, so that other work disturbs less. Whole images are seen no larger for a budget's room, so
+that budgets can be compared. Changes are Python literals of the plan's fields. A trial without a change is
+what the others are compared with; name it after the plan of the day. What the record holds already is not run
+again; `--table` prints the record.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a data set is like, measured once over its training cases: all the planner knows."""
+"""What a data set is like, measured once over its training cases: all the planner knows of it."""
 
 from __future__ import annotations
 

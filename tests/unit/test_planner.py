@@ -19,7 +19,15 @@ from delineate.losses import LossSettings
 from delineate.networks.settings import UNetSettings
 from delineate.networks.unet import UNet, parameter_count
 from delineate.plan import MAXIMUM_SIDE, Plan, PreprocessingPlan, TrainingPlan, from_yaml, to_yaml
-from delineate.planner import CLASSIC_EPOCHS, DEFAULT_BUDGET_S, Length, Preset, make_plan
+from delineate.planner import (
+    CLASSIC_EPOCHS,
+    DEFAULT_BUDGET_S,
+    Length,
+    Preset,
+    make_plan,
+    why_as_large,
+    why_larger,
+)
 
 NOT_LOST = {"scale_ceiling": dict.fromkeys(SCALES, 1.0), "side_ceiling": dict.fromkeys(SIDES, 1.0)}
 THIN = {
@@ -167,45 +175,73 @@ def test_working_size(median: tuple[int, int], size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("median", "room", "size"),
+    ("median", "size"),
     [
-        ((2000, 2000), 1999, (128, 128)),
-        ((2000, 2000), 2000, (192, 192)),
-        ((2000, 2000), 10**9, (192, 192)),
-        ((300, 400), 2000, (160, 224)),  # 166.3 × 221.7
-        ((150, 150), 2000, (160, 160)),  # not larger than the images
-        ((60, 60), 2000, (64, 64)),
+        ((2000, 2000), (192, 192)),
+        ((300, 400), (160, 224)),  # 166.3 × 221.7
+        ((500, 2000), (96, 384)),
+        ((191, 191), (160, 160)),  # no larger than the images
+        ((160, 160), (160, 160)),
+        ((159, 159), (128, 128)),
+        ((60, 60), (64, 64)),
     ],
 )
-def test_whole_images_are_larger_where_the_budget_has_room(
-    median: tuple[int, int], room: int, size: tuple[int, int]
-) -> None:
-    smallest, planned = (make_plan(fingerprint(median=median), Length(), room=each) for each in (0, room))
+def test_whole_images_seen_larger(median: tuple[int, int], size: tuple[int, int]) -> None:
+    smallest, planned = (make_plan(fingerprint(median=median), Length(), larger=why) for why in ("", "room"))
     assert planned.plan.preprocessing.size == size
-    grown = math.prod(size) > math.prod(smallest.plan.preprocessing.size)
-    assert ("preprocessing.size" in planned.reasons) == grown
-    if not grown:
+    if math.prod(size) > math.prod(smallest.plan.preprocessing.size):
+        assert planned.reasons["preprocessing.size"] == "room"
+    else:
         assert planned == smallest
+        assert "preprocessing.size" not in planned.reasons
 
 
-def test_the_reason_of_larger_images_tells_of_the_room() -> None:
-    reasons = make_plan(fingerprint(), Length(), room=12_345).reasons
-    assert reasons["preprocessing.size"] == (
-        "the budget has room for about 12,000 steps at 128 × 128: fewer at 192 × 192 teach more"
-    )
+def test_patches_the_classic_net_and_many_labels_stay_as_they_are() -> None:
+    # at 192 × 192 these masks keep enough, but folding pixels would cost small structures more
+    fine = fingerprint(side_ceiling={64: 0.5, 96: 0.9, 128: 0.99, 160: 0.995, 192: 1.0, 256: 1.0})
+    many = fingerprint(labels=tuple(f"label {n}" for n in range(17)))
+    cases: list[tuple[Fingerprint, Preset]] = [(fine, "auto"), (many, "auto"), (fingerprint(), "classic")]
+    for data, preset in cases:
+        plans = [make_plan(data, Length(), preset=preset, larger=why) for why in ("", "room")]
+        assert plans[0] == plans[1]
 
 
-def test_room_turns_no_patches_into_whole_images() -> None:
-    """They keep their details at 192 × 192, but folding pixels would cost small structures more."""
-    ceiling = {64: 0.5, 96: 0.9, 128: 0.99, 160: 0.995, 192: 1.0, 256: 1.0}
-    plans = [make_plan(fingerprint(side_ceiling=ceiling), Length(), room=room).plan for room in (0, 10**9)]
-    assert plans[0] == plans[1]
-    assert plans[0].preprocessing.mode == "patch"
+@pytest.mark.parametrize(
+    ("budget_s", "step_seconds", "why"),
+    [
+        (1000, 0.401, ""),
+        (
+            1000,
+            0.4,
+            "when this plan was made, about 2,500 steps at 160 × 96 would have fitted into 1000 s: "
+            "fewer steps with larger images teach more",
+        ),
+        (600, 0.0487, "about 12,000 steps at 160 × 96 would have fitted into 600 s"),
+        (None, 0.001, ""),
+    ],
+)
+def test_where_there_is_room_for_larger_images(budget_s: Any, step_seconds: float, why: str) -> None:
+    length = Length(budget_s) if budget_s else Length(epochs=1)
+    found = why_larger(make_plan(fingerprint(), length).plan, step_seconds)
+    assert (why in found) if why else (found == "")
 
 
-def test_the_classic_net_knows_no_room() -> None:
-    plans = [make_plan(fingerprint(), Length(), preset="classic", room=room) for room in (0, 10**9)]
-    assert plans[0] == plans[1]
+@pytest.mark.parametrize(
+    "median", [(2000, 2000), (300, 400), (500, 2000), (191, 191), (1000, 1250), (161, 210)]
+)
+def test_a_model_of_larger_images_is_known(median: tuple[int, int]) -> None:
+    plans = [make_plan(fingerprint(median=median), Length(), larger=why).plan for why in ("", "room")]
+    assert why_as_large(plans[0]) == ""
+    seen = " × ".join(str(side) for side in reversed(plans[1].preprocessing.size))
+    assert why_as_large(plans[1]) == f"the model to start from learned from larger images, too: {seen}"
+
+
+def test_models_of_patches_or_of_the_classic_net_say_nothing_of_larger_images() -> None:
+    cases: list[tuple[Fingerprint, Preset]] = [(fingerprint(**THIN), "auto"), (fingerprint(), "classic")]
+    for data, preset in cases:
+        plan = make_plan(data, Length(), preset=preset).plan
+        larger = plan.preprocessing.model_copy(update={"size": (512, 512)})
+        assert why_as_large(plan.model_copy(update={"preprocessing": larger})) == ""
 
 
 @pytest.mark.parametrize(("kept", "mode"), [(0.992, "whole"), (0.9919, "patch")])

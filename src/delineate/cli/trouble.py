@@ -21,6 +21,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 TRACEBACK = "DELINEATE_TRACEBACK"
+OUT_OF_MEMORY = (
+    "The memory of this machine, or of its GPU, does not suffice. Close other programs, use smaller images, "
+    "or train by a copy of plan.yaml with a smaller training.batch_size or preprocessing.size (--plan)."
+)
+OUT_OF_TORCHS_MEMORY = ("OutOfMemoryError", "DefaultCPUAllocator:")
+"""Signs of PyTorch's errors, on a GPU and elsewhere, that are no `MemoryError`."""
 OF_THE_DISK = (
     errno.EACCES,
     errno.EPERM,
@@ -53,7 +59,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(128 + signal.SIGPIPE) from stop
         except MemoryError as error:
-            tell("The memory of this machine does not suffice. Close other programs, or use smaller images.")
+            tell(OUT_OF_MEMORY)
             raise typer.Exit(1) from error
         except (typer.Exit, typer.Abort):
             raise
@@ -63,6 +69,9 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
                 raise typer.Exit(128 + signal.SIGINT) from error
             if os.environ.get(TRACEBACK):
                 raise
+            if any(sign in f"{type(error).__name__} {error}" for sign in OUT_OF_TORCHS_MEMORY):
+                tell(OUT_OF_MEMORY)
+                raise typer.Exit(1) from error
             if isinstance(error, OSError) and error.filename is not None and error.errno in OF_THE_DISK:
                 tell(f"{error.filename}: {error.strerror}. Check the name, its permissions and the disk.")
                 raise typer.Exit(1) from error

@@ -176,14 +176,14 @@ class Job:
         *before, shorter = [later < earlier for earlier, later in pairwise(lengths)]
         if before and shorter == before[-1]:
             return
-        than = "before" if before else "was measured"
-        why = (
-            "The machine has become busier: to end in time, the training is shortened"
-            if shorter
-            else f"Steps take less time than {than}: the training is lengthened"
-        )
+        if shorter:
+            cause = "Steps take longer again" if before else "The machine has become busier"
+            change = f"{cause}: to end in time, the training is shortened"
+        else:
+            cause = f"Steps take less time than {'before' if before else 'was measured'}"
+            change = f"{cause}: the training is lengthened"
         noted = "" if before else f"; this and later changes are noted in {self.folder / PLAN_NAME}"
-        self.reporter.say(f"{why} to {lengths[-1]} steps{noted}.")
+        self.reporter.say(f"{change} to {lengths[-1]} steps{noted}.")
 
     def _rewrite(self, plan: Plan) -> None:
         """Bring the changes of a plan's steps into `plan.yaml`, comments kept."""

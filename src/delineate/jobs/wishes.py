@@ -13,14 +13,13 @@ from delineate.fingerprint import Fingerprint
 from delineate.model_file import ModelCard
 from delineate.networks.settings import Encoder
 from delineate.plan import Plan, from_yaml, read_plan, retold, to_yaml
-from delineate.planner import Dims, Length, Planned, Precision, Preset, make_plan
+from delineate.planner import Dims, Length, Planned, Precision, Preset, make_plan, why_as_large, why_larger
 from delineate.planner.encoders import with_encoder
 from delineate.planner.inherited import inherit, refuse_other_network
 from delineate.training.speed import measure_step
 
 FourthAxis = Literal["refuse", "channels"]
-MOST_ROOM = 10**9  # steps, more than any budget has room for
-LEAST_MEASURED_S = 30.0  # in a shorter budget there is room for no more than the smallest plan
+LEAST_MEASURED_S = 60.0  # in a shorter budget measuring takes too large a share
 
 
 @dataclass(frozen=True)
@@ -129,11 +128,10 @@ def planned_for(
     """
     if wishes.plan is None:
         _refuse_unknown_pairs(wishes.left_right, fingerprint.labels)
-        planned, largest = (_made(wishes, fingerprint, start, room=room) for room in (0, MOST_ROOM))
-        budget_s = planned.plan.training.budget_s or 0.0
-        if budget_s >= LEAST_MEASURED_S and planned.plan != largest.plan:
-            room = int(budget_s / step_seconds(planned.plan))
-            planned = _made(wishes, fingerprint, start, room=room)
+        planned = _made(wishes, fingerprint, start, larger=why_as_large(start.plan) if start else "")
+        if _may_be_larger(planned.plan, wishes, fingerprint, start):
+            larger = why_larger(planned.plan, step_seconds(planned.plan))
+            planned = _made(wishes, fingerprint, start, larger=larger)
         return planned, to_yaml(planned.plan, planned.reasons)
     plan, text = read_plan(wishes.plan), wishes.plan.read_text(encoding="utf-8")
     _refuse_other_data(plan, fingerprint, wishes.plan)
@@ -155,8 +153,16 @@ def planned_for(
     return Planned(from_yaml(text)), text
 
 
-def _made(wishes: Wishes, fingerprint: Fingerprint, start: ModelCard | None, *, room: int) -> Planned:
-    """The plan for the data, where none is given; `room` as of `make_plan`."""
+def _may_be_larger(plan: Plan, wishes: Wishes, fingerprint: Fingerprint, start: ModelCard | None) -> bool:
+    """Whether it is worth measuring if the budget has room for larger images."""
+    short = (plan.training.budget_s or 0.0) < LEAST_MEASURED_S
+    if short or start is not None or wishes.encoder != "plain":
+        return False
+    return plan != _made(wishes, fingerprint, start, larger="if there is room").plan
+
+
+def _made(wishes: Wishes, fingerprint: Fingerprint, start: ModelCard | None, *, larger: str) -> Planned:
+    """The plan for the data, where none is given; `larger` as of `make_plan`."""
     planned = make_plan(
         fingerprint,
         wishes.length,
@@ -166,7 +172,7 @@ def _made(wishes: Wishes, fingerprint: Fingerprint, start: ModelCard | None, *, 
         dims=wishes.dims if wishes.encoder == "plain" else 2,
         left_right=_pairs(wishes.left_right),
         fourth_axis=wishes.fourth_axis,
-        room=room,
+        larger=larger,
     )
     if start is not None:
         planned = inherit(planned, start.plan.network, start.weights_sha256[:12])

@@ -1,4 +1,4 @@
-"""From a fingerprint and a budget to a plan: every choice with its reason."""
+"""From a fingerprint, a budget and the time of a step to a plan: every choice with its reason."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from delineate.planner.common import (
     Precision,
     Preset,
 )
-from delineate.planner.pictures import plan_pictures
+from delineate.planner.pictures import plan_pictures, why_as_large, why_larger
 from delineate.planner.volumes import choose_dims, plan_volumes
 
 __all__ = [
@@ -31,6 +31,8 @@ __all__ = [
     "Precision",
     "Preset",
     "make_plan",
+    "why_as_large",
+    "why_larger",
 ]
 
 
@@ -44,7 +46,7 @@ def make_plan(
     dims: Dims | None = None,
     left_right: tuple[tuple[str, str], ...] = (),
     fourth_axis: Literal["refuse", "channels"] = "refuse",
-    room: int = 0,
+    larger: str = "",
 ) -> Planned:
     """Choose everything.
 
@@ -57,8 +59,8 @@ def make_plan(
         dims: 2 to see volumes slice by slice, 3 as volumes; None to have it chosen.
         left_right: Pairs of labels that change places in the mirror.
         fourth_axis: Of volumes, as the plan's.
-        room: How many steps of the plan that 0 gives would fit into the budget on this machine; with more of
-            them the preset "auto" has images seen larger, or the net wider.
+        larger: Why the preset "auto" is to see whole images larger than it must, see `why_larger` and
+            `why_as_large`; empty if it is not.
 
     Returns:
         The plan; with a budget its steps are still to be measured.
@@ -67,7 +69,7 @@ def make_plan(
         PlanError: The seed is out of its range, the data have more channels than a net can take, pictures are
             to be seen as volumes, or labels are paired that there are not.
     """
-    asked = Asked(length, seed, precision, dims, left_right, fourth_axis, room)
+    asked = Asked(length, seed, precision, dims, left_right, fourth_axis, larger)
     if dims == 3 and (fingerprint.axes == 2 or preset == "classic"):
         why = "these images are pictures" if fingerprint.axes == 2 else "the classic net sees pictures"
         raise PlanError(f"--dims 3 is for volumes, but {why}.")

@@ -67,7 +67,7 @@ class Asked:
         dims: 2 for slices, 3 for volumes; None to have it chosen.
         left_right: Pairs of labels that change places in the mirror.
         fourth_axis: Of volumes, as the plan's.
-        room: How many steps of the plan without any would fit into the budget on this machine.
+        larger: Why whole images are to be seen larger than they need be; empty if they are not.
     """
 
     length: Length
@@ -76,7 +76,7 @@ class Asked:
     dims: Dims | None = None
     left_right: tuple[tuple[str, str], ...] = ()
     fourth_axis: Literal["refuse", "channels"] = "refuse"
-    room: int = 0
+    larger: str = ""
 
 
 def length_of(

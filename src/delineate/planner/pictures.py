@@ -28,7 +28,10 @@ from delineate.planner.common import (
 )
 
 WORKING_SIDE = 128
-LARGER_SIDES = ((2000, 192),)  # where so many steps at `WORKING_SIDE` would fit into the budget
+LARGER_SIDE = 192  # where the budget has room
+LEAST_ROOM = 2500  # steps at `WORKING_SIDE`
+CLEARLY_LARGER = 1.3  # times the area of `WORKING_SIDE`, which rounding to the stride alone does not reach
+MOST_LARGER_LABELS = 16  # whose logits a small machine holds at `LARGER_SIDE`
 KEPT = 0.992  # least Dice that masks must keep when brought to the working size and back
 KEPT_WHOLLY = 0.9993  # likewise, for patches to be taken from smaller images
 FREE_ASPECT = 2.0  # largest ratio of aspects that stretching to one size may even out
@@ -43,7 +46,7 @@ WHOLE_WIDTHS, PATCH_WIDTHS = (32, 64, 128, 192, 256), (24, 48, 96, 128)
 def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
     """A plan for pictures or, where the data are volumes, for their slices."""
     reasons = data_reasons(data)
-    preprocessing, size_reasons = _preprocessing(data, asked.room)
+    preprocessing, size_reasons = _preprocessing(data, asked.larger)
     reasons |= size_reasons
     whole = preprocessing.mode == "whole"
     batch_size = 16 if whole else 8
@@ -104,21 +107,49 @@ def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
     return Planned(plan, reasons)
 
 
-def _preprocessing(data: Fingerprint, room: int) -> tuple[PreprocessingPlan, dict[str, str]]:
+def why_larger(smallest: Plan, step_seconds: float) -> str:
+    """Why whole images are to be seen larger; empty where the budget has no room for that.
+
+    Args:
+        smallest: The plan without.
+        step_seconds: What its steps take.
+    """
+    room = (smallest.training.budget_s or 0.0) / step_seconds
+    if room < LEAST_ROOM:
+        return ""
+    steps = int(float(f"{room:.1e}"))  # measured in a moment: two digits
+    return (
+        f"when this plan was made, about {steps:,} steps at {_times(smallest.preprocessing.size)} would have "
+        f"fitted into {smallest.training.budget_s:g} s: fewer steps with larger images teach more"
+    )
+
+
+def why_as_large(model: Plan) -> str:
+    """Why whole images are to be seen larger where a training starts from a model; empty if it did not.
+
+    Args:
+        model: By which it was trained.
+    """
+    seen = model.preprocessing
+    large = math.prod(seen.size) > CLEARLY_LARGER * WORKING_SIDE**2
+    if model.preset != "auto" or seen.mode != "whole" or not large:
+        return ""
+    return f"the model to start from learned from larger images, too: {_times(seen.size)}"
+
+
+def _preprocessing(data: Fingerprint, larger: str) -> tuple[PreprocessingPlan, dict[str, str]]:
     """Whole images where their masks outlive it, else patches at the images' own resolution."""
     height, width = data.median[-2:]
     scheme, intensity_reason = intensity_scheme(data)
-    least = up(math.sqrt(height * width), WHOLE_STRIDE)
-    side, kept = min(WORKING_SIDE, least), _kept(data, min(WORKING_SIDE, least))
+    root = math.sqrt(height * width)
+    side = min(WORKING_SIDE, up(root, WHOLE_STRIDE))
+    kept = _kept(data, side)
     reasons = {"preprocessing.normalization": intensity_reason}
     if kept >= KEPT:
-        larger = min(least, max((at for steps, at in LARGER_SIDES if room >= steps), default=side))
-        if larger > side:
-            reasons["preprocessing.size"] = (
-                f"the budget has room for about {_rounded(room):,} steps at {side} × {side}: fewer at "
-                f"{larger} × {larger} teach more"
-            )
-            side, kept = larger, _kept(data, larger)
+        most = min(LARGER_SIDE, int(root) // WHOLE_STRIDE * WHOLE_STRIDE)  # never more than the images have
+        if larger and most > side and len(data.labels) <= MOST_LARGER_LABELS:
+            side, kept = most, _kept(data, most)
+            reasons["preprocessing.size"] = larger
         size = _with_aspect(side, height / width)
         even = data.aspect[1] / data.aspect[0] <= FREE_ASPECT
         reasons |= {
@@ -161,11 +192,6 @@ def _preprocessing(data: Fingerprint, room: int) -> tuple[PreprocessingPlan, dic
 def _kept(data: Fingerprint, side: int) -> float:
     """The Dice that masks keep where images have about the area of a square of this side."""
     return min((value for at, value in data.side_ceiling.items() if at >= side), default=1.0)
-
-
-def _rounded(steps: int) -> int:
-    """With two digits that are not 0, since it was measured in a moment."""
-    return int(float(f"{steps:.1e}"))
 
 
 def _windows(
@@ -234,3 +260,7 @@ def _with_aspect(side: int, aspect: float) -> tuple[int, int]:
         for length in (side * root, side / root)
     )
     return height, width
+
+
+def _times(size: tuple[int, ...]) -> str:
+    return " × ".join(str(side) for side in reversed(size))

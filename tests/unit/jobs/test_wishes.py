@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from delineate.image import Image, LabelSet, Mask
 from delineate.jobs.source import Source
 from delineate.jobs.wishes import Wishes, planned_for
 from delineate.plan import Plan, read_plan, write_plan
-from delineate.planner import Length
+from delineate.planner import Length, make_plan
 
 
 @pytest.mark.parametrize(
@@ -65,11 +66,13 @@ def test_sources_that_cannot_be(source: dict[str, Any], said: str, tmp_path: Pat
 SIDES, ONE = LabelSet.of("left lung", "right lung"), LabelSet.of("lesion")
 
 
-def of_volumes(*, depth: int = 20, pictures: bool = False) -> Fingerprint:
+def of_volumes(*, depth: int = 20, side: int = 32, pictures: bool = False) -> Fingerprint:
     """Three volumes, or pictures, with a label on each side."""
-    size = (32, 32) if pictures else (depth, 32, 32)
+    size = (side, side) if pictures else (depth, side, side)
     mask = np.zeros(size, np.uint8)
-    mask[..., 8:24, 4:12], mask[..., 8:24, 20:28] = 1, 2
+    eighth = side // 8
+    for value, start in ((1, eighth), (2, 5 * eighth)):
+        mask[..., 2 * eighth : 6 * eighth, start : start + 2 * eighth] = value
     if not pictures:
         mask[3:] = 0  # six slices to learn from
     geometry = Geometry() if pictures else Geometry((1.0, 1.0, 1.0))
@@ -154,13 +157,13 @@ def of_large_pictures() -> Fingerprint:
 @pytest.mark.parametrize(
     ("wishes", "timed", "side"),
     [
-        ({"length": Length(budget_s=1000)}, 1, 128),  # 1000 / 0.501 s: not quite 2000 steps
+        ({"length": Length(budget_s=1000)}, 1, 128),  # 1000 / 0.401 s: not quite 2,500 steps
         ({"length": Length(budget_s=1003)}, 1, 192),
         ({}, 1, 128),  # ten minutes
-        ({"length": Length(budget_s=29)}, 0, 128),  # not worth a look at the clock
+        ({"length": Length(budget_s=59)}, 0, 128),  # not worth a look at the clock
         ({"length": Length(epochs=100_000)}, 0, 128),
         ({"length": Length(budget_s=1003), "preset": "classic"}, 0, 128),
-        ({"length": Length(budget_s=1003), "encoder": "resnet18"}, 1, 192),
+        ({"length": Length(budget_s=1003), "encoder": "resnet18"}, 0, 128),
     ],
 )
 def test_images_are_seen_larger_where_the_budget_has_room(
@@ -170,24 +173,46 @@ def test_images_are_seen_larger_where_the_budget_has_room(
 
     def step_seconds(plan: Plan) -> float:
         seen.append(plan.preprocessing.size)
-        return 0.501
+        return 0.401
 
     planned, text = planned_for(Wishes(**wishes), of_large_pictures(), step_seconds=step_seconds)
     assert seen == [(128, 128)] * timed
     assert planned.plan.preprocessing.size == (side, side)
-    assert ("the budget has room for about 2,000 steps" in text) == (side == 192)
+    assert ("# when this plan was made, about 2,500 steps at 128 × 128" in text) == (side == 192)
+
+
+def never(plan: Plan) -> float:
+    raise AssertionError(plan)
 
 
 def test_where_room_changes_nothing_no_time_is_spent_on_it() -> None:
-    def never(plan: Plan) -> float:
-        raise AssertionError(plan)
+    for dims in (2, 3):
+        planned_for(Wishes(dims=dims), of_volumes(), step_seconds=never)
+    planned_for(Wishes(), of_volumes(pictures=True), step_seconds=never)
 
-    planned_for(Wishes(), of_volumes(), step_seconds=never)
-    planned_for(Wishes(dims=2), of_volumes(pictures=True), step_seconds=never)
+
+def test_slices_are_seen_larger_as_pictures_are() -> None:
+    data, wishes = of_volumes(depth=4, side=200), Wishes(dims=2)
+    slow, _ = planned_for(wishes, data, step_seconds=lambda _: 1.0)
+    quick, _ = planned_for(wishes, data, step_seconds=lambda _: 0.01)
+    assert slow.plan.preprocessing.size == (128, 128)
+    assert quick.plan.preprocessing.size == (192, 192)
+
+
+@pytest.mark.parametrize(("model", "side"), [("", 128), ("room", 192)])
+def test_images_are_seen_as_large_as_the_model_to_start_from_saw_them(model: str, side: int) -> None:
+    data = of_large_pictures()
+    plan = make_plan(data, Length(epochs=1), larger=model).plan
+    card: Any = SimpleNamespace(plan=plan, weights_sha256="0123456789abcdef")
+    for length in (Length(epochs=1), Length(budget_s=10**6)):
+        planned, text = planned_for(Wishes(length), data, card, step_seconds=never)
+        assert planned.plan.preprocessing.size == (side, side)
+        assert ("the model to start from learned from larger images, too: 192 × 192" in text) == (side == 192)
 
 
 def test_a_given_plan_is_not_made_larger(tmp_path: Path) -> None:
     path, data = tmp_path / "plan.yaml", of_large_pictures()
     path.write_text(planned_for(Wishes(Length(epochs=1)), data)[1], encoding="utf-8")
     wishes = Wishes(Length(budget_s=10**6), plan=path)
-    assert planned_for(wishes, data)[0].plan.preprocessing.size == (128, 128)
+    planned, _ = planned_for(wishes, data, step_seconds=never)
+    assert planned.plan.preprocessing.size == (128, 128)
