@@ -213,10 +213,10 @@ def test_patches_the_classic_net_and_many_labels_stay_as_they_are() -> None:
         (
             1000,
             0.4,
-            "when this plan was made, about 2,500 steps at 160 × 96 would have fitted into 1000 s: "
+            "when this plan was made, about 2,500 steps at 160 × 96 would have fitted into 16.7 min: "
             "fewer steps with larger images teach more",
         ),
-        (600, 0.0487, "about 12,000 steps at 160 × 96 would have fitted into 600 s"),
+        (600, 0.0487, "about 12,000 steps at 160 × 96 would have fitted into 10 min"),
         (None, 0.001, ""),
     ],
 )

@@ -118,9 +118,10 @@ def why_larger(smallest: Plan, step_seconds: float) -> str:
     if room < LEAST_ROOM:
         return ""
     steps = int(float(f"{room:.1e}"))  # measured in a moment: two digits
+    minutes = round((smallest.training.budget_s or 0.0) / 60, 1)
     return (
         f"when this plan was made, about {steps:,} steps at {_times(smallest.preprocessing.size)} would have "
-        f"fitted into {smallest.training.budget_s:g} s: fewer steps with larger images teach more"
+        f"fitted into {minutes:g} min: fewer steps with larger images teach more"
     )
 
 
