@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: several tests run at once
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what tests expect, to the bit, is the processor's
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for the tests that import ONNX Runtime themselves
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)

@@ -25,7 +25,7 @@ OUT_OF_MEMORY = (
     "The memory of this machine, or of its GPU, does not suffice. Close other programs, use smaller images, "
     "or train by a copy of plan.yaml with a smaller training.batch_size or preprocessing.size (--plan)."
 )
-OUT_OF_TORCHS_MEMORY = ("OutOfMemoryError", "DefaultCPUAllocator:")
+OUT_OF_TORCHS_MEMORY = ("OutOfMemoryError", "out of memory", "_ALLOC_FAILED", "DefaultCPUAllocator:")
 """Signs of PyTorch's errors, on a GPU and elsewhere, that are no `MemoryError`."""
 OF_THE_DISK = (
     errno.EACCES,

@@ -41,7 +41,7 @@ def one_by_one(find: Callable[[Image], Found], pictures: Iterable[Image]) -> Ite
         try:
             found: Found | Exception = find(picture)
         except FAILURES as error:
-            found = error
+            found = error.with_traceback(None)  # whose frames hold all the memory that was taken
         yield found
 
 

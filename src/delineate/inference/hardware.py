@@ -4,20 +4,48 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from delineate.errors import DelineateWarning
+
+Device = Literal["cpu", "cuda"]
 MEMINFO = Path("/proc/meminfo")
 STATUS = Path("/proc/self/status")
 CONTAINER = Path("/sys/fs/cgroup")
 
 
 @functools.cache
-def has_fast_bf16() -> bool:
-    """Whether bfloat16 matrix products run in hardware here (avx512_bf16 or AMX; any GPU since Ampere)."""
+def computing_device() -> Device:
+    """Where nets are computed: on the CUDA card, if this PyTorch can compute on it, else on the processor.
+
+    A card may be there, but too old for this PyTorch, reserved by others, or full; a warning then says so.
+    """
     import torch  # noqa: PLC0415  heavy
 
-    if torch.cuda.is_available():
+    if not torch.cuda.is_available():
+        return "cpu"
+    try:
+        torch.ones(1, device="cuda").add(1).item()
+    except (RuntimeError, AssertionError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        warnings.warn(f"The GPU is not used, as PyTorch cannot: {why}", DelineateWarning, stacklevel=2)
+        return "cpu"
+    return "cuda"
+
+
+@functools.cache
+def has_fast_bf16(device: str | None = None) -> bool:
+    """Whether bfloat16 matrix products run in hardware (avx512_bf16 or AMX; any GPU since Ampere).
+
+    Args:
+        device: "cpu" or "cuda"; None for that on which nets are computed here.
+    """
+    import torch  # noqa: PLC0415  heavy
+
+    if (device or computing_device()) == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 

@@ -20,6 +20,7 @@ from delineate.inference.engines.choice import asked_for, choose
 from delineate.inference.engines.making import Net
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice, checked_choice
 from delineate.inference.found import Found, Progress, label_probabilities
+from delineate.inference.hardware import computing_device
 from delineate.inference.loading import is_exported
 from delineate.inference.mirroring import with_mirroring
 from delineate.inference.predict import decide, probabilities
@@ -138,7 +139,7 @@ def _net(plan: Plan, weights: dict[str, torch.Tensor]) -> UNet:
     with torch.device("meta"):  # no weights are drawn that the given ones would replace
         network = UNet(plan.network)
     network.load_state_dict(weights, assign=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(computing_device())
     moved: UNet = network.to(device, memory_format=network.memory_format).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
     return moved
 

@@ -68,7 +68,7 @@ class Together:
             except FAILURES as error:
                 yield from self._found(images, group, full=False)
                 images, group = [], []
-                yield error
+                yield error.with_traceback(None)
                 continue
             images.append(image)
             group.append(windows)
@@ -89,7 +89,7 @@ class Together:
                 with torch.inference_mode():
                     found = on_own_grid(windows.result(), image) if together else self._of_one(image)
             except FAILURES as error:
-                yield error
+                yield error.with_traceback(None)
             else:
                 yield found
 

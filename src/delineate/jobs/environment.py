@@ -14,6 +14,7 @@ from delineate.errors import DataError, UsageError
 from delineate.files import write_text
 from delineate.formats import Reading
 from delineate.formats.stored import FourthAxis
+from delineate.inference.hardware import computing_device
 from delineate.jobs.expectation import Expectation
 from delineate.jobs.software import software_versions
 from delineate.jobs.source import Log, Source
@@ -183,7 +184,7 @@ def _processor() -> str:
 def _device() -> str:
     import torch  # noqa: PLC0415  heavy
 
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return torch.cuda.get_device_name() if computing_device() == "cuda" else "cpu"
 
 
 def write_environment(folder: Path, environment: Environment) -> None:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from delineate.dataset.naming import counted
-from delineate.inference.hardware import ProcessMemory, free_memory_bytes, process_memory
+from delineate.inference.hardware import ProcessMemory, computing_device, free_memory_bytes, process_memory
 from delineate.jobs.duration import in_words
 from delineate.jobs.parts import Part
 from delineate.jobs.scoring_cost import ScoringCost, measure_scoring
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
-from delineate.training.speed import Speed, measure_speed, measure_steps
+from delineate.training.speed import Speed, forget_peak_on_gpu, measure_speed, measure_steps
 
 MEASURED_SHARE = 0.01  # of the training's time at most goes into measuring the scoring
 MEASURED_SECONDS = 3.0  # and no more than this, but for the first case
@@ -120,6 +120,7 @@ def look_ahead(
         DataError: A case of the held-out part does not fit the plan.
     """
     before = process_memory()
+    forget_peak_on_gpu()
     measure = measure_steps if plan.training.steps is None else measure_speed
     speed = measure(plan, cases, validation, clock=clock)
     allowed_s = min(MEASURED_SECONDS, MEASURED_SHARE * (plan.training.budget_s or speed.training_seconds))
@@ -157,7 +158,7 @@ def _memory(
 def _gpu_memory() -> tuple[int | None, int | None]:
     import torch  # noqa: PLC0415  heavy
 
-    if not torch.cuda.is_available():
+    if computing_device() != "cuda":
         return None, None
     free, _ = torch.cuda.mem_get_info()
     return torch.cuda.max_memory_reserved(), free + torch.cuda.memory_reserved()

@@ -111,7 +111,8 @@ def values_in(mask: Path, labels: LabelSet) -> dict[str, int]:
 
 def reason_of(error: Exception, paths: tuple[Path, ...]) -> str:
     """Why an image failed, without its folder."""
-    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
+    signs = ("allocate memory", "out of memory", "_ALLOC_FAILED")  # of PyTorch
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in signs):
         return "it is too large for this machine's memory"
     if isinstance(error, ImageError):
         reason = error.reason if len(paths) == 1 else f"{error.path.name}: {error.reason}"

@@ -17,7 +17,7 @@ from delineate.evaluation.scores import score_case
 from delineate.image import Mask, oriented, oriented_mask
 from delineate.inference.engines import Engine, TorchEngine
 from delineate.inference.fitting import prepared, working_size
-from delineate.inference.hardware import has_fast_bf16
+from delineate.inference.hardware import computing_device, has_fast_bf16
 from delineate.inference.memory import PROGRAM_BYTES
 from delineate.inference.predict import predict_mask
 from delineate.inference.volumes import needed_bytes, predict_volume
@@ -64,7 +64,7 @@ def measure_scoring(
     """
     if not len(part):
         return ScoringCost(0.0, 0)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(computing_device())
     network = UNet(plan.network)
     network = network.to(device, memory_format=network.memory_format).eval()  # type: ignore[call-overload]  # torch's stubs miss this form
     engine = TorchEngine(network, bf16=precision_for(plan) == "bf16" and has_fast_bf16())

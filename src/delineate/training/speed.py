@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from delineate.inference.hardware import computing_device
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase, places_of
 from delineate.training.checkpoint import checkpoint_content
@@ -127,10 +128,14 @@ def measure_step(plan: Plan, *, clock: Callable[[], float] = time.monotonic) -> 
     scale = torch.ones(plan.network.input_channels)
     case = CachedCase("made up", pixels, mask, scale, 0 * scale, places_of(mask))
     seconds, _ = _timed(plan, [case], (), allowed_s=1.0, warm_up=1, clock=clock)
-    if torch.cuda.is_available():  # what this net took there is not what the training will take
+    return seconds
+
+
+def forget_peak_on_gpu() -> None:
+    """Give back what earlier nets took on the GPU, so that the peak from now on is that of what comes."""
+    if computing_device() == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    return seconds
 
 
 def _timed(
@@ -158,6 +163,8 @@ def _timed(
     trainer.settle()
     look = 0.0
     if validation:
+        if computing_device() == "cuda":  # where the first use of a size is many times slower
+            trainer.validation_dice(validation[:1])
         before = clock()
         trainer.validation_dice(validation[:2])
         look = (clock() - before) / min(2, len(validation))

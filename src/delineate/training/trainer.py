@@ -14,7 +14,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor
 
 from delineate.image import IGNORED
-from delineate.inference.hardware import has_fast_bf16
+from delineate.inference.hardware import computing_device, has_fast_bf16
 from delineate.inference.windows import predict_windows, slabs_of_windows
 from delineate.losses.segmentation import segmentation_loss
 from delineate.networks.unet import UNet
@@ -83,9 +83,10 @@ class Trainer:
         self.precision = precision_for(plan)
         keep_freed_memory()
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        device = computing_device()
         self._fabric = Fabric(
-            accelerator="cuda" if torch.cuda.is_available() else "cpu",  # what prediction takes, too
-            devices=1,
+            accelerator=device,
+            devices=1 if device == "cpu" else [torch.cuda.current_device()],  # what prediction takes, too
             precision="bf16-mixed" if self.precision == "bf16" else "32-true",
             plugins=LightningEnvironment(),  # one process, also in a job of SLURM with tasks
         )

@@ -15,7 +15,7 @@ from test_engines import made
 from delineate.errors import DelineateWarning, UsageError
 from delineate.inference.engines import choice, remembered
 from delineate.inference.engines.choice import asked_for, choose
-from delineate.inference.engines.making import Net
+from delineate.inference.engines.making import Net, settled_precision
 from delineate.inference.engines.remembered import Trial, cache_folder
 from delineate.inference.engines.trials import Candidate, candidates, probing_batch
 from delineate.inference.engines.wish import checked_choice
@@ -64,7 +64,7 @@ def net(trained_in: str = "fp32") -> Net:
 
 @pytest.fixture
 def fast_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("delineate.inference.engines.making.has_fast_bf16", lambda: True)
+    monkeypatch.setattr("delineate.inference.engines.making.has_fast_bf16", lambda _: True)
 
 
 def test_the_fastest_is_taken_and_said_by_how_much(measuring: Callable[..., Tries]) -> None:
@@ -258,3 +258,15 @@ def test_candidates_and_what_they_compute() -> None:
     assert batch.std().item() == pytest.approx(1)
     assert probing_batch(made("volumes").net).shape == (2, 1, 8, 16, 16)
     assert probing_batch(made("whole, one label").net).shape == (1, 1, 16, 16)
+
+
+def test_the_processors_engines_do_not_compute_in_what_the_gpu_is_fast_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("delineate.inference.engines.making.has_fast_bf16", lambda device: device != "cpu")
+    trained = net("bf16")
+    assert settled_precision(trained, "torch", "auto") == "fp32"
+    monkeypatch.setattr(trained.network, "parameters", lambda: iter([torch.empty(0, device="meta")]))
+    assert settled_precision(trained, "torch", "auto") == "bf16"
+    assert settled_precision(trained, "openvino", "auto") == "fp32"
+    assert settled_precision(trained, "onnxruntime", "auto") == "fp32"

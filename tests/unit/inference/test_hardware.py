@@ -1,12 +1,16 @@
-"""How much memory there is, as the system says it."""
+"""How much memory there is, as the system says it, and whether a GPU is of use."""
 
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
+from delineate.errors import DelineateWarning
 from delineate.inference import hardware
 
 
@@ -58,3 +62,41 @@ def test_memory_of_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert hardware.process_memory() == hardware.ProcessMemory(2000 * 1024, 3000 * 1024)
     (tmp_path / "status").write_text("Name:\tpython\nVmHWM:\t    3000 kB\n")
     assert hardware.process_memory() is None
+
+
+@pytest.fixture
+def with_card(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A card that is there; computing on it fails, as this PyTorch has no part for it, or sees none."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    hardware.computing_device.cache_clear()
+    hardware.has_fast_bf16.cache_clear()
+    yield
+    hardware.computing_device.cache_clear()
+    hardware.has_fast_bf16.cache_clear()
+
+
+@pytest.mark.usefixtures("with_card")
+def test_a_card_that_cannot_compute_is_told_of_once_and_left_aside() -> None:
+    with pytest.warns(DelineateWarning, match="The GPU is not used, as PyTorch cannot: "):
+        assert hardware.computing_device() == "cpu"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert hardware.computing_device() == "cpu"
+        assert hardware.has_fast_bf16() == hardware.has_fast_bf16("cpu")
+
+
+@pytest.mark.usefixtures("with_card")
+def test_a_card_that_computes_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    ones = torch.ones
+    monkeypatch.setattr(torch, "ones", lambda *size, **_: ones(*size))
+    assert hardware.computing_device() == "cuda"
+    assert hardware.has_fast_bf16()
+
+
+@pytest.mark.usefixtures("with_card")
+def test_the_processors_numbers_are_not_those_of_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert not hardware.has_fast_bf16("cpu")
+    assert hardware.has_fast_bf16("cuda")

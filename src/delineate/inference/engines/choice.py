@@ -151,7 +151,7 @@ def _limit_s(net: Net, windows: int | None) -> float | None:
     batch = probing_batch(net)
     if windows < 4 * len(batch):  # then even one look at the speed would be a good part of the work
         return None
-    engine = TorchEngine(net.network, bf16=net.usual_precision == "bf16")
+    engine = TorchEngine(net.network, bf16=net.usual_precision() == "bf16")
     start = time.perf_counter()
     with torch.inference_mode():
         engine(batch)

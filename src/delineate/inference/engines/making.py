@@ -59,10 +59,12 @@ class Net:
         """K of the probabilities."""
         return self.plan.network.output_channels
 
-    @property
-    def usual_precision(self) -> FloatPrecision:
-        """That of its training, where this processor computes in it as fast; else fp32."""
-        return "bf16" if self.trained_in == "bf16" and has_fast_bf16() else "fp32"
+    def usual_precision(self, engine: EngineName = "torch") -> FloatPrecision:
+        """That of its training, where the engine has it and is as fast in it; else fp32."""
+        if engine == "onnxruntime" or self.trained_in == "fp32":
+            return "fp32"
+        of_torch = next(self.network.parameters()).device.type  # the others compute on the processor
+        return "bf16" if has_fast_bf16(of_torch if engine == "torch" else "cpu") else "fp32"
 
 
 def make_engine(net: Net, name: EngineName, precision: PrecisionChoice) -> Engine:
@@ -100,7 +102,7 @@ def settled_precision(net: Net, name: EngineName, precision: PrecisionChoice) ->
             "look at what it costs, so it is an export: delineate export MODEL --to openvino --precision int8"
         )
     if precision == "auto":
-        return net.usual_precision if name != "onnxruntime" else "fp32"
+        return net.usual_precision(name)
     if name == "onnxruntime" and precision == "bf16":
         raise UsageError(
             "ONNX Runtime computes in fp32 on a processor. Leave --precision away, or give --engine openvino "

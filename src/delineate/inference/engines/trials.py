@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def try_out(net: Net, wanted: Sequence[Candidate], *, limit_s: float) -> dict[st
     """Try engines, torch here and each other one in a process of its own.
 
     Args:
-        net: What they compute; on the processor.
+        net: What they compute; on the processor, to which it is copied from a GPU.
         wanted: Which, all installed.
         limit_s: Seconds for each engine but torch.
 
@@ -57,12 +58,14 @@ def try_out(net: Net, wanted: Sequence[Candidate], *, limit_s: float) -> dict[st
     """
     batch = probing_batch(net)
     found: dict[str, Trial] = {}
-    reference, seconds = _timed(TorchEngine(net.network), batch)
+    on_cpu = next(net.network.parameters()).device.type == "cpu"
+    network = net.network if on_cpu else copy.deepcopy(net.network).cpu()
+    reference, seconds = _timed(TorchEngine(network), batch)
     if Candidate("torch", "fp32") in wanted:
         found["torch fp32"] = Trial(seconds=seconds, changed=0)
     threshold, of_torch = net.plan.threshold, 0.0
     if any(each.precision == "bf16" for each in wanted):
-        shares, seconds = _timed(TorchEngine(net.network, bf16=True), batch)
+        shares, seconds = _timed(TorchEngine(network, bf16=True), batch)
         of_torch = changed_labels(shares, reference, threshold)
         found["torch bf16"] = Trial(seconds=seconds, changed=of_torch)
     for name in ENGINES[1:]:
