@@ -98,7 +98,7 @@ def test_a_folder_without_one_is_no_run(tmp_path: Path) -> None:
 def test_another_processor_and_another_device_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("delineate.jobs.environment.computing_device", lambda: "cpu")
     begun = describe(Source(tmp_path), data_sha256="0", precision="fp32", plan_given=False)
     assert begun.device == "cpu"
     elsewhere = begun.model_copy(update={"processor": "riscv64, 3 of them"})
@@ -106,7 +106,7 @@ def test_another_processor_and_another_device_are_told(
         f"The run was begun on another processor (riscv64, 3 of them → {begun.processor}): its result may be "
         "another."
     ]
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("delineate.jobs.environment.computing_device", lambda: "cuda")
     monkeypatch.setattr("torch.cuda.get_device_name", lambda: "NVIDIA H200")
     with_gpu = describe(Source(tmp_path), data_sha256="0", precision="fp32", plan_given=False)
     assert with_gpu.device == "NVIDIA H200"
