@@ -99,5 +99,15 @@ class Stopped(KeyboardInterrupt):
         super().__init__(signal_number)
 
 
+OUT_OF_TORCHS_MEMORY = ("OutOfMemoryError", "out of memory", "_ALLOC_FAILED", "DefaultCPUAllocator:")
+"""Signs of PyTorch's errors, on a GPU and elsewhere, that are no `MemoryError`."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that there is too little memory, of the machine or of its GPU."""
+    said = f"{type(error).__name__} {error}"
+    return isinstance(error, MemoryError) or any(sign in said for sign in OUT_OF_TORCHS_MEMORY)
+
+
 class DelineateWarning(UserWarning):
     """Something the user should know that does not stop the work."""

@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from delineate.errors import DelineateError, Stopped
+from delineate.errors import DelineateError, Stopped, is_out_of_memory
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,8 +25,6 @@ OUT_OF_MEMORY = (
     "The memory of this machine, or of its GPU, does not suffice. Close other programs, use smaller images, "
     "or train by a copy of plan.yaml with a smaller training.batch_size or preprocessing.size (--plan)."
 )
-OUT_OF_TORCHS_MEMORY = ("OutOfMemoryError", "out of memory", "_ALLOC_FAILED", "DefaultCPUAllocator:")
-"""Signs of PyTorch's errors, on a GPU and elsewhere, that are no `MemoryError`."""
 OF_THE_DISK = (
     errno.EACCES,
     errno.EPERM,
@@ -69,7 +67,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
                 raise typer.Exit(128 + signal.SIGINT) from error
             if os.environ.get(TRACEBACK):
                 raise
-            if any(sign in f"{type(error).__name__} {error}" for sign in OUT_OF_TORCHS_MEMORY):
+            if is_out_of_memory(error):
                 tell(OUT_OF_MEMORY)
                 raise typer.Exit(1) from error
             if isinstance(error, OSError) and error.filename is not None and error.errno in OF_THE_DISK:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from delineate.errors import UsageError
 from delineate.image import Image
 from delineate.inference.engines import TorchEngine
+from delineate.inference.engines.pytorch import on_processor
 from delineate.inference.model import Model
 from delineate.inference.onnx_file import Channels, Pixels
 
@@ -44,7 +45,7 @@ class Order:
 def in_fp32(model: Model) -> Model:
     """The same model, computed by torch in fp32 on the processor."""
     other = copy.copy(model)
-    other.network = copy.deepcopy(model.network).cpu() if model.engine.device.type != "cpu" else model.network
+    other.network = on_processor(model.network)
     other.engine = TorchEngine(other.network)
     return other
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from delineate.errors import ImageError
+from delineate.errors import ImageError, is_out_of_memory
 from delineate.files import write_text
 from delineate.formats import stem_of
 from delineate.formats.writable import WHITE
@@ -111,8 +111,7 @@ def values_in(mask: Path, labels: LabelSet) -> dict[str, int]:
 
 def reason_of(error: Exception, paths: tuple[Path, ...]) -> str:
     """Why an image failed, without its folder."""
-    signs = ("allocate memory", "out of memory", "_ALLOC_FAILED")  # of PyTorch
-    if isinstance(error, MemoryError) or any(sign in str(error) for sign in signs):
+    if is_out_of_memory(error) or "allocate memory" in str(error):
         return "it is too large for this machine's memory"
     if isinstance(error, ImageError):
         reason = error.reason if len(paths) == 1 else f"{error.path.name}: {error.reason}"

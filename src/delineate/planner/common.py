@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -120,7 +121,7 @@ def data_reasons(data: Fingerprint) -> dict[str, str]:
         "rgb": "some images have colours",
         "channels": "not grey, not colour: every channel for itself",
     }[data.colour]
-    shape = " × ".join(str(side) for side in reversed(data.median))
+    shape = times(data.median)
     unit = "px" if data.axes == 2 else "voxels"
     sizes = (
         f"{shape} {unit}" if data.smallest == data.largest else f"median {shape} {unit}, of different sizes"
@@ -215,6 +216,11 @@ def left_right_mirroring(data: Fingerprint, asked: Asked, likeness: float) -> Mi
 def likeness_reason(likeness: float) -> str:
     """What a likeness says."""
     return f"where labels lie agrees with its mirror image to {min(1.0, likeness):.2f}"
+
+
+def times(size: Sequence[int]) -> str:
+    """A size `(…, H, W)` as people say it, width first."""
+    return " × ".join(str(side) for side in reversed(size))
 
 
 def up(length: float, multiple: int) -> int:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from delineate.errors import PlanError, UsageError
 from delineate.networks.settings import UNetSettings, with_channels_of
 from delineate.plan import Plan, plan_error
-from delineate.planner.common import Planned, up_to_strides
+from delineate.planner.common import Planned, times, up_to_strides
 from delineate.planner.encoders import ENCODER_RATE
 
 KINDS = {2: "pictures or slices", 3: "volumes"}
@@ -45,7 +45,7 @@ def inherit(planned: Planned, network: UNetSettings, model: str) -> Planned:
         **sizes,
     }
     if sizes["preprocessing"] != plan.preprocessing.model_dump():
-        strides = " × ".join(map(str, reversed(network.total_strides)))
+        strides = times(network.total_strides)
         rounded = f"rounded up to multiples of {strides}, the strides of that model's network"
         before = reasons.get("preprocessing.size")
         reasons["preprocessing.size"] = f"{before}; {rounded}" if before else rounded

@@ -23,6 +23,7 @@ from delineate.planner.common import (
     likeness_reason,
     outputs_reason,
     threshold_plan,
+    times,
     training_plan,
     up,
 )
@@ -120,7 +121,7 @@ def why_larger(smallest: Plan, step_seconds: float) -> str:
     steps = int(float(f"{room:.1e}"))  # measured in a moment: two digits
     minutes = round((smallest.training.budget_s or 0.0) / 60, 1)
     return (
-        f"when this plan was made, about {steps:,} steps at {_times(smallest.preprocessing.size)} would have "
+        f"when this plan was made, about {steps:,} steps at {times(smallest.preprocessing.size)} would have "
         f"fitted into {minutes:g} min: fewer steps with larger images teach more"
     )
 
@@ -135,7 +136,7 @@ def why_as_large(model: Plan) -> str:
     large = math.prod(seen.size) > CLEARLY_LARGER * WORKING_SIDE**2
     if model.preset != "auto" or seen.mode != "whole" or not large:
         return ""
-    return f"the model to start from learned from larger images, too: {_times(seen.size)}"
+    return f"the model to start from learned from larger images, too: {times(seen.size)}"
 
 
 def _preprocessing(data: Fingerprint, larger: str) -> tuple[PreprocessingPlan, dict[str, str]]:
@@ -261,7 +262,3 @@ def _with_aspect(side: int, aspect: float) -> tuple[int, int]:
         for length in (side * root, side / root)
     )
     return height, width
-
-
-def _times(size: tuple[int, ...]) -> str:
-    return " × ".join(str(side) for side in reversed(size))

@@ -25,6 +25,7 @@ from delineate.planner.common import (
     likeness_reason,
     outputs_reason,
     threshold_plan,
+    times,
     training_plan,
     up,
 )
@@ -73,7 +74,7 @@ def plan_volumes(data: Fingerprint, asked: Asked) -> Planned:
     threshold, threshold_reasons = threshold_plan(data)
     reasons |= training_reasons | augmentation_reasons | threshold_reasons
     reasons |= {
-        "preprocessing.size": f"a median volume has {_times(_size_at(data, spacing))} voxels at this spacing",
+        "preprocessing.size": f"a median volume has {times(_size_at(data, spacing))} voxels at this spacing",
         "preprocessing.normalization": intensity_reason,
         "training.foreground_share": "half of the patches show a label, however rare it is",
         "network.output_channels": outputs_reason(len(data.labels)),
@@ -223,7 +224,3 @@ def _augmentation(
         if isotropic
         else "no turning out of the plane of slices that lie far apart",
     }
-
-
-def _times(size: Sequence[int]) -> str:
-    return " × ".join(str(side) for side in reversed(size))

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
 from delineate.inference.engines.engine import EngineName, Precision
+
+
+def on_processor(network: nn.Module) -> nn.Module:
+    """The network itself where it lies on the processor, else a copy there."""
+    lies_there = next(network.parameters()).device.type == "cpu"
+    return network if lies_there else copy.deepcopy(network).cpu()
 
 
 class TorchEngine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from delineate.inference.engines.agreement import changed_labels, disagreement
 from delineate.inference.engines.engine import EngineName
 from delineate.inference.engines.making import Net
 from delineate.inference.engines.probe import MEASURE_S, Probed, Task, probe
-from delineate.inference.engines.pytorch import TorchEngine
+from delineate.inference.engines.pytorch import TorchEngine, on_processor
 from delineate.inference.engines.remembered import Trial
 from delineate.inference.engines.sessions import FloatPrecision, Numbers
 
@@ -58,8 +57,7 @@ def try_out(net: Net, wanted: Sequence[Candidate], *, limit_s: float) -> dict[st
     """
     batch = probing_batch(net)
     found: dict[str, Trial] = {}
-    on_cpu = next(net.network.parameters()).device.type == "cpu"
-    network = net.network if on_cpu else copy.deepcopy(net.network).cpu()
+    network = on_processor(net.network)
     reference, seconds = _timed(TorchEngine(network), batch)
     if Candidate("torch", "fp32") in wanted:
         found["torch fp32"] = Trial(seconds=seconds, changed=0)
