@@ -50,7 +50,9 @@ def test_equals_monai_in_value_and_gradient(
     labels: int, per_image: bool, weights: tuple[float, float], size: tuple[int, ...]
 ) -> None:
     logits, mask = drawn(labels, size=size)
-    mask[1] = 0  # one image without any label
+    mask.flatten(1)[:, :labels] = torch.arange(1, labels + 1, dtype=torch.uint8)  # all of them in each image
+    if not per_image:
+        mask[1] = 0  # one image without any label
     settings = LossSettings(cross_entropy=weights[0], dice=weights[1], dice_per_image=per_image)
     activation = {"sigmoid": True} if labels == 1 else {"softmax": True, "to_onehot_y": True}
     peer = monai_losses.DiceCELoss(
@@ -142,10 +144,41 @@ def test_an_empty_mask_met_by_an_empty_prediction_costs_nothing(settings: LossSe
     assert segmentation_loss(decided(mask, 3), mask, settings).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_an_empty_mask_met_by_foreground_is_a_soft_dice_of_one_over_its_size() -> None:
+def test_a_label_without_a_pixel_counts_for_nothing_in_dice() -> None:
+    logits, mask = drawn(3)
+    mask[mask == 2] = 1
+    shown = mask != IGNORED
+    probability = logits.softmax(1)
+    by_hand = [
+        (2 * probability[:, value][mask == value].sum() + 1)
+        / (probability[:, value].sum() + (mask == value).sum() + 1)
+        for value in (1, 3)
+    ]
+    found = soft_dice(logits, mask, shown, per_image=False)
+    assert found.item() == pytest.approx((by_hand[0] + by_hand[1]).item() / 2, rel=1e-6)
+
+
+def test_where_no_label_has_a_pixel_dice_moves_nothing_and_cross_entropy_does() -> None:
     mask = torch.zeros(1, 4, 4, dtype=torch.uint8)
-    loss = segmentation_loss(torch.full((1, 1, 4, 4), 100.0), mask, DICE)
-    assert loss.item() == pytest.approx(1 - 1 / 17)
+    logits = torch.full((1, 1, 4, 4), 3.0, requires_grad=True)
+    loss = segmentation_loss(logits, mask, DICE)
+    assert loss.item() == 0
+    assert torch.autograd.grad(loss, logits)[0].abs().max() == 0
+    loss = segmentation_loss(logits, mask, BOTH)
+    assert torch.autograd.grad(loss, logits)[0].min() > 0
+
+
+@pytest.mark.parametrize("share", [1e-3, 1e-4, 1e-5])
+def test_a_batch_without_a_label_pushes_it_down_less_than_one_with_it_pulls_it_up(share: float) -> None:
+    rare = torch.zeros(4, 32, 32, dtype=torch.uint8)
+    rare[0, :5, :6] = 1
+    pushes = []
+    for mask in (torch.zeros_like(rare), rare):
+        bias = torch.tensor(math.log(share / (1 - share)), requires_grad=True)
+        loss = segmentation_loss(bias.expand(4, 1, 32, 32), mask, BOTH)
+        pushes.append(torch.autograd.grad(loss, bias)[0].item())
+    assert pushes[0] > 0 > pushes[1]
+    assert pushes[0] < -pushes[1]
 
 
 @pytest.mark.parametrize("labels", [1, 3])

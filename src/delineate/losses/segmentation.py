@@ -60,15 +60,19 @@ def soft_dice(
 ) -> Tensor:
     """Mean soft Dice over the labels (background apart), with probabilities in place of decisions.
 
+    A label without a pixel of reference counts for nothing: cross-entropy alone speaks against finding it
+    there. Its Dice would push it down many times harder than a batch that shows it pulls it up, so that a
+    label that most batches lack would never be learned.
+
     Args:
         logits: `(N, K, …)` float32.
         mask: `(N, …)` uint8.
         scored: `(N, …)` bool.
         per_image: Whether sums run over one image or over the batch.
-        smooth: Pixels added above and below, so that an empty reference met by an empty prediction scores 1.
+        smooth: Pixels added above and below.
 
     Returns:
-        A scalar in [0, 1].
+        A scalar in [0, 1]; 1 where no label has a pixel.
 
     Source:
         Milletari, Navab, Ahmadi: V-Net, 3DV 2016 (with the sums of Drozdzal et al. 2016, unsquared).
@@ -80,5 +84,8 @@ def soft_dice(
     pixels = tuple(range(2, probability.ndim))
     over = pixels if per_image else (0, *pixels)
     overlap = (probability * target).sum(over)
-    total = probability.sum(over) + target.sum(over)
-    return ((2 * overlap + smooth) / (total + smooth)).mean()
+    size = target.sum(over)
+    dice = (2 * overlap + smooth) / (probability.sum(over) + size + smooth)
+    shown = size > 0
+    count = shown.sum()
+    return torch.where(count > 0, (dice * shown).sum() / count.clamp(min=1), 1.0)
