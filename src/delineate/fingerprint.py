@@ -22,17 +22,20 @@ from delineate.image import (
     oriented,
     oriented_mask,
 )
+from delineate.label_places import LabelPlaces
+from delineate.reduction import SCALES, SIDES, Ceilings, middles
 
-SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
-SIDES = (64, 96, 128, 160, 192, 256)
+__all__ = ["SCALES", "SIDES", "Fingerprint", "dividing", "measure", "slices_to_learn"]
+
 PIXELS_SAMPLED = 4096  # an image, for intensities
-CASES_RESCALED = 48  # for the scale ceilings
-ATLAS_SIDES = {2: 32, 3: 16}  # of an image of so many axes
-SLICES_RESCALED = 3  # of a volume, for the scale ceilings
-LABELLED_SAMPLED = 1024  # labelled pixels an image, for intensities
+LABELLED_SAMPLED = 1024  # labelled pixels an image, likewise
+MOST_SAMPLED = 1 << 24  # numbers of all images, likewise
 ROUNDING = 1e-6  # of a mean: what a standard deviation of equal pixels may be
 AIR_HU = (-1100.0, -500.0)  # where the darkest pixels of a CT lie
 LEAST_PADDING_HU = -4000.0  # of what lies outside of the scanner's circle; -2000 and -3024 are usual
+MOST_DARK_HU = 500.0  # darkest pixels of a CT that was cut to what lies within the body
+CALIBRATED_SHARE = 0.8  # of the images that have air, for the others to be taken for CT, too
+STRAY, KEPT_BEYOND = 8.0, 3.0  # spans of the other pixels, see `_stray`
 PADDING_SHARE = 0.9  # of what is darker than air, at least: interpolation leaves some between the two
 
 
@@ -64,12 +67,16 @@ class Fingerprint(BaseModel):
         labels: Names in the order of their values.
         label_share: Share of the pixels of each label.
         label_cases: Number of cases in which each label occurs.
+        stray: A channel, between which numbers all pixels lie but few that lie very far away, as hot pixels
+            of a camera do; empty where there are none such.
         scale_ceiling: For each scale, the mean Dice of the masks with themselves after being scaled down and
-            back: no net that works at that scale can do better. Of volumes a few slices of each.
+            back, over cases, then labels: no net that works at that scale can do better. Of volumes a few
+            slices of each.
         side_ceiling: Likewise with every case brought to the area of a square of this side, none enlarged.
-        mirrored_horizontally: How like the places of the labels in one half of the cases are to those in the
-            other half mirrored left to right, as a share of how like they are unmirrored: 1 where mirroring
-            changes nothing, near 0 where left and right have different labels.
+        mirrored_horizontally: How like the places of the labels in some cases are to those in others mirrored
+            left to right, as a share of how like they are unmirrored: 1 where mirroring changes nothing, near
+            0 where left and right have different labels. The highest that the cases bear out, see
+            `LabelPlaces.likeness`.
         mirrored_vertically: Likewise top to bottom.
         mirrored_in_depth: Likewise along the first axis of volumes.
     """
@@ -96,6 +103,7 @@ class Fingerprint(BaseModel):
     labelled_mean: tuple[float, ...] = ()
     labelled_deviation: tuple[float, ...] = ()
     labelled_range: tuple[tuple[float, float], ...] = ()
+    stray: tuple[tuple[float, float], ...] = ()
     labels: tuple[str, ...]
     label_share: tuple[float, ...]
     label_cases: tuple[int, ...]
@@ -134,24 +142,49 @@ def measure(
 
 
 @dataclass
+class _Samples:
+    """Numbers of images, each `(C, n)`; thinned whenever they come to more than `MOST_SAMPLED`."""
+
+    every: int = 1
+    kept: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, sample: npt.NDArray[np.float64]) -> None:
+        """Keep an image's."""
+        self.kept.append(sample[:, :: self.every].copy() if self.every > 1 else sample)
+        self.count += self.kept[-1].size
+        while self.count > MOST_SAMPLED and any(each.shape[1] > 1 for each in self.kept):
+            self.every *= 2
+            self.kept = [each[:, ::2].copy() for each in self.kept]
+            self.count = sum(each.size for each in self.kept)
+
+    def values(self) -> npt.NDArray[np.float64]:
+        """All of them, `(C, n)`."""
+        return np.concatenate(self.kept, axis=1)
+
+
+@dataclass
 class _Measuring:
     """What is kept of the cases while they are gone through."""
 
     labels: int
     sizes: list[tuple[int, ...]] = field(default_factory=list)
     spacings: list[tuple[float, ...] | None] = field(default_factory=list)
-    samples: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    labelled: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    calibrated: list[bool] = field(default_factory=list)
+    samples: _Samples = field(default_factory=_Samples)
+    labelled: _Samples = field(default_factory=_Samples)
+    extremes: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    with_air: int = 0
+    like_ct: int = 0
     modalities: set[str | None] = field(default_factory=set)
     integer: bool = True
     slices: int = 0
-    ceilings: list[list[float]] = field(default_factory=list)
+    ceilings: Ceilings = field(init=False)
+    places: LabelPlaces = field(init=False)
     pixels_by_value: npt.NDArray[np.float64] = field(init=False)
     cases_by_value: npt.NDArray[np.int64] = field(init=False)
-    atlases: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        self.ceilings, self.places = Ceilings(self.labels), LabelPlaces(self.labels)
         self.pixels_by_value = np.zeros(self.labels + 1)
         self.cases_by_value = np.zeros(self.labels + 1, dtype=np.int64)
 
@@ -161,10 +194,14 @@ class _Measuring:
         self.sizes.append(image.size)
         spacing = image.geometry.spacing_mm
         self.spacings.append(spacing if spacing is not None and len(spacing) == len(image.size) else None)
-        self.samples.append(_sample(image, colour))
-        self.labelled.append(_labelled_sample(image, mask.values, colour))
-        has_air = image.modality is None and _has_air(self.samples[-1])
-        self.calibrated.append(image.modality == "CT" or has_air)
+        sample = _sample(image, colour)
+        self.samples.add(sample)
+        self.labelled.add(_labelled_sample(image, mask.values, colour))
+        has_air = image.modality == "CT" or (image.modality is None and _has_air(sample))
+        self.with_air += has_air
+        self.like_ct += has_air or (image.modality is None and _cut_from_ct(sample))
+        if image.pixels.dtype == np.uint16 and not image.in_own_units:
+            self.extremes.append(_extremes(image, colour))
         self.modalities.add(image.modality)
         self.integer = self.integer and not image.in_own_units
         counts = np.bincount(mask.values.ravel(), minlength=self.labels + 1)[: self.labels + 1]
@@ -172,25 +209,21 @@ class _Measuring:
         self.cases_by_value += counts > 0
         if mask.values.ndim == 3:
             self.slices += len(slices_to_learn(mask.values))
-        atlas = _atlas(mask.values, self.labels)
-        if self.atlases is None:
-            self.atlases = np.zeros((2, *atlas.shape))
-        if self.atlases[0].shape == atlas.shape:
-            self.atlases[position % 2] += atlas
-        if len(self.ceilings) < CASES_RESCALED and (position < 24 or position % 8 == 0):
-            self.ceilings += [_ceilings(values) for values in _slices_to_rescale(mask.values)]
+        self.places.add(position, mask.values)
+        self.ceilings.add(position, mask.values, counts > 0)
 
     def fingerprint(self, labels: LabelSet, colour: Colour, orientation: str | None) -> Fingerprint:
         """What it comes to."""
         sizes = np.array(self.sizes)
         heights, widths = sizes[:, -2], sizes[:, -1]
-        values = np.concatenate(self.samples, axis=1)
-        labelled = np.concatenate(self.labelled, axis=1)
+        values, labelled = self.samples.values(), self.labelled.values()
         if not labelled.shape[1]:
             labelled = values
         share = self.pixels_by_value / max(self.pixels_by_value.sum(), 1)
-        ceiling = [float(value) for value in _means(np.array(self.ceilings))]
-        atlases = self.atlases if self.atlases is not None else np.zeros((2, len(labels), 1, 1))
+        scale_ceiling, side_ceiling = self.ceilings.means()
+        stray = _stray(values, labelled, self.extremes)
+        if stray:
+            values = np.stack([row.clip(*ends) for row, ends in zip(values, stray, strict=True)])
         known = [spacing for spacing in self.spacings if spacing is not None]
         spacings = np.array(known) if known and len(known) == len(self.spacings) else None
         modality = next(iter(self.modalities)) if len(self.modalities) == 1 else None
@@ -212,18 +245,21 @@ class _Measuring:
             pixels="integer" if self.integer else "float",
             mean=_row(values.mean(1)),
             standard_deviation=_row(dividing(values.std(1), values.mean(1))),
-            calibrated=not self.integer and all(self.calibrated),
+            calibrated=not self.integer
+            and self.like_ct == len(sizes)
+            and self.with_air >= CALIBRATED_SHARE * len(sizes),
             labelled_mean=_row(labelled.mean(1)),
             labelled_deviation=_row(dividing(labelled.std(1), labelled.mean(1))),
             labelled_range=tuple((float(a), float(b)) for a, b in zip(low, high, strict=True)),
+            stray=stray,
             labels=labels.names,
             label_share=_row(share[1:]),
             label_cases=tuple(int(n) for n in self.cases_by_value[1:]),
-            scale_ceiling=dict(zip(SCALES, ceiling[: len(SCALES)], strict=True)),
-            side_ceiling=dict(zip(SIDES, ceiling[len(SCALES) :], strict=True)),
-            mirrored_horizontally=_likeness(atlases, axis=-1),
-            mirrored_vertically=_likeness(atlases, axis=-2),
-            mirrored_in_depth=_likeness(atlases, axis=-3) if sizes.shape[1] == 3 else 1.0,
+            scale_ceiling=scale_ceiling,
+            side_ceiling=side_ceiling,
+            mirrored_horizontally=self.places.likeness(-1),
+            mirrored_vertically=self.places.likeness(-2),
+            mirrored_in_depth=self.places.likeness(-3) if sizes.shape[1] == 3 else 1.0,
         )
 
 
@@ -252,6 +288,45 @@ def _has_air(values: npt.NDArray[np.float64]) -> bool:
     return bool(AIR_HU[0] <= np.percentile(values, 0.5) <= AIR_HU[1])
 
 
+def _cut_from_ct(values: npt.NDArray[np.float64]) -> bool:
+    """Whether they may be those of a CT that was cut to the body, where the darkest is fat, not air."""
+    darkest = float(np.percentile(values, 0.5))
+    return AIR_HU[1] < darkest <= MOST_DARK_HU and bool((values % 1 == 0).all())
+
+
+def _extremes(image: Image, colour: Colour) -> npt.NDArray[np.float64]:
+    """Lowest and highest number a channel: `(C, 2)`."""
+    flat = image.pixels.reshape(image.pixels.shape[0], -1)
+    ends = np.stack([flat.min(1), flat.max(1)], axis=1)
+    return as_colour(replace(image, pixels=ends[:, None]), colour).units()[:, 0].astype(np.float64)
+
+
+def _stray(
+    values: npt.NDArray[np.float64],
+    labelled: npt.NDArray[np.float64],
+    extremes: list[npt.NDArray[np.float64]],
+) -> tuple[tuple[float, float], ...]:
+    """Ends to cut pixels at that lie very far from all others; nothing where none does.
+
+    All but a thousandth of the pixels on each side, and of the labelled ones, span a range; what lies further
+    out than eight times that is stray. The ends lie three times the range further out, so that images much
+    brighter than these are not cut.
+    """
+    if not extremes:
+        return ()
+    low, high = (
+        f(np.percentile(values, at, axis=1), np.percentile(labelled, at, axis=1))
+        for f, at in ((np.minimum, 0.1), (np.maximum, 99.9))
+    )
+    span = high - low
+    lowest, highest = np.min(extremes, axis=0)[:, 0], np.max(extremes, axis=0)[:, 1]
+    far = (highest > high + STRAY * span) | (lowest < low - STRAY * span)
+    if not far.any() or not (span > 0).all():
+        return ()
+    ends = zip(low - KEPT_BEYOND * span, high + KEPT_BEYOND * span, strict=True)
+    return tuple((float(at_least), float(at_most)) for at_least, at_most in ends)
+
+
 def _row(values: npt.NDArray[np.floating]) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
@@ -260,11 +335,11 @@ def _sample(image: Image, colour: Colour) -> npt.NDArray[np.float64]:
     """Up to about `PIXELS_SAMPLED` pixels on a grid that is even along all axes: `(C, n)`."""
     if len(image.size) == 3:
         step = max(1, math.ceil((math.prod(image.size) / PIXELS_SAMPLED) ** (1 / 3)))
-        places = [_places(side, max(1, side // step)) for side in image.size]
+        places = [middles(side, max(1, side // step)) for side in image.size]
     else:
         height, width = image.size
         rows = min(height, PIXELS_SAMPLED, max(1, round(math.sqrt(PIXELS_SAMPLED * height / width))))
-        places = [_places(height, rows), _places(width, min(width, PIXELS_SAMPLED // rows))]
+        places = [middles(height, rows), middles(width, min(width, PIXELS_SAMPLED // rows))]
     kept = image.pixels
     for axis, at in enumerate(places, start=1):
         kept = kept.take(at, axis=axis)
@@ -277,7 +352,7 @@ def _labelled_sample(image: Image, mask: npt.NDArray[np.uint8], colour: Colour) 
     """Up to `LABELLED_SAMPLED` labelled pixels, evenly spread: `(C, n)`."""
     flat = np.flatnonzero((mask != BACKGROUND) & (mask != IGNORED))
     if len(flat) > LABELLED_SAMPLED:
-        flat = flat[_places(len(flat), LABELLED_SAMPLED)]
+        flat = flat[middles(len(flat), LABELLED_SAMPLED)]
     at = np.unravel_index(flat, mask.shape)
     chosen = replace(image, pixels=np.moveaxis(image.pixels, 0, -1)[at].T[:, None])
     pixels = as_colour(chosen, colour).units()
@@ -298,73 +373,4 @@ def slices_to_learn(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
     count = int(labelled.sum())
     if not count or len(empty) <= count:
         return np.arange(len(mask))
-    return np.sort(np.concatenate([np.flatnonzero(labelled), empty[_places(len(empty), count)]]))
-
-
-def _slices_to_rescale(mask: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
-    """The mask of a picture; of a volume a few slices, from those with most labelled pixels downwards."""
-    if mask.ndim == 2:
-        return [mask]
-    areas = np.count_nonzero(mask, axis=(1, 2))
-    order = np.argsort(-areas, kind="stable")[: max(1, int(np.count_nonzero(areas)))]
-    return [mask[order[at]] for at in _places(len(order), min(SLICES_RESCALED, len(order)))]
-
-
-def _ceilings(mask: npt.NDArray[np.uint8]) -> list[float]:
-    """For all scales and all sides what a mask keeps of itself."""
-    shares = [min(1.0, side / math.sqrt(mask.size)) for side in SIDES]
-    return [_ceiling(mask, scale) for scale in (*SCALES, *shares)]
-
-
-def _places(length: int, count: int) -> npt.NDArray[np.intp]:
-    """The middles of `count` equal parts of `length` pixels; every pixel where they are as many."""
-    return (2 * np.arange(count) + 1) * length // (2 * count)
-
-
-def _means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Means of the columns over the rows that are numbers; 1 where none is (every mask is empty)."""
-    known = np.isfinite(values)
-    counts = known.sum(0)
-    sums = np.where(known, values, 0).sum(0)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), 1.0)
-
-
-def _atlas(mask: npt.NDArray[np.uint8], labels: int) -> npt.NDArray[np.float64]:
-    """Where each label lies, at pixels on an even grid: `(labels, n, n)` or `(labels, n, n, n)`, 0 or 1."""
-    count = ATLAS_SIDES[mask.ndim]
-    places = (np.arange(count) * side // count + side // (2 * count) for side in mask.shape)
-    sampled = mask[np.ix_(*places)]
-    values = np.arange(1, labels + 1, dtype=np.uint8).reshape(-1, *[1] * mask.ndim)
-    return np.equal(sampled, values).astype(np.float64)
-
-
-def _likeness(atlases: npt.NDArray[np.float64], axis: int) -> float:
-    """How like the first atlas is to the second one mirrored, over how like it is to it as it stands."""
-    space = tuple(range(1, atlases.ndim - 1))
-    first, second = (
-        atlas / np.maximum(np.sqrt((atlas**2).sum(space, keepdims=True)), 1e-9) for atlas in atlases
-    )
-    plain = float((first * second).sum())
-    if plain <= 0:  # too few cases to compare halves: one with itself
-        first = second = (atlases[0] + atlases[1]) / max(float(np.linalg.norm(atlases[0] + atlases[1])), 1e-9)
-        plain = float((first * second).sum())
-    return float((first * np.flip(second, axis)).sum()) / plain if plain > 0 else 1.0
-
-
-def _ceiling(mask: npt.NDArray[np.uint8], scale: float) -> float:
-    """Mean Dice over the labels in `mask` with itself after scaling down and back; NaN for an empty mask."""
-    if scale == 1:
-        return 1.0 if mask.any() else float("nan")
-    from PIL import Image as Picture  # noqa: PLC0415  kept out of the import of this module
-
-    dice = []
-    small = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
-    for value in np.unique(mask[mask != BACKGROUND]):
-        reference = mask == value
-        picture = Picture.fromarray(reference.astype(np.float32))
-        back = picture.resize(small, Picture.Resampling.BOX).resize(
-            (mask.shape[1], mask.shape[0]), Picture.Resampling.BILINEAR
-        )
-        found = np.asarray(back) > 0.5
-        dice.append(2 * np.count_nonzero(found & reference) / (found.sum() + reference.sum()))
-    return float(np.mean(dice)) if dice else float("nan")
+    return np.sort(np.concatenate([np.flatnonzero(labelled), empty[middles(len(empty), count)]]))

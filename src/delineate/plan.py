@@ -151,7 +151,8 @@ class TrainingPlan(_Section):
         warmup: Share of the steps.
         weight_decay: Of the convolutions' weights, with "muon".
         adam_share: AdamW's learning rate beside Muon's, in shares of it.
-        foreground_share: In mode "patch": share of the patches that are centred on a labelled pixel.
+        foreground_share: Share of the batches that is drawn for a label where cases lack some, see
+            `training.drawing`; in mode "patch" those patches are centred on a pixel of it.
         evaluations: How many times the validation part is looked at on the way, for the learning curve.
         watched_cases: Of how many validation cases, at most, such a look is.
         precision: "auto" takes bf16 where the processor has fast arithmetic for it; "bf16" or "fp32" set it.

@@ -141,8 +141,9 @@ def planned_for(
     if wishes.length.budget_s is not None:
         changed |= {"budget_s": wishes.length.budget_s, "steps": None, "adjusted": ()}
     if wishes.length.epochs is not None:
-        seen = fingerprint.slices if plan.network.axes == 2 and fingerprint.slices else fingerprint.cases
-        steps = math.ceil(wishes.length.epochs * seen / plan.training.batch_size)
+        steps, _ = steps_of(
+            wishes.length.epochs, fingerprint, plan.preprocessing, plan.training.batch_size
+        )
         changed |= {"budget_s": None, "steps": steps, "adjusted": ()}
     if wishes.seed is not None:
         changed["seed"] = wishes.seed

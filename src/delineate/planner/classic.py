@@ -30,7 +30,13 @@ def plan_classic(data: Fingerprint, asked: Asked) -> Planned:
     floats = data.pixels == "float"
     if floats:
         reasons["preprocessing.normalization"] = "float pixels have no range to bring to 0…1"
-    steps, budget_s = length_of(length, data, 32, reasons, slices=True)
+    preprocessing = PreprocessingPlan(
+        mode="whole",
+        size=(128, 128),
+        orientation=data.orientation,
+        normalization="image" if floats else "unit",
+    )
+    steps, budget_s = length_of(length, data, preprocessing, 32, reasons)
     training = TrainingPlan(
         steps=steps,
         budget_s=budget_s,
@@ -48,12 +54,7 @@ def plan_classic(data: Fingerprint, asked: Asked) -> Planned:
         data=data_plan(data, asked).model_copy(
             update={"colour": "grey" if grey else "channels", "channels": channels}
         ),
-        preprocessing=PreprocessingPlan(
-            mode="whole",
-            size=(128, 128),
-            orientation=data.orientation,
-            normalization="image" if floats else "unit",
-        ),
+        preprocessing=preprocessing,
         network=CLASSIC_NETWORK.model_copy(
             update={"input_channels": channels, "output_channels": output_channels(len(data.labels))}
         ),

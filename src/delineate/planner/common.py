@@ -10,7 +10,7 @@ from typing import Literal
 
 from delineate.errors import PlanError
 from delineate.fingerprint import Fingerprint
-from delineate.plan import USUAL_THRESHOLD, DataPlan, Plan, TrainingPlan
+from delineate.plan import USUAL_THRESHOLD, DataPlan, Plan, PreprocessingPlan, TrainingPlan
 
 Preset = Literal["auto", "classic"]
 Precision = Literal["auto", "bf16", "fp32"]
@@ -80,25 +80,55 @@ class Asked:
     larger: str = ""
 
 
+def steps_of(
+    epochs: int, data: Fingerprint, preprocessing: PreprocessingPlan, batch_size: int
+) -> tuple[int, str]:
+    """Steps in which every training case is seen so many times, and what that comes from.
+
+    Args:
+        epochs: How many times.
+        data: Says how many cases, or slices of them, and how large.
+        preprocessing: Says what is seen of one at a time: where patches are, a case is seen when as many were
+            as cover the median one.
+        batch_size: Of a step.
+    """
+    axes = len(preprocessing.size)
+    seen, kind = (data.slices, "slices") if axes == 2 and data.slices else (data.cases, "cases")
+    patches = 1
+    if preprocessing.mode == "patch":
+        size = [side * preprocessing.scale for side in data.median[-axes:]]
+        if axes == 3 and data.spacing_mm is not None and preprocessing.spacing_mm is not None:
+            ratios = zip(data.spacing_mm, preprocessing.spacing_mm, strict=True)
+            size = [side * own / new for side, (own, new) in zip(data.median, ratios, strict=True)]
+        patches = math.prod(
+            math.ceil(round(side) / each) for side, each in zip(size, preprocessing.size, strict=True)
+        )
+    each = f", each of {patches} patches" if patches > 1 else ""
+    return math.ceil(epochs * seen * patches / batch_size), f"{epochs} epochs of {seen} {kind}{each}"
+
+
 def length_of(
-    length: Length, data: Fingerprint, batch_size: int, reasons: dict[str, str], *, slices: bool = False
+    length: Length,
+    data: Fingerprint,
+    preprocessing: PreprocessingPlan,
+    batch_size: int,
+    reasons: dict[str, str],
 ) -> tuple[int | None, float | None]:
     """Steps, or else the budget in seconds; the reason is added to `reasons`.
 
     Args:
         length: As asked for.
         data: Says how many cases there are.
+        preprocessing: Says how they are seen.
         batch_size: Of a step.
         reasons: To be added to.
-        slices: Whether a net of two axes sees the data, if volumes slice by slice.
     """
     if length.epochs is None:
         reasons["training.steps"] = "as many as fit into budget_s here; null has them measured again"
         reasons["training.adjusted"] = "[steps done, steps in all] where steps took longer or less on the way"
         return None, length.budget_s or DEFAULT_BUDGET_S
-    seen, kind = (data.slices, "slices") if slices and data.slices else (data.cases, "cases")
-    reasons["training.steps"] = f"{length.epochs} epochs of {seen} {kind}"
-    return math.ceil(length.epochs * seen / batch_size), None
+    steps, reasons["training.steps"] = steps_of(length.epochs, data, preprocessing, batch_size)
+    return steps, None
 
 
 def data_plan(data: Fingerprint, asked: Asked) -> DataPlan:
@@ -142,6 +172,12 @@ def threshold_plan(data: Fingerprint) -> tuple[float | None, dict[str, str]]:
     """From which probability on a pixel is foreground, and why: of one label it is set after the training."""
     if len(data.labels) > 1:
         return USUAL_THRESHOLD, {}
+    shown = max(data.label_cases)
+    if 2 * shown < data.cases:
+        return USUAL_THRESHOLD, {
+            "prediction.threshold": f"only {shown} of {data.cases} cases have the label: in the others each "
+            "pixel found is a false alarm"
+        }
     return None, {"prediction.threshold": "half of the Dice reached in training; the model says it"}
 
 
@@ -264,10 +300,11 @@ def intensity_scheme(data: Fingerprint) -> tuple[IntensityScheme, str]:
     if data.pixels == "float" and (data.axes == 3 or data.modality is not None):
         return IntensityScheme("image"), "the numbers of one image mean nothing in another: each by itself"
     covered = sum(data.label_share)
+    cut = "; few pixels lie very far from all others and are cut (preprocessing.clip)" if data.stray else ""
     if covered <= LITTLE:
-        return IntensityScheme("image"), (
-            f"each image's own mean and deviation: labels cover only {covered:.1%} of the pixels"
+        return IntensityScheme("image", clip=data.stray), (
+            f"each image's own mean and deviation: labels cover only {covered:.1%} of the pixels{cut}"
         )
-    return IntensityScheme("dataset", data.mean, data.standard_deviation), (
-        f"mean and deviation of the training images: an image's own tell of labels that cover {covered:.1%}"
+    return IntensityScheme("dataset", data.mean, data.standard_deviation, data.stray), (
+        f"mean and deviation of the training images: an image's own tell of labels that cover {covered:.1%}{cut}"
     )

@@ -33,8 +33,12 @@ LARGER_SIDE = 192  # where the budget has room
 LEAST_ROOM = 2500  # steps at `WORKING_SIDE`
 CLEARLY_LARGER = 1.3  # times the area of `WORKING_SIDE`, which rounding to the stride alone does not reach
 MOST_LARGER_LABELS = 16  # whose logits a small machine holds at `LARGER_SIDE`
+RARE = 1 / 3  # share of the cases that have a label
 KEPT = 0.992  # least Dice that masks must keep when brought to the working size and back
 KEPT_WHOLLY = 0.9993  # likewise, for patches to be taken from smaller images
+WHOLE_SIDES = (128, 160, 192, 256)  # tried in turn where several labels are told apart by where they lie
+TURNED_ASPECT = 1.5  # largest ratio of the sides that the net sees for images to be turned by any angle
+FAR_REDUCED = 12.0  # times a median image is made smaller, from which on its texture is gone
 FREE_ASPECT = 2.0  # largest ratio of aspects that stretching to one size may even out
 
 WINDOW_SIDE, WINDOW_OVERLAP = 384, 0.15  # most of a window in prediction, and the share that neighbours have
@@ -51,13 +55,16 @@ def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
     reasons |= size_reasons
     whole = preprocessing.mode == "whole"
     batch_size = 16 if whole else 8
-    steps, budget_s = length_of(asked.length, data, batch_size, reasons, slices=True)
+    steps, budget_s = length_of(asked.length, data, preprocessing, batch_size, reasons)
+    rare = _rare(data)
     training, training_reasons = training_plan(
-        asked, steps, budget_s, batch_size=batch_size, foreground_share=0.0 if whole else 0.5
+        asked, steps, budget_s, batch_size=batch_size, foreground_share=0.5 if rare or not whole else 0.0
     )
     reasons |= training_reasons
     if not whole:
         reasons["training.foreground_share"] = "half of the patches show a label, however rare it is"
+    elif rare:
+        reasons["training.foreground_share"] = f"half of the images are drawn for a label: {rare}"
     network = UNetSettings(
         input_channels=data.channels,
         output_channels=output_channels(len(data.labels)),
@@ -74,7 +81,7 @@ def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
         if whole
         else "every pixel by itself, for thin and small structures",
     }
-    augmentation, augmentation_reasons = _augmentation(data, asked, whole=whole)
+    augmentation, augmentation_reasons = _augmentation(data, asked, preprocessing)
     reasons |= augmentation_reasons
     reasons["loss"] = "cross-entropy for every pixel, soft Dice for labels however small"
     reasons["prediction.mirror"] = (
@@ -144,7 +151,7 @@ def _preprocessing(data: Fingerprint, larger: str) -> tuple[PreprocessingPlan, d
     height, width = data.median[-2:]
     scheme, intensity_reason = intensity_scheme(data)
     root = math.sqrt(height * width)
-    side = min(WORKING_SIDE, up(root, WHOLE_STRIDE))
+    side = _whole_side(data, root)
     kept = _kept(data, side)
     reasons = {"preprocessing.normalization": intensity_reason}
     if kept >= KEPT:
@@ -152,6 +159,16 @@ def _preprocessing(data: Fingerprint, larger: str) -> tuple[PreprocessingPlan, d
         if larger and most > side and len(data.labels) <= MOST_LARGER_LABELS:
             side, kept = most, _kept(data, most)
             reasons["preprocessing.size"] = larger
+        if side > WORKING_SIDE and "preprocessing.size" not in reasons:
+            reasons["preprocessing.size"] = (
+                f"whole, since where a label lies may tell which it is; at {WORKING_SIDE} × {WORKING_SIDE} masks "
+                f"would keep only {_kept(data, WORKING_SIDE):.3f}"
+            )
+        elif root > FAR_REDUCED * side:
+            reasons["preprocessing.size"] = (
+                f"images are seen {root / side:.0f} times smaller, which masks outlive; where labels are told "
+                "apart by finer texture than that leaves, set a larger size here"
+            )
         size = _with_aspect(side, height / width)
         even = data.aspect[1] / data.aspect[0] <= FREE_ASPECT
         reasons |= {
@@ -191,6 +208,30 @@ def _preprocessing(data: Fingerprint, larger: str) -> tuple[PreprocessingPlan, d
     return preprocessing, reasons
 
 
+def _whole_side(data: Fingerprint, root: float) -> int:
+    """Of a square with the area that whole images may be seen at; whether masks outlive it is another matter.
+
+    Patches show too little for several labels that are told apart by where they lie, as organs are, so that
+    of them larger whole images are tried, too.
+    """
+    least = min(WORKING_SIDE, up(root, WHOLE_STRIDE))
+    several = 1 < len(data.labels) <= MOST_LARGER_LABELS
+    for side in WHOLE_SIDES if several else ():
+        if least <= side <= root and _kept(data, side) >= KEPT:
+            return side
+    return least
+
+
+def _rare(data: Fingerprint) -> str:
+    """Why labels are too rare for images to be drawn regardless of them; empty if they are not."""
+    if data.slices:  # of which half have a label, but perhaps not each label
+        return "not every slice shows every one" if len(data.labels) > 1 else ""
+    fewest = min(data.label_cases)
+    if fewest >= RARE * data.cases:
+        return ""
+    return f"{data.labels[data.label_cases.index(fewest)]} is in {fewest} of {data.cases}"
+
+
 def _kept(data: Fingerprint, side: int) -> float:
     """The Dice that masks keep where images have about the area of a square of this side."""
     return min((value for at, value in data.side_ceiling.items() if at >= side), default=1.0)
@@ -216,7 +257,7 @@ def _windows(
 
 
 def _augmentation(
-    data: Fingerprint, asked: Asked, *, whole: bool
+    data: Fingerprint, asked: Asked, preprocessing: PreprocessingPlan
 ) -> tuple[AugmentationSettings, dict[str, str]]:
     sides = [
         Mirroring(likeness >= ALIKE, likeness_reason(likeness))
@@ -229,10 +270,12 @@ def _augmentation(
     vertical, horizontal = (side.allowed for side in sides)
     # half a turn and a mirroring make the other mirroring, which would leave paired labels where they are
     free = horizontal and vertical and not (asked.left_right and across >= 0)
+    long = max(preprocessing.size) > TURNED_ASPECT * min(preprocessing.size)
+    whole = preprocessing.mode == "whole"
     far = 1.4 if whole and free else (1.2 if whole else 1.25)
     strength = 1.0 if whole and free else 0.6
     settings = AugmentationSettings(
-        rotation_degrees=180 if free else 15,
+        rotation_degrees=180 if free and not long else 15,
         shift=0.075,
         zoom=(round(1 / far, 3), far),
         stretch=0.15,
@@ -244,9 +287,11 @@ def _augmentation(
         gamma=0.4 * strength,
         colour=0.15 * strength if data.channels > 1 else 0.0,
     )
-    turned = (
-        "any direction, as mirrored labels lie alike" if free else "labels have their sides: small turns only"
-    )
+    turned = "labels have their sides: small turns only"
+    if free:
+        turned = "any direction, as mirrored labels lie alike"
+        if long:
+            turned = "little, as much of a long image would be turned out of itself"
     return settings, {
         "augmentation.rotation_degrees": turned,
         "augmentation.flip_horizontal": sides[1].reason,

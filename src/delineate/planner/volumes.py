@@ -64,11 +64,21 @@ def plan_volumes(data: Fingerprint, asked: Asked) -> Planned:
     reasons = data_reasons(data)
     spacing, scale = _spacing(data)
     size, strides = patch(_size_at(data, spacing), spacing or (1.0, 1.0, 1.0))
-    steps, budget_s = length_of(asked.length, data, BATCH_SIZE, reasons)
+    scheme, intensity_reason = intensity_scheme(data)
+    preprocessing = PreprocessingPlan(
+        mode="patch",
+        orientation=data.orientation,
+        size=size,
+        spacing_mm=spacing,
+        normalization=scheme.normalization,
+        mean=scheme.mean,
+        standard_deviation=scheme.standard_deviation,
+        clip=scheme.clip,
+    )
+    steps, budget_s = length_of(asked.length, data, preprocessing, BATCH_SIZE, reasons)
     training, training_reasons = training_plan(
         asked, steps, budget_s, batch_size=BATCH_SIZE, foreground_share=0.5
     )
-    scheme, intensity_reason = intensity_scheme(data)
     augmentation, augmentation_reasons = _augmentation(data, asked, spacing)
     mirror = augmentation.flip_horizontal or augmentation.flip_vertical or augmentation.flip_depth
     threshold, threshold_reasons = threshold_plan(data)
@@ -90,16 +100,7 @@ def plan_volumes(data: Fingerprint, asked: Asked) -> Planned:
     plan = Plan(
         preset="auto",
         data=data_plan(data, asked),
-        preprocessing=PreprocessingPlan(
-            mode="patch",
-            orientation=data.orientation,
-            size=size,
-            spacing_mm=spacing,
-            normalization=scheme.normalization,
-            mean=scheme.mean,
-            standard_deviation=scheme.standard_deviation,
-            clip=scheme.clip,
-        ),
+        preprocessing=preprocessing,
         network=UNetSettings(
             axes=3,
             input_channels=data.channels,

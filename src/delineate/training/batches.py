@@ -27,7 +27,8 @@ from delineate.augment.transfer import to_device
 from delineate.geometry import left_right_axis
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
-from delineate.training.randomness import BATCH, generator_at, indices_at
+from delineate.training.drawing import Drawn, Having, drawn_at
+from delineate.training.randomness import BATCH, generator_at
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class Batch:
     masks: Tensor
 
 
-def batch_at(step: int, cases: Sequence[CachedCase], plan: Plan, device: torch.device) -> Batch:
+def batch_at(
+    step: int, cases: Sequence[CachedCase], plan: Plan, device: torch.device, having: Having | None = None
+) -> Batch:
     """The batch of a step.
 
     Args:
@@ -53,12 +56,14 @@ def batch_at(step: int, cases: Sequence[CachedCase], plan: Plan, device: torch.d
         cases: The training cases.
         plan: Its seed, batch size, augmentation and patches.
         device: Where the batch shall be; augmentation happens there.
+        having: From `having`; None to have it looked up.
 
     Returns:
         The batch.
     """
     training, augmentation = plan.training, plan.augmentation
-    chosen = [cases[i] for i in indices_at(training.seed, step, training.batch_size, len(cases))]
+    drawn = drawn_at(step, cases, training, having)
+    chosen = [each.case for each in drawn]
     generator = generator_at(training.seed, BATCH, step)
     movement = draw_movement(augmentation, len(chosen), generator, plan.network.axes)
     if plan.preprocessing.mode == "whole":
@@ -66,9 +71,9 @@ def batch_at(step: int, cases: Sequence[CachedCase], plan: Plan, device: torch.d
         masks = to_device(torch.stack([case.mask for case in chosen]), device)
         images, masks = move(images, masks, movement, augmentation)
     elif plan.network.axes == 3:
-        images, masks = _volume_patches(chosen, movement, plan, generator, device)
+        images, masks = _volume_patches(drawn, movement, plan, generator, device)
     else:
-        images, masks = _patches(chosen, movement, plan, generator, device)
+        images, masks = _patches(drawn, movement, plan, generator, device)
     sides = _left_right(plan)
     if sides is not None:
         masks = swap_labels(masks, movement.is_mirrored(sides.axis), sides.pairs)
@@ -93,7 +98,7 @@ def _normalized(chosen: Sequence[CachedCase], pixels: Sequence[Tensor], device: 
 
 
 def _volume_patches(
-    chosen: Sequence[CachedCase],
+    drawn: Sequence[Drawn],
     movement: Movement,
     plan: Plan,
     generator: torch.Generator,
@@ -103,8 +108,8 @@ def _volume_patches(
     size, settings = plan.preprocessing.size, plan.augmentation
     maps = output_to_input(movement, size, plan.preprocessing.relative_spacing)
     images, masks = [], []
-    for case, seen in zip(chosen, maps, strict=True):
-        centre = _centre(case, size, plan.training.foreground_share, generator)
+    for each, seen in zip(drawn, maps, strict=True):
+        case, centre = each.case, _centre(each, size, generator)
         # from the volume's centre to the patch's, x before y before z as maps have it
         away = [
             at - side // 2 + (side - 1) / 2 - (length - 1) / 2
@@ -115,11 +120,11 @@ def _volume_patches(
         image, labels = warp_part(case.pixels, case.mask, there, size, settings, device=device)
         images.append(image)
         masks.append(labels)
-    return _normalized(chosen, images, device), torch.stack(masks)
+    return _normalized([each.case for each in drawn], images, device), torch.stack(masks)
 
 
 def _patches(
-    chosen: Sequence[CachedCase],
+    drawn: Sequence[Drawn],
     movement: Movement,
     plan: Plan,
     generator: torch.Generator,
@@ -128,11 +133,8 @@ def _patches(
     """Cut-outs with room around them for the movement, then moved and trimmed to the patch."""
     size = (plan.preprocessing.size[-2], plan.preprocessing.size[-1])
     room = _room(size, plan.augmentation)
-    cuts = [
-        _cut(case, _centre(case, size, plan.training.foreground_share, generator), room, plan.augmentation)
-        for case in chosen
-    ]
-    images = _normalized(chosen, [pixels for pixels, _ in cuts], device)
+    cuts = [_cut(each.case, _centre(each, size, generator), room, plan.augmentation) for each in drawn]
+    images = _normalized([each.case for each in drawn], [pixels for pixels, _ in cuts], device)
     masks = to_device(torch.stack([mask for _, mask in cuts]), device)
     return warp(images, masks, output_to_input(movement, size), size, plan.augmentation)
 
@@ -150,14 +152,14 @@ def _room(size: tuple[int, int], settings: AugmentationSettings) -> tuple[int, i
     return max(height, size[0]), max(width, size[1])
 
 
-def _centre(
-    case: CachedCase, size: tuple[int, ...], foreground_share: float, generator: torch.Generator
-) -> tuple[int, ...]:
-    """Where a patch is cut: about a pixel of a random label, or anywhere, inside the image where it fits."""
+def _centre(drawn: Drawn, size: tuple[int, ...], generator: torch.Generator) -> tuple[int, ...]:
+    """Where a patch is cut: about a pixel of a label, or anywhere, inside the image where it fits."""
+    case = drawn.case
     shape = tuple(case.mask.shape)
     wish, *draws = torch.rand(1 + len(shape), generator=generator, dtype=torch.float64).tolist()
-    if wish < foreground_share and case.places:
-        places = case.places[int(draws[0] * len(case.places))]
+    if wish < drawn.foreground_share and case.places:
+        at_label = int(draws[0] * len(case.places)) if drawn.label is None else case.labels.index(drawn.label)
+        places = case.places[at_label]
         at = int(places[int(draws[1] * len(places))])
         centre = [int(each) for each in np.unravel_index(at, shape)]
     else:

@@ -47,6 +47,7 @@ class CachedCase:
         offset: `(C,)` float32.
         places: For each label in the mask the flat positions of its pixels, or of some, evenly spread; empty
             where no patches are cut.
+        labels: Values of the labels in the mask, ascending.
     """
 
     name: str
@@ -55,6 +56,7 @@ class CachedCase:
     gain: Tensor
     offset: Tensor
     places: tuple[Tensor, ...] = ()
+    labels: tuple[int, ...] = ()
 
     def normalized(self) -> Tensor:
         """The pixels as float32 as the net takes them."""
@@ -183,7 +185,13 @@ def _cached(  # noqa: PLR0917  one case and what it is to become
         gain,
         working.intensities.offset,
         tuple(map(store.keep, places_of(labels))) if plan.preprocessing.mode == "patch" else (),
+        labels_of(labels),
     )
+
+
+def labels_of(mask: Tensor) -> tuple[int, ...]:
+    """Values of the labels in a mask, ascending."""
+    return tuple(value for value in torch.unique(mask).tolist() if value not in (BACKGROUND, IGNORED))
 
 
 def places_of(mask: Tensor) -> tuple[Tensor, ...]:
@@ -198,10 +206,9 @@ def places_of(mask: Tensor) -> tuple[Tensor, ...]:
     """
     found = []
     flat = mask.flatten()
-    for value in torch.unique(flat).tolist():
-        if value not in (BACKGROUND, IGNORED):
-            places = torch.nonzero(flat == value)[:, 0]
-            if len(places) > MOST_PLACES:
-                places = places[(torch.arange(MOST_PLACES) * len(places)) // MOST_PLACES]
-            found.append(places.int())
+    for value in labels_of(flat):
+        places = torch.nonzero(flat == value)[:, 0]
+        if len(places) > MOST_PLACES:
+            places = places[(torch.arange(MOST_PLACES) * len(places)) // MOST_PLACES]
+        found.append(places.int())
     return tuple(found)

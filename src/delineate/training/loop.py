@@ -20,6 +20,7 @@ from delineate.training.budget import Budget, Pace, checks, fitting_steps
 from delineate.training.cache import CachedCase
 from delineate.training.checkpoint import FOLDER, NAME, load_checkpoint, other_plan, save_checkpoint
 from delineate.training.history import HistoryRow, write_history
+from delineate.training.reports import mean_dice
 from delineate.training.trainer import State, Trainer
 
 CHECKPOINT_SECONDS = 60.0
@@ -172,7 +173,7 @@ def _run(
         if look:
             trainer.settle()
         if state.losses:
-            recent = fmean(state.losses[-RECENT:]), fmean(state.dices[-RECENT:])
+            recent = fmean(state.losses[-RECENT:]), mean_dice(state.dices[-RECENT:])
         row = stepped = None
         if look:
             stepped = clock()
@@ -181,7 +182,7 @@ def _run(
                 seconds=round(before + stepped - start, 3),
                 learning_rate=trainer.learning_rate(state.step - 1),
                 train_loss=fmean(state.losses),
-                train_dice=fmean(state.dices),
+                train_dice=mean_dice(state.dices),
                 validation_dice=trainer.validation_dice(validation),
             )
             state.history.append(row)

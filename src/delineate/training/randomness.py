@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 
-ORDER, BATCH = 1, 2
+ORDER, BATCH, LABELS = 1, 2, 3
 
 
 def generator_at(seed: int, purpose: int, position: int) -> torch.Generator:
@@ -13,7 +15,7 @@ def generator_at(seed: int, purpose: int, position: int) -> torch.Generator:
 
     Args:
         seed: Of the run.
-        purpose: `ORDER` for an epoch's order, `BATCH` for a step's batch.
+        purpose: `ORDER` for an epoch's order, `BATCH` for a step's batch, `LABELS` for what it has to show.
         position: Which epoch or step.
 
     Returns:
@@ -39,6 +41,10 @@ def indices_at(seed: int, step: int, batch_size: int, cases: int) -> list[int]:
     position = step * batch_size
     while len(indices) < batch_size:
         epoch, offset = divmod(position + len(indices), cases)
-        order = torch.randperm(cases, generator=generator_at(seed, ORDER, epoch)).tolist()
-        indices += order[offset : offset + batch_size - len(indices)]
+        indices += _order(seed, epoch, cases)[offset : offset + batch_size - len(indices)].tolist()
     return indices
+
+
+@functools.lru_cache(maxsize=2)  # a step is in two epochs at most, or in many short ones
+def _order(seed: int, epoch: int, cases: int) -> torch.Tensor:
+    return torch.randperm(cases, generator=generator_at(seed, ORDER, epoch))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -22,13 +23,13 @@ class Report:
 
     Attributes:
         loss: Of its batch.
-        dice: Of the batch over foreground pixels, in [0, 1].
+        dice: Of the batch over foreground pixels, in [0, 1]; None where it has none and none were found.
         pixels: What the Dice comes from, summed over the labels: pixels of reference and prediction together,
             and those of both.
     """
 
     loss: float
-    dice: float
+    dice: float | None
     pixels: tuple[int, int]
 
 
@@ -118,8 +119,8 @@ def overlap_counts(logits: Tensor, masks: Tensor) -> Tensor:
     return torch.stack(counts).view(-1, 2)
 
 
-def dice_of(counts: Tensor) -> float:
-    """Dice over the whole batch, mean over the labels that occur; 1 where none does.
+def dice_of(counts: Tensor) -> float | None:
+    """Dice over the whole batch, mean over the labels that occur; None where none does.
 
     Args:
         counts: From `overlap_counts`.
@@ -128,4 +129,9 @@ def dice_of(counts: Tensor) -> float:
         In [0, 1].
     """
     dice = [2 * both / total for total, both in counts.tolist() if total]
-    return sum(dice) / len(dice) if dice else 1.0
+    return sum(dice) / len(dice) if dice else None
+
+
+def mean_dice(dices: Sequence[float]) -> float:
+    """Mean over batches; 1 where none had a label, or one found."""
+    return fmean(dices) if dices else 1.0

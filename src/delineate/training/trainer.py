@@ -21,6 +21,7 @@ from delineate.networks.unet import UNet
 from delineate.plan import Plan
 from delineate.training.batches import Batch, batch_at
 from delineate.training.cache import CachedCase
+from delineate.training.drawing import having
 from delineate.training.history import HistoryRow
 from delineate.training.memory import keep_freed_memory
 from delineate.training.optimization import build_optimizer, learning_rate_at
@@ -34,8 +35,8 @@ LAST_STEPS = 100  # whose Dice sets the threshold
 class State:
     """Everything that changes while training, in one place.
 
-    Losses and dices are those since the last row of the history, pixels those of the last `LAST_STEPS` steps
-    as their reports have them.
+    Losses and dices (of batches with a label, or one found) are those since the last row of the history,
+    pixels those of the last `LAST_STEPS` steps as their reports have them.
     """
 
     network: UNet
@@ -78,7 +79,7 @@ class Trainer:
         steps: int,
         start: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self.plan, self.cases = plan, cases
+        self.plan, self.cases, self._having = plan, cases, having(cases)
         self.schedule = Schedule(steps, plan.training.adjusted)
         self.precision = precision_for(plan)
         keep_freed_memory()
@@ -118,7 +119,7 @@ class Trainer:
 
     def batch(self) -> Batch:
         """The batch of the next step."""
-        return batch_at(self.state.step, self.cases, self.plan, self._fabric.device)
+        return batch_at(self.state.step, self.cases, self.plan, self._fabric.device, self._having)
 
     def take_step(self) -> None:
         """Learn from the next batch, and note the loss and the Dice of each step whose report has come.
@@ -153,7 +154,8 @@ class Trainer:
     def _read(self, *, all_of_them: bool = False) -> None:
         for report in self.reports.read(all_of_them=all_of_them):
             self.state.losses.append(report.loss)
-            self.state.dices.append(report.dice)
+            if report.dice is not None:
+                self.state.dices.append(report.dice)
             self.state.pixels.append(report.pixels)
 
     def validation_dice(self, cases: Sequence[CachedCase]) -> float | None:
@@ -175,8 +177,9 @@ class Trainer:
                     found = overlap_counts(logits[None], part[None])
                     counts = found if counts is None else counts + found
                     begin += logits.shape[1]
-                if counts is not None and bool(((case.mask != 0) & (case.mask != IGNORED)).any()):
-                    scores.append(dice_of(counts))
+                dice = dice_of(counts) if counts is not None else None
+                if dice is not None and bool(((case.mask != 0) & (case.mask != IGNORED)).any()):
+                    scores.append(dice)
         network.train()
         return sum(scores) / len(scores) if scores else None
 

@@ -358,7 +358,7 @@ def masks() -> Tensor:
     return torch.tensor([[[0, 1, 1, 2]], [[2, 2, 0, IGNORED]]], dtype=torch.uint8)
 
 
-def hard_dice(logits: Tensor, masks: Tensor) -> float:
+def hard_dice(logits: Tensor, masks: Tensor) -> float | None:
     return dice_of(overlap_counts(logits, masks))
 
 
@@ -375,7 +375,7 @@ def test_hard_dice_by_hand(masks: Tensor) -> None:
     assert hard_dice(
         decided([2, 0, 0, 0]), torch.tensor([[[2, 2, 0, 0]]], dtype=torch.uint8)
     ) == pytest.approx(2 / 3)
-    assert hard_dice(decided([0, 0, 0, 0]), torch.zeros(1, 1, 4, dtype=torch.uint8)) == 1
+    assert hard_dice(decided([0, 0, 0, 0]), torch.zeros(1, 1, 4, dtype=torch.uint8)) is None
     # made up where there is none: 0
     assert hard_dice(decided([1, 0, 0, 0]), torch.zeros(1, 1, 4, dtype=torch.uint8)) == 0
 

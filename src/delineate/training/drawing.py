@@ -1,0 +1,79 @@
+"""Which cases a step learns from, and which labels they have to show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from delineate.plan import TrainingPlan
+from delineate.training.cache import CachedCase
+from delineate.training.randomness import LABELS, generator_at, indices_at
+
+Having = Mapping[int, Sequence[int]]
+"""For each label, by its value, the positions of the cases that have it."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One of the cases of a step.
+
+    Attributes:
+        case: To learn from.
+        foreground_share: How likely its patch is to be centred on a labelled pixel.
+        label: Whose, by its value; None for any.
+    """
+
+    case: CachedCase
+    foreground_share: float
+    label: int | None = None
+
+
+def having(cases: Sequence[CachedCase]) -> Having:
+    """Which cases have each label; nothing where all cases have all labels, so that any will do."""
+    found: dict[int, list[int]] = {}
+    for at, case in enumerate(cases):
+        for value in case.labels:
+            found.setdefault(value, []).append(at)
+    return {} if all(len(each) == len(cases) for each in found.values()) else dict(sorted(found.items()))
+
+
+def drawn_at(
+    step: int, cases: Sequence[CachedCase], training: TrainingPlan, known: Having | None = None
+) -> list[Drawn]:
+    """The cases of a step: epochs in shuffled order, and in place of some of them cases that show a label.
+
+    Where cases lack labels, `training.foreground_share` of the batch is drawn for one: first a label, the
+    more often the more cases have it, by the root of their number, so that rare ones are shown and a single
+    case does not fill half of all batches; then one of the cases that have it.
+
+    Args:
+        step: From 0.
+        cases: The training cases.
+        training: Its seed, batch size and share.
+        known: From `having`; None to have it looked up.
+
+    Returns:
+        `training.batch_size` of them.
+    """
+    share, size = training.foreground_share, training.batch_size
+    chosen = [cases[at] for at in indices_at(training.seed, step, size, len(cases))]
+    known = (having(cases) if known is None else known) if share else {}
+    if not known:
+        return [Drawn(case, share) for case in chosen]
+    generator = generator_at(training.seed, LABELS, step)
+    wishes = torch.rand((size, 3), generator=generator, dtype=torch.float64).tolist()
+    labels = list(known)
+    roots = torch.tensor([math.sqrt(len(each)) for each in known.values()], dtype=torch.float64)
+    shares = roots.cumsum(0) / roots.sum()
+    drawn = []
+    for case, (wish, which, draw) in zip(chosen, wishes, strict=True):
+        if wish >= share:
+            drawn.append(Drawn(case, 0.0))
+            continue
+        label = labels[min(int(torch.searchsorted(shares, which, right=True)), len(labels) - 1)]
+        at = known[label][int(draw * len(known[label]))]
+        drawn.append(Drawn(cases[at], 1.0, label))
+    return drawn
