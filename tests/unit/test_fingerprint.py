@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from delineate.fingerprint import PIXELS_SAMPLED, SCALES, SIDES, Fingerprint, measure
 from delineate.image import Colour, Image, LabelSet, Mask
+from delineate.label_places import LabelPlaces
 
 ONE = LabelSet.of("lesion")
 SIDED = LabelSet.of("left lung", "right lung")
@@ -237,3 +238,87 @@ def test_any_masks_give_shares(height: int, width: int, seed: int, count: int) -
     assert math.isfinite(found.mirrored_horizontally)
     assert found.mirrored_horizontally >= 0
     assert Fingerprint.model_validate_json(found.model_dump_json()) == found
+
+
+def test_few_cases_do_not_say_that_sides_differ() -> None:
+    generator = np.random.default_rng(3)
+    refused = 0
+    for _ in range(40):
+        masks = [disc(64, (generator.uniform(8, 56), generator.uniform(8, 56)), 8) for _ in range(6)]
+        refused += of_masks(*masks).mirrored_horizontally < 0.8
+    assert refused <= 8  # by the likeness alone it would be about thirty
+    always_left = [disc(64, (32 + n % 3, 24 + n % 2), 8 + n % 3) for n in range(6)]
+    assert of_masks(*always_left).mirrored_horizontally < 0.5
+
+
+def test_cases_that_share_no_place_say_nothing() -> None:
+    found = of_masks(disc(64, (10, 10), 5), disc(64, (50, 12), 5))
+    assert (found.mirrored_horizontally, found.mirrored_vertically) == (1.0, 1.0)
+
+
+def test_the_error_of_a_likeness_is_that_of_leaving_cases_out() -> None:
+    masks = [disc(64, (32, 20 + 3 * n), 9) for n in range(5)]
+    places = LabelPlaces(1)
+    for at, mask in enumerate(masks):
+        places.add(at, mask)
+    grids = np.stack([places.grids[at][0] for at in range(5)]).astype(float)
+
+    def ratio(kept: list[int]) -> float:
+        pairs = [(a, b) for a in kept for b in kept if a != b]
+        plain = sum((grids[a] * grids[b]).sum() for a, b in pairs)
+        return float(sum((grids[a] * grids[b][:, ::-1]).sum() for a, b in pairs) / plain)
+
+    without = np.array([ratio([at for at in range(5) if at != left]) for left in range(5)])
+    error = math.sqrt(4 / 5 * float(((without - without.mean()) ** 2).sum()))
+    assert ratio(list(range(5))) < 1
+    assert places.likeness(-1) == pytest.approx(min(1.0, ratio(list(range(5))) + 2 * error))
+
+
+def test_cases_are_looked_at_from_first_to_last() -> None:
+    """Of 200 the last ones lose all at small scales, and a label of one of them alone has its say."""
+    solid, thin = np.zeros((512, 512), np.uint8), np.zeros((512, 512), np.uint8)
+    solid[128:384, 128:384] = 1
+    thin[3::32] = 1
+    found = of_masks(*[solid] * 100, *[thin] * 100)
+    assert found.scale_ceiling[0.25] == pytest.approx(0.5, abs=0.03)
+    second = solid.copy()
+    second[403] = 2
+    found = of_masks(*[solid] * 130, second, *[solid] * 69, labels=SIDED)
+    assert found.scale_ceiling[0.25] == pytest.approx((1 + 0) / 2, abs=1e-3)
+
+
+def test_labels_count_alike_however_many_cases_have_them() -> None:
+    solid, thin = np.zeros((512, 512), np.uint8), np.zeros((512, 512), np.uint8)
+    solid[128:384, 128:384] = 1
+    thin[3::32] = 2
+    assert of_masks(*[solid] * 9, thin, labels=SIDED).scale_ceiling[0.25] == pytest.approx(0.5, abs=1e-3)
+
+
+def hot(value: int, *, pixels: int = 3) -> list[tuple[Image, Mask]]:
+    """Two 16-bit images of a dim object, one of them with some pixels of a value."""
+    generator = np.random.default_rng(0)
+    cases = []
+    for at in range(2):
+        mask = disc(128, (60, 60), 20)
+        levels = np.where(mask == 1, 500, 300) + generator.normal(0, 20, mask.shape)
+        values = levels.round().astype(np.uint16)
+        if at:
+            values.flat[:pixels] = value
+        cases.append((Image(values[None]), Mask(mask, ONE)))
+    return cases
+
+
+def test_hot_pixels_are_known_and_do_not_count() -> None:
+    clean, found = measure(hot(400), ONE, "grey"), measure(hot(65535), ONE, "grey")
+    assert clean.stray == ()
+    ((low, high),) = found.stray
+    assert low < 250 / 65535 < 550 / 65535 < high < 0.05
+    assert found.standard_deviation == pytest.approx(clean.standard_deviation, rel=0.1)
+    assert measure(hot(2000), ONE, "grey").stray == ()  # not that far from the others
+
+
+def test_a_bright_label_of_few_pixels_is_not_stray() -> None:
+    mask = np.zeros((128, 128), np.uint8)
+    mask[50:52, 50:52] = 1
+    values = np.where(mask == 1, 60000, 300).astype(np.uint16)
+    assert measure([(Image(values[None]), Mask(mask, ONE))] * 3, ONE, "grey").stray == ()

@@ -24,9 +24,10 @@ from delineate.planner import (
     DEFAULT_BUDGET_S,
     Length,
     Preset,
+    Seen,
+    as_model_saw,
     make_plan,
-    why_as_large,
-    why_larger,
+    with_room,
 )
 
 NOT_LOST = {"scale_ceiling": dict.fromkeys(SCALES, 1.0), "side_ceiling": dict.fromkeys(SIDES, 1.0)}
@@ -107,6 +108,14 @@ lengths = st.one_of(
 )
 
 
+def patches_in_the_median(data: Fingerprint, preprocessing: PreprocessingPlan) -> int:
+    """Patches that cover a median picture, where patches are seen."""
+    if preprocessing.mode == "whole":
+        return 1
+    height, width = (round(side * preprocessing.scale) for side in data.median)
+    return -(-height // preprocessing.size[0]) * -(-width // preprocessing.size[1])
+
+
 def named(plan: Plan, path: str) -> object:
     """The section or choice of a plan that a reason is given for."""
     found: object = plan
@@ -141,7 +150,8 @@ def test_any_data_set_gets_a_valid_plan_with_reasons(
         assert plan.training.steps is None
         assert plan.training.budget_s == (length.budget_s or DEFAULT_BUDGET_S)
     else:
-        assert plan.training.steps == math.ceil(epochs * data.cases / plan.training.batch_size)
+        seen = epochs * data.cases * patches_in_the_median(data, plan.preprocessing)
+        assert plan.training.steps == math.ceil(seen / plan.training.batch_size)
         assert plan.training.budget_s is None
 
 
@@ -174,6 +184,9 @@ def test_working_size(median: tuple[int, int], size: tuple[int, int]) -> None:
     assert make_plan(fingerprint(median=median), Length()).plan.preprocessing.size == size
 
 
+ROOM = Seen(192**2, "room")
+
+
 @pytest.mark.parametrize(
     ("median", "size"),
     [
@@ -187,7 +200,7 @@ def test_working_size(median: tuple[int, int], size: tuple[int, int]) -> None:
     ],
 )
 def test_whole_images_seen_larger(median: tuple[int, int], size: tuple[int, int]) -> None:
-    smallest, planned = (make_plan(fingerprint(median=median), Length(), larger=why) for why in ("", "room"))
+    smallest, planned = (make_plan(fingerprint(median=median), Length(), seen=seen) for seen in (None, ROOM))
     assert planned.plan.preprocessing.size == size
     if math.prod(size) > math.prod(smallest.plan.preprocessing.size):
         assert planned.reasons["preprocessing.size"] == "room"
@@ -202,7 +215,7 @@ def test_patches_the_classic_net_and_many_labels_stay_as_they_are() -> None:
     many = fingerprint(labels=tuple(f"label {n}" for n in range(17)))
     cases: list[tuple[Fingerprint, Preset]] = [(fine, "auto"), (many, "auto"), (fingerprint(), "classic")]
     for data, preset in cases:
-        plans = [make_plan(data, Length(), preset=preset, larger=why) for why in ("", "room")]
+        plans = [make_plan(data, Length(), preset=preset, seen=seen) for seen in (None, ROOM)]
         assert plans[0] == plans[1]
 
 
@@ -222,26 +235,44 @@ def test_patches_the_classic_net_and_many_labels_stay_as_they_are() -> None:
 )
 def test_where_there_is_room_for_larger_images(budget_s: Any, step_seconds: float, why: str) -> None:
     length = Length(budget_s) if budget_s else Length(epochs=1)
-    found = why_larger(make_plan(fingerprint(), length).plan, step_seconds)
-    assert (why in found) if why else (found == "")
+    found = with_room(make_plan(fingerprint(), length).plan, step_seconds)
+    assert found == (Seen(192**2, found.why) if why and found else None)
+    assert why in (found.why if found else "")
 
 
 @pytest.mark.parametrize(
     "median", [(2000, 2000), (300, 400), (500, 2000), (191, 191), (1000, 1250), (161, 210)]
 )
-def test_a_model_of_larger_images_is_known(median: tuple[int, int]) -> None:
-    plans = [make_plan(fingerprint(median=median), Length(), larger=why).plan for why in ("", "room")]
-    assert why_as_large(plans[0]) == ""
-    seen = " × ".join(str(side) for side in reversed(plans[1].preprocessing.size))
-    assert why_as_large(plans[1]) == f"the model to start from learned from larger images, too: {seen}"
+@pytest.mark.parametrize("seen", [None, ROOM, Seen(512**2, "by hand", as_is=True)])
+def test_images_are_seen_as_large_as_a_model_saw_them(median: tuple[int, int], seen: Seen | None) -> None:
+    data = fingerprint(median=median)
+    model = make_plan(data, Length(), seen=seen).plan
+    planned = make_plan(data, Length(), seen=as_model_saw(model))
+    assert planned.plan.preprocessing.size == model.preprocessing.size
+    size = " × ".join(str(side) for side in reversed(model.preprocessing.size))
+    usual = make_plan(data, Length())
+    reason = planned.reasons.get("preprocessing.size")
+    if model.preprocessing.size != usual.plan.preprocessing.size:
+        assert reason == f"about as large as the model to start from saw its own: {size}"
+    else:
+        assert planned == usual
 
 
-def test_models_of_patches_or_of_the_classic_net_say_nothing_of_larger_images() -> None:
-    cases: list[tuple[Fingerprint, Preset]] = [(fingerprint(**THIN), "auto"), (fingerprint(), "classic")]
-    for data, preset in cases:
-        plan = make_plan(data, Length(), preset=preset).plan
-        larger = plan.preprocessing.model_copy(update={"size": (512, 512)})
-        assert why_as_large(plan.model_copy(update={"preprocessing": larger})) == ""
+def test_images_are_seen_smaller_only_where_masks_outlive_it() -> None:
+    model = make_plan(fingerprint(median=(64, 64)), Length()).plan
+    assert model.preprocessing.size == (64, 64)
+    kept = make_plan(fingerprint(side_ceiling=dict.fromkeys(SIDES, 1.0)), Length(), seen=as_model_saw(model))
+    assert kept.plan.preprocessing.size == (64, 64)
+    lost = {64: 0.98, 96: 0.99, 128: 0.995, 160: 0.997, 192: 1.0, 256: 1.0}
+    kept = make_plan(fingerprint(side_ceiling=lost), Length(), seen=as_model_saw(model))
+    assert kept == make_plan(fingerprint(side_ceiling=lost), Length())
+
+
+def test_models_of_patches_say_nothing_of_the_size_and_classic_ones_do() -> None:
+    assert as_model_saw(make_plan(fingerprint(**THIN), Length()).plan) is None
+    classic = as_model_saw(make_plan(fingerprint(), Length(), preset="classic").plan)
+    assert classic is not None
+    assert classic.pixels == 128**2
 
 
 @pytest.mark.parametrize(("kept", "mode"), [(0.992, "whole"), (0.9919, "patch")])
@@ -499,3 +530,83 @@ def test_what_no_plan_can_hold_is_named(preset: Preset) -> None:
 def test_precision_is_passed_on(precision: Literal["auto", "bf16", "fp32"], preset: Preset) -> None:
     planned = make_plan(fingerprint(), Length(), precision=precision, preset=preset)
     assert planned.plan.training.precision == precision
+
+
+ORGANS = {64: 0.9, 96: 0.95, 128: 0.98, 160: 0.991, 192: 0.992, 256: 0.996}
+
+
+def test_several_labels_are_seen_in_larger_whole_images_before_patches() -> None:
+    data = fingerprint(median=(512, 512), labels=("liver", "spleen", "left kidney"), side_ceiling=ORGANS)
+    planned = make_plan(data, Length())
+    assert (planned.plan.preprocessing.mode, planned.plan.preprocessing.size) == ("whole", (192, 192))
+    assert planned.reasons["preprocessing.size"] == (
+        "whole, since where a label lies may tell which it is, and no smaller, since at 128 × 128 masks "
+        "would keep only 0.980"
+    )
+    one = make_plan(fingerprint(median=(512, 512), side_ceiling=ORGANS), Length()).plan.preprocessing
+    small = fingerprint(
+        median=(180, 180), labels=("a", "b"), side_ceiling=ORGANS
+    )  # never larger than they are
+    many = fingerprint(median=(512, 512), labels=tuple(f"label {n}" for n in range(17)), side_ceiling=ORGANS)
+    for preprocessing in (one, *(make_plan(each, Length()).plan.preprocessing for each in (small, many))):
+        assert preprocessing.mode == "patch"
+
+
+@pytest.mark.parametrize(
+    ("median", "options", "rotation"),
+    [
+        ((300, 400), {}, 180),
+        ((300, 450), {}, 180),
+        ((300, 451), {}, 15),
+        ((451, 300), {}, 15),
+        ((300, 3000), THIN, 180),  # square patches of long images
+        ((40, 3000), THIN, 15),
+    ],
+)
+def test_long_images_are_turned_little(
+    median: tuple[int, int], options: dict[str, Any], rotation: float
+) -> None:
+    planned = make_plan(fingerprint(median=median, **options), Length())
+    assert planned.plan.augmentation.rotation_degrees == rotation
+    assert planned.plan.augmentation.flip_horizontal
+    assert ("turned out of itself" in planned.reasons["augmentation.rotation_degrees"]) == (rotation == 15)
+
+
+@pytest.mark.parametrize(
+    ("cases", "share", "threshold"),
+    [((33,), 0.5, 0.5), ((34,), 0.0, 0.5), ((49,), 0.0, 0.5), ((50,), 0.0, None)],
+)
+def test_half_of_the_images_are_drawn_for_a_rare_label(
+    cases: tuple[int, ...], share: float, threshold: float | None
+) -> None:
+    planned = make_plan(fingerprint(label_cases=cases), Length())
+    assert planned.plan.training.foreground_share == share
+    assert planned.plan.prediction.threshold == threshold
+    reason = planned.reasons.get("training.foreground_share")
+    assert reason == ("half of the images are drawn for a label: lesion is in 33 of 100" if share else None)
+    thin = make_plan(fingerprint(label_cases=cases, **THIN), Length()).plan
+    assert thin.training.foreground_share == 0.5
+
+
+def test_one_rare_label_of_several_is_drawn_for_too() -> None:
+    data = fingerprint(labels=("liver", "tumour"), label_cases=(100, 20))
+    assert make_plan(data, Length()).plan.training.foreground_share == 0.5
+
+
+def test_stray_pixels_are_cut() -> None:
+    ends = ((-0.01, 0.02),)
+    few = make_plan(fingerprint(stray=ends), Length())
+    assert (few.plan.preprocessing.normalization, few.plan.preprocessing.clip) == ("image", ends)
+    much = make_plan(fingerprint(stray=ends, label_share=(0.5,)), Length())
+    assert (much.plan.preprocessing.normalization, much.plan.preprocessing.clip) == ("dataset", ends)
+    for planned in (few, much):
+        assert "lie very far from all others" in planned.reasons["preprocessing.normalization"]
+
+
+def test_images_seen_many_times_smaller_are_pointed_out() -> None:
+    assert "preprocessing.size" not in make_plan(fingerprint(median=(1500, 1500)), Length()).reasons
+    far = make_plan(fingerprint(median=(2048, 2048)), Length()).reasons["preprocessing.size"]
+    assert far == (
+        "images are seen 16 times smaller, which masks outlive; set a larger size where labels are told "
+        "apart by finer texture"
+    )

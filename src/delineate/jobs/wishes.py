@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,19 @@ from delineate.fingerprint import Fingerprint
 from delineate.model_file import ModelCard
 from delineate.networks.settings import Encoder
 from delineate.plan import Plan, from_yaml, read_plan, retold, to_yaml
-from delineate.planner import Dims, Length, Planned, Precision, Preset, make_plan, why_as_large, why_larger
+from delineate.planner import (
+    Dims,
+    Length,
+    Planned,
+    Precision,
+    Preset,
+    Seen,
+    as_model_saw,
+    make_plan,
+    most_seen,
+    with_room,
+)
+from delineate.planner.common import steps_of
 from delineate.planner.encoders import with_encoder
 from delineate.planner.inherited import inherit, refuse_other_network
 from delineate.training.speed import measure_step
@@ -128,10 +139,10 @@ def planned_for(
     """
     if wishes.plan is None:
         _refuse_unknown_pairs(wishes.left_right, fingerprint.labels)
-        planned = _made(wishes, fingerprint, start, larger=why_as_large(start.plan) if start else "")
-        if _may_be_larger(planned.plan, wishes, fingerprint, start):
-            larger = why_larger(planned.plan, step_seconds(planned.plan))
-            planned = _made(wishes, fingerprint, start, larger=larger)
+        planned = _made(wishes, fingerprint, start, as_model_saw(start.plan) if start else None)
+        if _may_see_more(planned.plan, wishes, fingerprint, start):
+            seen = with_room(planned.plan, step_seconds(planned.plan))
+            planned = _made(wishes, fingerprint, start, seen)
         return planned, to_yaml(planned.plan, planned.reasons)
     plan, text = read_plan(wishes.plan), wishes.plan.read_text(encoding="utf-8")
     _refuse_other_data(plan, fingerprint, wishes.plan)
@@ -141,9 +152,7 @@ def planned_for(
     if wishes.length.budget_s is not None:
         changed |= {"budget_s": wishes.length.budget_s, "steps": None, "adjusted": ()}
     if wishes.length.epochs is not None:
-        steps, _ = steps_of(
-            wishes.length.epochs, fingerprint, plan.preprocessing, plan.training.batch_size
-        )
+        steps, _ = steps_of(wishes.length.epochs, fingerprint, plan.preprocessing, plan.training.batch_size)
         changed |= {"budget_s": None, "steps": steps, "adjusted": ()}
     if wishes.seed is not None:
         changed["seed"] = wishes.seed
@@ -154,16 +163,16 @@ def planned_for(
     return Planned(from_yaml(text)), text
 
 
-def _may_be_larger(plan: Plan, wishes: Wishes, fingerprint: Fingerprint, start: ModelCard | None) -> bool:
-    """Whether it is worth measuring if the budget has room for larger images."""
+def _may_see_more(plan: Plan, wishes: Wishes, fingerprint: Fingerprint, start: ModelCard | None) -> bool:
+    """Whether it is worth measuring if the budget has room for larger images or patches."""
     short = (plan.training.budget_s or 0.0) < LEAST_MEASURED_S
     if short or start is not None or wishes.encoder != "plain":
         return False
-    return plan != _made(wishes, fingerprint, start, larger="if there is room").plan
+    return plan != _made(wishes, fingerprint, start, most_seen(plan)).plan
 
 
-def _made(wishes: Wishes, fingerprint: Fingerprint, start: ModelCard | None, *, larger: str) -> Planned:
-    """The plan for the data, where none is given; `larger` as of `make_plan`."""
+def _made(wishes: Wishes, fingerprint: Fingerprint, start: ModelCard | None, seen: Seen | None) -> Planned:
+    """The plan for the data, where none is given; `seen` as of `make_plan`."""
     planned = make_plan(
         fingerprint,
         wishes.length,
@@ -173,10 +182,10 @@ def _made(wishes: Wishes, fingerprint: Fingerprint, start: ModelCard | None, *, 
         dims=wishes.dims if wishes.encoder == "plain" else 2,
         left_right=_pairs(wishes.left_right),
         fourth_axis=wishes.fourth_axis,
-        larger=larger,
+        seen=seen,
     )
     if start is not None:
-        planned = inherit(planned, start.plan.network, start.weights_sha256[:12])
+        planned = inherit(planned, start.plan, start.weights_sha256[:12])
     if wishes.encoder != "plain":
         planned = with_encoder(planned, fingerprint, wishes.encoder)
     return planned

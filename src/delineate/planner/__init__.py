@@ -18,8 +18,10 @@ from delineate.planner.common import (
     Planned,
     Precision,
     Preset,
+    Seen,
 )
-from delineate.planner.pictures import plan_pictures, why_as_large, why_larger
+from delineate.planner.pictures import plan_pictures
+from delineate.planner.seen import as_model_saw, most_seen, with_room
 from delineate.planner.volumes import choose_dims, plan_volumes
 
 __all__ = [
@@ -30,9 +32,11 @@ __all__ = [
     "Planned",
     "Precision",
     "Preset",
+    "Seen",
+    "as_model_saw",
     "make_plan",
-    "why_as_large",
-    "why_larger",
+    "most_seen",
+    "with_room",
 ]
 
 
@@ -46,7 +50,7 @@ def make_plan(
     dims: Dims | None = None,
     left_right: tuple[tuple[str, str], ...] = (),
     fourth_axis: Literal["refuse", "channels"] = "refuse",
-    larger: str = "",
+    seen: Seen | None = None,
 ) -> Planned:
     """Choose everything.
 
@@ -59,8 +63,8 @@ def make_plan(
         dims: 2 to see volumes slice by slice, 3 as volumes; None to have it chosen.
         left_right: Pairs of labels that change places in the mirror.
         fourth_axis: Of volumes, as the plan's.
-        larger: Why the preset "auto" is to see whole images larger than it must, see `why_larger` and
-            `why_as_large`; empty if it is not.
+        seen: How much of an image the preset "auto" is to see at once, see `with_room` and `as_model_saw`;
+            None for as little as its masks need.
 
     Returns:
         The plan; with a budget its steps are still to be measured.
@@ -69,7 +73,7 @@ def make_plan(
         PlanError: The seed is out of its range, the data have more channels than a net can take, pictures are
             to be seen as volumes, or labels are paired that there are not.
     """
-    asked = Asked(length, seed, precision, dims, left_right, fourth_axis, larger)
+    asked = Asked(length, seed, precision, dims, left_right, fourth_axis, seen)
     if dims == 3 and (fingerprint.axes == 2 or preset == "classic"):
         why = "these images are pictures" if fingerprint.axes == 2 else "the classic net sees pictures"
         raise PlanError(f"--dims 3 is for volumes, but {why}.")

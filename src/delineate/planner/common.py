@@ -58,6 +58,21 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """How much of an image is to be seen at once.
+
+    Attributes:
+        pixels: Area of whole images, or voxels of patches of volumes, about.
+        why: For the reasons of the plan.
+        as_is: Also where that is less than usual, and whatever it takes of memory.
+    """
+
+    pixels: int
+    why: str
+    as_is: bool = False
+
+
+@dataclass(frozen=True)
 class Asked:
     """What a plan is asked for.
 
@@ -68,7 +83,7 @@ class Asked:
         dims: 2 for slices, 3 for volumes; None to have it chosen.
         left_right: Pairs of labels that change places in the mirror.
         fourth_axis: Of volumes, as the plan's.
-        larger: Why whole images are to be seen larger than they need be; empty if they are not.
+        seen: How much of an image; None for as little as its masks need.
     """
 
     length: Length
@@ -77,7 +92,7 @@ class Asked:
     dims: Dims | None = None
     left_right: tuple[tuple[str, str], ...] = ()
     fourth_axis: Literal["refuse", "channels"] = "refuse"
-    larger: str = ""
+    seen: Seen | None = None
 
 
 def steps_of(
@@ -306,5 +321,6 @@ def intensity_scheme(data: Fingerprint) -> tuple[IntensityScheme, str]:
             f"each image's own mean and deviation: labels cover only {covered:.1%} of the pixels{cut}"
         )
     return IntensityScheme("dataset", data.mean, data.standard_deviation, data.stray), (
-        f"mean and deviation of the training images: an image's own tell of labels that cover {covered:.1%}{cut}"
+        f"mean and deviation of the training images: an image's own tell of labels that cover {covered:.1%}"
+        + cut
     )

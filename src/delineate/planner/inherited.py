@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import ValidationError
 
 from delineate.errors import PlanError, UsageError
@@ -9,28 +11,32 @@ from delineate.networks.settings import UNetSettings, with_channels_of
 from delineate.plan import Plan, plan_error
 from delineate.planner.common import Planned, times, up_to_strides
 from delineate.planner.encoders import ENCODER_RATE
+from delineate.planner.seen import LARGER_SIDE
 
 KINDS = {2: "pictures or slices", 3: "volumes"}
 ADAM_SHARE = 2.0  # docs/decisions/0016
+INTENSITIES = {"normalization", "mean", "standard_deviation", "clip"}
 OF_NETWORK = ("network.stem", "network.strides")  # reasons of a net that is made for the data
 
 
-def inherit(planned: Planned, network: UNetSettings, model: str) -> Planned:
+def inherit(planned: Planned, trained: Plan, model: str) -> Planned:
     """The plan for the data with the network of a model.
 
-    What the net sees is made larger until it is a multiple of that network's strides, and layers other than
-    convolutions learn faster; all else stays as it suits the data.
+    What the net sees is made larger until it is a multiple of that network's strides, batches of large images
+    are no larger than the model's, and layers other than convolutions learn faster. A network without batch
+    normalization keeps the model's intensities, since nothing in it can come to terms with others. All else
+    stays as it suits the data.
 
     Args:
         planned: As made for the data.
-        network: The model's.
+        trained: The model's plan.
         model: What to call it in reasons: a part of its hash.
 
     Raises:
         UsageError: It sees another number of axes.
         PlanError: The plan's own network is asked for and is another.
     """
-    plan = planned.plan
+    plan, network = planned.plan, trained.network
     _refuse_other_axes(plan, network)
     if plan.preset == "classic":
         refuse_other_network(plan, network, "The preset classic")
@@ -39,9 +45,12 @@ def inherit(planned: Planned, network: UNetSettings, model: str) -> Planned:
     reasons["training.adam_share"] = "a last layer that is new must catch up with the layers before it"
     reasons["network"] = f"that of the model {model}, whose weights the training starts from"
     sizes = up_to_strides(plan, network.total_strides)
+    training = plan.training.model_dump() | {"adam_share": ADAM_SHARE}
+    if math.prod(plan.preprocessing.size) > LARGER_SIDE**2 and plan.preprocessing.mode == "whole":
+        training["batch_size"] = min(plan.training.batch_size, trained.training.batch_size)
     changes: dict[str, dict[str, object]] = {
         "network": with_channels_of(network, plan.network).model_dump(),
-        "training": plan.training.model_dump() | {"adam_share": ADAM_SHARE},
+        "training": training,
         **sizes,
     }
     if sizes["preprocessing"] != plan.preprocessing.model_dump():
@@ -49,6 +58,13 @@ def inherit(planned: Planned, network: UNetSettings, model: str) -> Planned:
         rounded = f"rounded up to multiples of {strides}, the strides of that model's network"
         before = reasons.get("preprocessing.size")
         reasons["preprocessing.size"] = f"{before}; {rounded}" if before else rounded
+    if network.normalization == "none" and _alike(plan, trained):
+        changes["preprocessing"] |= {
+            name: value for name, value in trained.preprocessing.model_dump().items() if name in INTENSITIES
+        }
+        reasons["preprocessing.normalization"] = (
+            "that of the model to start from, whose network has no batch normalization to get used to another"
+        )
     if network.encoder != "plain":
         changes["training"] |= {"encoder_learning_rate": ENCODER_RATE}
     try:
@@ -56,6 +72,11 @@ def inherit(planned: Planned, network: UNetSettings, model: str) -> Planned:
     except ValidationError as error:
         raise plan_error("The plan for these data with that model's network", error) from error
     return Planned(inherited, reasons)
+
+
+def _alike(plan: Plan, trained: Plan) -> bool:
+    """Whether the numbers of their images can be brought to one scale in the same way."""
+    return plan.data.channels == trained.data.channels and plan.data.pixels == trained.data.pixels
 
 
 def refuse_other_network(plan: Plan, network: UNetSettings, named: str) -> None:

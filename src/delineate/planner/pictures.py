@@ -15,6 +15,7 @@ from delineate.planner.common import (
     Asked,
     Mirroring,
     Planned,
+    Seen,
     data_plan,
     data_reasons,
     intensity_scheme,
@@ -23,21 +24,17 @@ from delineate.planner.common import (
     likeness_reason,
     outputs_reason,
     threshold_plan,
-    times,
     training_plan,
     up,
 )
 
 WORKING_SIDE = 128
-LARGER_SIDE = 192  # where the budget has room
-LEAST_ROOM = 2500  # steps at `WORKING_SIDE`
-CLEARLY_LARGER = 1.3  # times the area of `WORKING_SIDE`, which rounding to the stride alone does not reach
-MOST_LARGER_LABELS = 16  # whose logits a small machine holds at `LARGER_SIDE`
+MOST_LARGER_LABELS = 16  # whose logits a small machine holds at larger sizes
 RARE = 1 / 3  # share of the cases that have a label
 KEPT = 0.992  # least Dice that masks must keep when brought to the working size and back
 KEPT_WHOLLY = 0.9993  # likewise, for patches to be taken from smaller images
 WHOLE_SIDES = (128, 160, 192, 256)  # tried in turn where several labels are told apart by where they lie
-TURNED_ASPECT = 1.5  # largest ratio of the sides that the net sees for images to be turned by any angle
+TURNED_ASPECT = 1.5  # largest ratio of the sides of what is seen for images to be turned by any angle
 FAR_REDUCED = 12.0  # times a median image is made smaller, from which on its texture is gone
 FREE_ASPECT = 2.0  # largest ratio of aspects that stretching to one size may even out
 
@@ -51,7 +48,7 @@ WHOLE_WIDTHS, PATCH_WIDTHS = (32, 64, 128, 192, 256), (24, 48, 96, 128)
 def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
     """A plan for pictures or, where the data are volumes, for their slices."""
     reasons = data_reasons(data)
-    preprocessing, size_reasons = _preprocessing(data, asked.larger)
+    preprocessing, size_reasons = _preprocessing(data, asked.seen)
     reasons |= size_reasons
     whole = preprocessing.mode == "whole"
     batch_size = 16 if whole else 8
@@ -115,60 +112,32 @@ def plan_pictures(data: Fingerprint, asked: Asked) -> Planned:
     return Planned(plan, reasons)
 
 
-def why_larger(smallest: Plan, step_seconds: float) -> str:
-    """Why whole images are to be seen larger; empty where the budget has no room for that.
-
-    Args:
-        smallest: The plan without.
-        step_seconds: What its steps take.
-    """
-    room = (smallest.training.budget_s or 0.0) / step_seconds
-    if room < LEAST_ROOM:
-        return ""
-    steps = int(float(f"{room:.1e}"))  # measured in a moment: two digits
-    minutes = round((smallest.training.budget_s or 0.0) / 60, 1)
-    return (
-        f"when this plan was made, about {steps:,} steps at {times(smallest.preprocessing.size)} would have "
-        f"fitted into {minutes:g} min: fewer steps with larger images teach more"
-    )
-
-
-def why_as_large(model: Plan) -> str:
-    """Why whole images are to be seen larger where a training starts from a model; empty if it did not.
-
-    Args:
-        model: By which it was trained.
-    """
-    seen = model.preprocessing
-    large = math.prod(seen.size) > CLEARLY_LARGER * WORKING_SIDE**2
-    if model.preset != "auto" or seen.mode != "whole" or not large:
-        return ""
-    return f"the model to start from learned from larger images, too: {times(seen.size)}"
-
-
-def _preprocessing(data: Fingerprint, larger: str) -> tuple[PreprocessingPlan, dict[str, str]]:
+def _preprocessing(data: Fingerprint, seen: Seen | None) -> tuple[PreprocessingPlan, dict[str, str]]:
     """Whole images where their masks outlive it, else patches at the images' own resolution."""
     height, width = data.median[-2:]
     scheme, intensity_reason = intensity_scheme(data)
     root = math.sqrt(height * width)
-    side = _whole_side(data, root)
+    side: float = _whole_side(data, root)
     kept = _kept(data, side)
     reasons = {"preprocessing.normalization": intensity_reason}
     if kept >= KEPT:
-        most = min(LARGER_SIDE, int(root) // WHOLE_STRIDE * WHOLE_STRIDE)  # never more than the images have
-        if larger and most > side and len(data.labels) <= MOST_LARGER_LABELS:
-            side, kept = most, _kept(data, most)
-            reasons["preprocessing.size"] = larger
-        if side > WORKING_SIDE and "preprocessing.size" not in reasons:
+        wished = _wished_side(data, seen, root, side)
+        if seen is not None and _with_aspect(wished, height / width) != _with_aspect(side, height / width):
+            side, kept = wished, _kept(data, wished)
+            reasons["preprocessing.size"] = seen.why
+        elif side > WORKING_SIDE:
+            small = f"{WORKING_SIDE} × {WORKING_SIDE}"
             reasons["preprocessing.size"] = (
-                f"whole, since where a label lies may tell which it is; at {WORKING_SIDE} × {WORKING_SIDE} masks "
-                f"would keep only {_kept(data, WORKING_SIDE):.3f}"
+                "whole, since where a label lies may tell which it is, and no smaller, since at "
+                f"{small} masks would keep only {_kept(data, WORKING_SIDE):.3f}"
             )
-        elif root > FAR_REDUCED * side:
-            reasons["preprocessing.size"] = (
-                f"images are seen {root / side:.0f} times smaller, which masks outlive; where labels are told "
-                "apart by finer texture than that leaves, set a larger size here"
+        if root > FAR_REDUCED * side:
+            far = (
+                f"images are seen {root / side:.0f} times smaller, which masks outlive; set a larger size "
+                "where labels are told apart by finer texture"
             )
+            known = reasons.get("preprocessing.size")
+            reasons["preprocessing.size"] = f"{known}; {far}" if known else far
         size = _with_aspect(side, height / width)
         even = data.aspect[1] / data.aspect[0] <= FREE_ASPECT
         reasons |= {
@@ -192,7 +161,7 @@ def _preprocessing(data: Fingerprint, larger: str) -> tuple[PreprocessingPlan, d
         for length in (height, width)
     )
     reasons |= {
-        "preprocessing.mode": f"at {side} × {side} masks would keep a Dice of only {kept:.3f}",
+        "preprocessing.mode": f"at {side:g} × {side:g} masks would keep a Dice of only {kept:.3f}",
         "preprocessing.scale": f"masks keep a Dice of {data.scale_ceiling[scale]:.3f}",
     }
     preprocessing = PreprocessingPlan(
@@ -222,6 +191,21 @@ def _whole_side(data: Fingerprint, root: float) -> int:
     return least
 
 
+def _wished_side(data: Fingerprint, seen: Seen | None, root: float, side: float) -> float:
+    """The side that is asked for where it can be had, else `side`; never more than the images have."""
+    if seen is None:
+        return side
+    wished = min(math.sqrt(seen.pixels), root)
+    if seen.as_is:
+        aspect = data.median[-2] / data.median[-1]
+        usual = [each for each in WHOLE_SIDES if each <= root]  # rounding may have made it of one of these
+        known = [wished, *usual]
+        wished = min(known, key=lambda each: abs(math.prod(_with_aspect(each, aspect)) - seen.pixels))
+        return wished if wished >= side or _kept(data, wished) >= KEPT else side
+    wished = int(wished) // WHOLE_STRIDE * WHOLE_STRIDE
+    return wished if wished > side and len(data.labels) <= MOST_LARGER_LABELS else side
+
+
 def _rare(data: Fingerprint) -> str:
     """Why labels are too rare for images to be drawn regardless of them; empty if they are not."""
     if data.slices:  # of which half have a label, but perhaps not each label
@@ -232,7 +216,7 @@ def _rare(data: Fingerprint) -> str:
     return f"{data.labels[data.label_cases.index(fewest)]} is in {fewest} of {data.cases}"
 
 
-def _kept(data: Fingerprint, side: int) -> float:
+def _kept(data: Fingerprint, side: float) -> float:
     """The Dice that masks keep where images have about the area of a square of this side."""
     return min((value for at, value in data.side_ceiling.items() if at >= side), default=1.0)
 
@@ -270,8 +254,9 @@ def _augmentation(
     vertical, horizontal = (side.allowed for side in sides)
     # half a turn and a mirroring make the other mirroring, which would leave paired labels where they are
     free = horizontal and vertical and not (asked.left_right and across >= 0)
-    long = max(preprocessing.size) > TURNED_ASPECT * min(preprocessing.size)
     whole = preprocessing.mode == "whole"
+    shape = data.median[-2:] if whole else preprocessing.size
+    long = max(shape) > TURNED_ASPECT * min(shape)
     far = 1.4 if whole and free else (1.2 if whole else 1.25)
     strength = 1.0 if whole and free else 0.6
     settings = AugmentationSettings(
@@ -299,7 +284,7 @@ def _augmentation(
     }
 
 
-def _with_aspect(side: int, aspect: float) -> tuple[int, int]:
+def _with_aspect(side: float, aspect: float) -> tuple[int, int]:
     """Multiples of the stride with about the area of a square of this side, height / width near `aspect`."""
     root = math.sqrt(aspect)
     height, width = (

@@ -38,6 +38,7 @@ KEPT = 0.99  # least Dice that slices of masks must keep at the working spacing
 WIDTHS = (16, 32, 64, 128, 160)
 SHORTEST = 4  # voxels of the coarsest level along an axis
 BATCH_SIZE = 4
+MOST_LARGER_LABELS = 16  # whose logits a small machine holds with larger patches
 
 
 def choose_dims(data: Fingerprint, asked: Asked) -> tuple[Dims, str]:
@@ -63,7 +64,10 @@ def plan_volumes(data: Fingerprint, asked: Asked) -> Planned:
     """A plan for a net of three axes."""
     reasons = data_reasons(data)
     spacing, scale = _spacing(data)
-    size, strides = patch(_size_at(data, spacing), spacing or (1.0, 1.0, 1.0))
+    whole, steps_mm = _size_at(data, spacing), spacing or (1.0, 1.0, 1.0)
+    size, strides = patch(whole, steps_mm)
+    if asked.seen is not None and len(data.labels) <= MOST_LARGER_LABELS:
+        size, strides = patch(whole, steps_mm, max(PATCH_VOXELS, asked.seen.pixels))
     scheme, intensity_reason = intensity_scheme(data)
     preprocessing = PreprocessingPlan(
         mode="patch",
@@ -84,7 +88,8 @@ def plan_volumes(data: Fingerprint, asked: Asked) -> Planned:
     threshold, threshold_reasons = threshold_plan(data)
     reasons |= training_reasons | augmentation_reasons | threshold_reasons
     reasons |= {
-        "preprocessing.size": f"a median volume has {times(_size_at(data, spacing))} voxels at this spacing",
+        "preprocessing.size": f"a median volume has {times(whole)} voxels at this spacing"
+        + (f"; {asked.seen.why}" if asked.seen is not None and size != patch(whole, steps_mm)[0] else ""),
         "preprocessing.normalization": intensity_reason,
         "training.foreground_share": "half of the patches show a label, however rare it is",
         "network.output_channels": outputs_reason(len(data.labels)),
@@ -151,13 +156,14 @@ def _size_at(data: Fingerprint, spacing: Sequence[float] | None) -> tuple[int, .
 
 
 def patch(
-    size: Sequence[int], spacing: Sequence[float]
+    size: Sequence[int], spacing: Sequence[float], voxels: int = PATCH_VOXELS
 ) -> tuple[tuple[int, int, int], tuple[tuple[Literal[1, 2], ...], ...]]:
-    """A patch of at most about `PATCH_VOXELS`, as nearly a cube in millimetres as volumes allow.
+    """A patch of at most about so many voxels, as nearly a cube in millimetres as volumes allow.
 
     Args:
         size: Of a median volume, `(D, H, W)` voxels.
         spacing: Its spacing.
+        voxels: Of the patch.
 
     Returns:
         The patch's size, and how it is pooled from level to level: to no fewer than `SHORTEST` voxels, and
@@ -166,7 +172,7 @@ def patch(
     low, high = 0.0, max(side * step for side, step in zip(size, spacing, strict=True))
     for _ in range(40):
         edge = (low + high) / 2
-        low, high = (edge, high) if math.prod(_cube(edge, size, spacing)) <= PATCH_VOXELS else (low, edge)
+        low, high = (edge, high) if math.prod(_cube(edge, size, spacing)) <= voxels else (low, edge)
     sides = [max(1, math.floor(side)) for side in _cube(high, size, spacing)]
     steps, left = list(spacing), list(sides)
     strides: list[tuple[Literal[1, 2], ...]] = []

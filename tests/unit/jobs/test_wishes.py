@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from delineate.image import Image, LabelSet, Mask
 from delineate.jobs.source import Source
 from delineate.jobs.wishes import Wishes, planned_for
 from delineate.plan import Plan, read_plan, write_plan
-from delineate.planner import Length, make_plan
+from delineate.planner import Length, Seen, make_plan
 
 
 @pytest.mark.parametrize(
@@ -191,6 +192,23 @@ def test_where_room_changes_nothing_no_time_is_spent_on_it() -> None:
     planned_for(Wishes(), of_volumes(pictures=True), step_seconds=never)
 
 
+def took(seconds: float, plan: Plan) -> float:
+    assert plan.preprocessing.size == (48, 48, 48)
+    return seconds
+
+
+def test_patches_of_volumes_are_larger_where_the_budget_has_room() -> None:
+    thin = {"scale_ceiling": {1.0: 1.0, 0.75: 0.9, 0.5: 0.8, 0.375: 0.7, 0.25: 0.6}}
+    data, wishes = of_volumes(depth=100, side=128).model_copy(update=thin), Wishes(Length(budget_s=1000))
+    for step_seconds, side in ((1.0, 48), (0.142, 48), (0.140, 64), (0.0418, 64), (0.0416, 96)):
+        planned, text = planned_for(wishes, data, step_seconds=partial(took, step_seconds))
+        assert planned.plan.preprocessing.size == (side, side, side)
+        assert ("fewer steps with larger patches show more" in text) == (side > 48)
+    assert planned.plan.network.total_strides == (16, 16, 16)  # a level deeper than 48³
+    planned, _ = planned_for(Wishes(Length(epochs=1)), data, step_seconds=never)
+    assert planned.plan.network.total_strides == (8, 8, 8)
+
+
 def test_slices_are_seen_larger_as_pictures_are() -> None:
     data, wishes = of_volumes(depth=4, side=200), Wishes(dims=2)
     slow, _ = planned_for(wishes, data, step_seconds=lambda _: 1.0)
@@ -199,15 +217,18 @@ def test_slices_are_seen_larger_as_pictures_are() -> None:
     assert quick.plan.preprocessing.size == (192, 192)
 
 
-@pytest.mark.parametrize(("model", "side"), [("", 128), ("room", 192)])
-def test_images_are_seen_as_large_as_the_model_to_start_from_saw_them(model: str, side: int) -> None:
+@pytest.mark.parametrize("side", [128, 192, 512])
+def test_images_are_seen_as_large_as_the_model_to_start_from_saw_them(side: int) -> None:
     data = of_large_pictures()
-    plan = make_plan(data, Length(epochs=1), larger=model).plan
+    plan = make_plan(data, Length(epochs=1), seen=Seen(side**2, "", as_is=True)).plan
+    assert plan.preprocessing.size == (side, side)
     card: Any = SimpleNamespace(plan=plan, weights_sha256="0123456789abcdef")
     for length in (Length(epochs=1), Length(budget_s=10**6)):
         planned, text = planned_for(Wishes(length), data, card, step_seconds=never)
         assert planned.plan.preprocessing.size == (side, side)
-        assert ("the model to start from learned from larger images, too: 192 × 192" in text) == (side == 192)
+        told = f"about as large as the model to start from saw its own: {side} × {side}"
+        assert (told in text) == (side != 128)
+        assert planned.plan.training.batch_size == 16
 
 
 def test_a_given_plan_is_not_made_larger(tmp_path: Path) -> None:
