@@ -103,7 +103,11 @@ def check_masks(
         Problem("note", "mask-encoding", f"Masks: {without_root(note, discovery.root).rstrip('.')}.")
         for note in encoding.notes
     )
-    return replace(found, problems=(*notes, *found.problems))
+    warnings = tuple(
+        Problem("warning", "mask-doubt", f"Masks: {without_root(warning, discovery.root)}.")
+        for warning in encoding.warnings
+    )
+    return replace(found, problems=(*warnings, *notes, *found.problems))
 
 
 def _ignored(names: Mapping[int, str] | None) -> Problem | None:
@@ -166,7 +170,7 @@ def _of_training(encoding: MaskEncoding, expected: LabelSet | None) -> MaskEncod
     found = encoding if expected is None else fitted(encoding, expected)
     if found is None and expected is not None:
         raise MaskError(not_fitting(encoding, expected))
-    return replace(found or encoding, notes=())
+    return replace(found or encoding, notes=(), warnings=())
 
 
 def _decoded(

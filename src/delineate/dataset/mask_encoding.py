@@ -49,6 +49,7 @@ class MaskEncoding:
         labels: The labels, in the order of their values 1…n.
         rows: The table to show.
         notes: What the user should know.
+        warnings: What may be understood wrongly.
         ranges: `(first, last, label)`, both ends included, rising and apart; label 0 is background. Values in
             none of them are undecided.
         reading: How pixels are taken; see `mask_survey.Survey`.
@@ -67,6 +68,7 @@ class MaskEncoding:
     fractions: bool = False
     nearest: bool = False
     segments: Numbering = ()
+    warnings: tuple[str, ...] = ()
 
     def decode(self, stored: StoredMask, path: Path) -> npt.NDArray[np.uint8]:
         """The labels of one mask.
@@ -113,6 +115,7 @@ class MaskEncoding:
             "labels": list(self.labels.names),
             "rows": [[row.value, row.label, row.share, row.cases] for row in self.rows],
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
             "ranges": [list(entry) for entry in self.ranges],
             "reading": self.reading,
             "fractions": self.fractions,
@@ -138,6 +141,7 @@ class MaskEncoding:
                     for value, label, share, cases in values["rows"]
                 ),
                 notes=tuple(map(str, values["notes"])),
+                warnings=tuple(map(str, values["warnings"])),
                 ranges=tuple((int(first), int(last), int(label)) for first, last, label in values["ranges"]),
                 reading=values["reading"],
                 fractions=bool(values["fractions"]),
