@@ -10,7 +10,7 @@ from delineate.dataset.description import FILE_NAME, read_description
 from delineate.dataset.layouts import Found, find_pairs
 from delineate.dataset.listing import Listing, list_files
 from delineate.dataset.naming import counted, listed, path_key
-from delineate.dataset.nnunet import find_nnunet_cases, is_nnunet
+from delineate.dataset.nnunet import PARTS, find_nnunet_cases, nnunet_folders
 from delineate.dataset.table import REQUIRED, SUFFIXES, is_table, read_table
 from delineate.errors import DataError
 from delineate.files import existing_folder, is_file
@@ -54,12 +54,22 @@ def discover(data: Path) -> Discovery:
             root, ("not recognised", (), [Problem("error", "several-tables", message, tuple(tables))]), aside
         )
     if tables:
-        found = _from_table(tables[0])
-    elif is_nnunet(listing):
-        found = find_nnunet_cases(listing)
-    else:
-        found = find_pairs(listing)
-    return _described(root, found, aside)
+        return _described(root, _from_table(tables[0]), aside)
+    return _by_layout(listing, aside)
+
+
+def _by_layout(listing: Listing, aside: tuple[Problem, ...]) -> Discovery:
+    """The cases of a folder without a table."""
+    root = listing.root
+    folders = nnunet_folders(listing)
+    if len(folders) > 1:
+        names = listed(f"{shown(folder, root)}/" for folder in folders)
+        message = f"Several data sets, each with its own {PARTS[0][0]}/: {names}. Give one of them."
+        problem = Problem("error", "several-data-sets", message, folders)
+        return _described(root, ("not recognised", (), [problem]), aside)
+    if folders:
+        return _described(root, find_nnunet_cases(listing, folders[0]), aside, folders[0])
+    return _described(root, find_pairs(listing), aside)
 
 
 def _lists(listing: Listing) -> list[Path]:
@@ -74,10 +84,10 @@ def _from_table(path: Path) -> Found:
         return "not recognised", (), [Problem("error", "unreadable-table", str(error), (path,))]
 
 
-def _described(root: Path, found: Found, aside: tuple[Problem, ...]) -> Discovery:
-    """The discovery with what `dataset.json` adds, errors first."""
+def _described(root: Path, found: Found, aside: tuple[Problem, ...], folder: Path | None = None) -> Discovery:
+    """The discovery with what `dataset.json`, in the data's folder or another, adds, errors first."""
     layout, cases, problems = found
-    description = read_description(root)
+    description = read_description(folder or root)
     rank = {"error": 0, "warning": 1, "note": 2}
     ordered = sorted((*problems, *description.problems, *aside), key=lambda problem: rank[problem.level])
     return Discovery(root, layout, cases, tuple(ordered), description.label_names, description.channel_names)

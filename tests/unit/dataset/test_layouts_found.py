@@ -188,3 +188,39 @@ def test_a_loose_reading_keeps_what_else_a_folder_says() -> None:
     assert place(["2d_Lung_masks"]).role is None
     assert place(["2d_Lung_masks"], loosely=True).role == "mask"
     assert place(["2d_Lung_masks"], loosely=True).rest == ("2d lung",)
+
+
+NAMES = '{"labels": {"0": "background", "1": "left atrium"}, "modality": {"0": "MRI"}}'
+
+
+def test_one_data_set_below_the_folder_is_taken_with_its_names(tmp_path: Path) -> None:
+    tree(tmp_path, "Task02/imagesTr/la_{n}.nii.gz", "Task02/labelsTr/la_{n}.nii.gz")
+    (tmp_path / "Task02" / "dataset.json").write_text(NAMES)
+    found = discover(tmp_path)
+    assert found.label_names == {1: "left atrium"}
+    assert [case.name for case in found.cases] == ["la_21", "la_22", "la_23"]
+    assert found.layout == (
+        "nnU-Net's raw layout with 1 image file a case: imagesTr/ with labelsTr/, in Task02/"
+    )
+
+
+def test_several_data_sets_below_the_folder_are_refused(tmp_path: Path) -> None:
+    tree(tmp_path, *(f"Task0{k}/{part}/c_{{n}}.nii.gz" for k in (2, 4) for part in ("imagesTr", "labelsTr")))
+    assert error(discover(tmp_path)) == (
+        "Several data sets, each with its own imagesTr/: Task02/, Task04/. Give one of them."
+    )
+
+
+def test_a_number_of_four_digits_is_no_channel_where_the_mask_has_it(tmp_path: Path) -> None:
+    tree(tmp_path, "imagesTr/amos_00{n}.nii.gz", "labelsTr/amos_00{n}.nii.gz")
+    tree(tmp_path, "imagesVa/amos_00{n}.nii.gz", "labelsVa/amos_00{n}.nii.gz", numbers=range(50, 52))
+    found = discover(tree(tmp_path, "imagesTs/amos_00{n}.nii.gz", numbers=range(90, 92)))
+    assert [(case.name, case.split, len(case.image)) for case in found.cases] == [
+        ("amos_0021", None, 1),
+        ("amos_0022", None, 1),
+        ("amos_0023", None, 1),
+        ("amos_0050", "validation", 1),
+        ("amos_0051", "validation", 1),
+    ]
+    assert codes(found) == ["unused-folder"]
+    assert "imagesVa/ with labelsVa/ as the validation part" in found.layout
