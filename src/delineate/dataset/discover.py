@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from delineate import formats
-from delineate.dataset.case_files import CaseFiles, Discovery, Problem, Split, shown
+from delineate.dataset.case_files import SPLIT_WORDS, CaseFiles, Discovery, Problem, Split, shown
 from delineate.dataset.description import FILE_NAME, read_description
 from delineate.dataset.layouts import Found, find_pairs
 from delineate.dataset.listing import Listing, list_files
@@ -108,6 +108,15 @@ def _aside(listing: Listing, tables: list[Path], unused: list[Path]) -> tuple[Pr
             "these columns, and call the others group and split."
         )
         problems = (*problems, Problem("warning", "unused-table", message, tuple(unused)))
+    parts = [path for path in other if path.suffix.lower() == ".txt" and path.stem.lower() in SPLIT_WORDS]
+    if parts:
+        names = listed(shown(path, listing.root) for path in sorted(parts, key=path_key))
+        message = (
+            f"{counted(len(parts), 'list')} not used, by the name of parts of a split: {names}. If they say "
+            "which images are to be trained on and which to be held out, state that in a CSV table with the "
+            "columns image,mask,split."
+        )
+        problems = (*problems, Problem("warning", "unused-list", message, tuple(parts)))
     if other:
         names = listed(shown(path, listing.root) for path in sorted(other, key=path_key))
         message = f"{counted(len(other), 'file')} left aside, no pictures by their suffix: {names}."

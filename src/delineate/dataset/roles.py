@@ -24,7 +24,9 @@ _TWO_WORDS = re.compile(r"ground[\s_-]truth")
 _SEPARATOR = r"[\s_.\-]"
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NEUTRAL = frozenset({"set", "sets", "data", "dataset"})  # beside a word for a part
-_LIKE_A_PART = re.compile(r"train|test(?!es|i[cs])|val(?!u|v)")  # no testes, no values and valves
+_LIKE_A_PART = re.compile(
+    r"train|test(?!es|i[cs])|val(?!u|v)|eval(?:$|uation)"
+)  # no testes, no values and valves
 
 
 def _word(words: str) -> re.Pattern[str]:
