@@ -33,6 +33,7 @@ from delineate.dataset.masks import MaskEncoding
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.dataset.shared_folders import shared_folders
 from delineate.dataset.stated_groups import by_subject, group_pattern, one_subject, stated_groups
+from delineate.dataset.telling_names import telling_names
 from delineate.files import as_path
 from delineate.formats import USUAL, Reading
 from delineate.image import Colour, LabelSet
@@ -121,6 +122,7 @@ def check(
         )
     if not stated:
         problems += shared_folders(cases, discovery.root, split_given=split_given)
+        problems += telling_names(cases, split_given=split_given)
     problems += set_findings.straddling(cases, exact, near, stated)
     if discovery.cases and not any(problem.level == "error" for problem in problems):
         merged = merge_groups(groups, (*exact, *(near if together else ())))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from delineate import formats
-from delineate.dataset.case_files import CaseFiles, Discovery, Problem, Split, shown
+from delineate.dataset.case_files import SPLIT_WORDS, CaseFiles, Discovery, Problem, Split, shown
 from delineate.dataset.description import FILE_NAME, read_description
 from delineate.dataset.layouts import Found, find_pairs
 from delineate.dataset.listing import Listing, list_files
 from delineate.dataset.naming import counted, listed, path_key
-from delineate.dataset.nnunet import find_nnunet_cases, is_nnunet
+from delineate.dataset.nnunet import PARTS, find_nnunet_cases, nnunet_folders
 from delineate.dataset.table import REQUIRED, SUFFIXES, is_table, read_table
 from delineate.errors import DataError
 from delineate.files import existing_folder, is_file
@@ -54,12 +54,22 @@ def discover(data: Path) -> Discovery:
             root, ("not recognised", (), [Problem("error", "several-tables", message, tuple(tables))]), aside
         )
     if tables:
-        found = _from_table(tables[0])
-    elif is_nnunet(listing):
-        found = find_nnunet_cases(listing)
-    else:
-        found = find_pairs(listing)
-    return _described(root, found, aside)
+        return _described(root, _from_table(tables[0]), aside)
+    return _by_layout(listing, aside)
+
+
+def _by_layout(listing: Listing, aside: tuple[Problem, ...]) -> Discovery:
+    """The cases of a folder without a table."""
+    root = listing.root
+    folders = nnunet_folders(listing)
+    if len(folders) > 1:
+        names = listed(f"{shown(folder, root)}/" for folder in folders)
+        message = f"Several data sets, each with its own {PARTS[0][0]}/: {names}. Give one of them."
+        problem = Problem("error", "several-data-sets", message, folders)
+        return _described(root, ("not recognised", (), [problem]), aside)
+    if folders:
+        return _described(root, find_nnunet_cases(listing, folders[0]), aside, folders[0])
+    return _described(root, find_pairs(listing), aside)
 
 
 def _lists(listing: Listing) -> list[Path]:
@@ -74,10 +84,10 @@ def _from_table(path: Path) -> Found:
         return "not recognised", (), [Problem("error", "unreadable-table", str(error), (path,))]
 
 
-def _described(root: Path, found: Found, aside: tuple[Problem, ...]) -> Discovery:
-    """The discovery with what `dataset.json` adds, errors first."""
+def _described(root: Path, found: Found, aside: tuple[Problem, ...], folder: Path | None = None) -> Discovery:
+    """The discovery with what `dataset.json`, in the data's folder or another, adds, errors first."""
     layout, cases, problems = found
-    description = read_description(root)
+    description = read_description(folder or root)
     rank = {"error": 0, "warning": 1, "note": 2}
     ordered = sorted((*problems, *description.problems, *aside), key=lambda problem: rank[problem.level])
     return Discovery(root, layout, cases, tuple(ordered), description.label_names, description.channel_names)
@@ -98,6 +108,15 @@ def _aside(listing: Listing, tables: list[Path], unused: list[Path]) -> tuple[Pr
             "these columns, and call the others group and split."
         )
         problems = (*problems, Problem("warning", "unused-table", message, tuple(unused)))
+    parts = [path for path in other if path.suffix.lower() == ".txt" and path.stem.lower() in SPLIT_WORDS]
+    if parts:
+        names = listed(shown(path, listing.root) for path in sorted(parts, key=path_key))
+        message = (
+            f"{counted(len(parts), 'list')} not used, by the name of parts of a split: {names}. If they say "
+            "which images are to be trained on and which to be held out, state that in a CSV table with the "
+            "columns image,mask,split."
+        )
+        problems = (*problems, Problem("warning", "unused-list", message, tuple(parts)))
     if other:
         names = listed(shown(path, listing.root) for path in sorted(other, key=path_key))
         message = f"{counted(len(other), 'file')} left aside, no pictures by their suffix: {names}."

@@ -7,7 +7,7 @@ import math
 import threading
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -142,6 +142,8 @@ class Inspected:
         misfit: Why the mask does not lie on the image's grid; None where it does.
         mask_unplaced: Whether the image says where it lies in the patient, and the mask, a volume, does not.
         mask_identifying: As the image's, of the mask.
+        mask_names: What the mask's file calls its values; empty where it does not.
+        mask_labelled: Whether the mask holds another value than 0.
     """
 
     case: CaseFiles
@@ -151,6 +153,8 @@ class Inspected:
     misfit: str | None = None
     mask_identifying: frozenset[str] = frozenset()
     mask_unplaced: bool = False
+    mask_names: Mapping[int, str] = field(default_factory=dict)
+    mask_labelled: bool = False
 
 
 def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
@@ -158,7 +162,8 @@ def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
     errors: list[ImageError] = []
     facts, mask_size, misfit = None, None, None
     words: frozenset[str] = frozenset()
-    unplaced = False
+    unplaced = labelled = False
+    names: Mapping[int, str] = {}
     try:
         image = load_image(case.image, shelf.reading, stack=case.stack)
         facts = describe(image, 1 if case.stack else len(case.image))
@@ -168,6 +173,7 @@ def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
         try:
             stored = shelf.read(case.mask)
             mask_size, words = stored.size, stored.identifying
+            names, labelled = stored.names, bool(stored.values.any())
             if facts is not None:
                 placed = facts.geometry.directions is not None
                 unplaced = stored.volume and placed and stored.geometry.directions is None
@@ -176,7 +182,7 @@ def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
             errors.append(error)
         except DataError as error:
             misfit = str(error)
-    return Inspected(case, facts, mask_size, tuple(errors), misfit, words, unplaced)
+    return Inspected(case, facts, mask_size, tuple(errors), misfit, words, unplaced, names, labelled)
 
 
 def in_threads(

@@ -21,18 +21,14 @@ from delineate.dataset.naming import (
     unique_names,
 )
 from delineate.dataset.pairing import Places, pair
+from delineate.dataset.rivals import competing_folders, rivals
 from delineate.dataset.role_assignment import assign
 from delineate.dataset.roles import Place, bare, like_a_part, place
 from delineate.dataset.series import DicomFiles, StackPair, pair_stacks
+from delineate.dataset.unrecognised import called, no_pairs, one_side_missing
 
 Found = tuple[str, tuple[CaseFiles, ...], list[Problem]]
-ACCEPTED = (
-    "Accepted are: images/ and masks/ (or labels/, annotations/) with the same names; image_7.png with "
-    "mask_7.png; "
-    "x.png beside x_mask.png; any of these in train/, val/, test/; nnU-Net's imagesTr/ and labelsTr/; a CSV "
-    "table "
-    "with the columns image,mask."
-)
+_NOTHING = frozenset({"no-masks", "no-images", "no-pairs"})
 
 
 def find_pairs(listing: Listing) -> Found:
@@ -44,24 +40,36 @@ def find_pairs(listing: Listing) -> Found:
     Returns:
         The layout in words, the cases, and the problems.
     """
-    root = listing.root
     pictures = [path for path in listing.files if formats.is_image(path)]
-    places = {path: place(path.relative_to(root).parts[:-1]) for path in pictures}
     dicom = DicomFiles.among(pictures)
+    found = _pairs(listing, pictures, dicom, loosely=False)
+    if found[1] or not {problem.code for problem in found[2] if problem.level == "error"} <= _NOTHING:
+        return found
+    loose = _pairs(listing, pictures, dicom, loosely=True)
+    telling = any(problem.code == "competing-mask-folders" for problem in loose[2])
+    return loose if loose[1] or telling else found
+
+
+def _pairs(listing: Listing, pictures: Sequence[Path], dicom: DicomFiles, *, loosely: bool) -> Found:
+    """The pairs by folders that say nothing but their role or, loosely, by such as `lung_masks`."""
+    root = listing.root
+    places = {path: place(path.relative_to(root).parts[:-1], loosely=loosely) for path in pictures}
     places |= {path: replace(places[path], role="mask") for path in dicom.segmentations()}
     manner, images, masks = assign(places)
-    used = {*images, *masks}
-    problems = [*_competing_folders(masks, root), *other_folders(set(pictures) - used, root)]
+    unused = [path for path in pictures if path not in images and path not in masks]
+    problems = [*competing_folders(masks, root), *other_folders(unused, root)]
     competing = {path for problem in problems if problem.level == "error" for path in problem.paths}
     masks = {path: where for path, where in masks.items() if path not in competing}
     if not images or not masks:
-        return "not recognised", (), _no_masks(listing, images, masks, problems)
+        if not competing:
+            problems.insert(0, one_side_missing(listing, images, masks))
+        return "not recognised", (), problems
     pairs, found = pair(images, masks, root)
     stacks: list[StackPair] = []
     paired = {path for files in pairs for path in files}
     volumes = [files for files in dicom.volumes(images) if not paired & set(files)]
-    problems += dicom.torn(volumes, functools.partial(_folder, root=root))
-    spread = dicom.spread(volumes, functools.partial(_folder, root=root))
+    problems += dicom.torn(volumes, functools.partial(called, root=root))
+    spread = dicom.spread(volumes, functools.partial(called, root=root))
     problems += spread
     parts = {path for problem in spread for path in problem.paths}
     volumes = [files for files in volumes if parts.isdisjoint(files)]
@@ -78,7 +86,9 @@ def find_pairs(listing: Listing) -> Found:
         pairs, found = pair(images, masks, root)
     problems += found
     if not pairs and not stacks:
-        return "not recognised", (), [*problems, _no_pairs(listing, images, masks)]
+        return "not recognised", (), [*problems, no_pairs(listing, images, masks)]
+    chosen = {mask for _, mask in pairs}
+    problems += rivals(pairs, [*(path for path in masks if path not in chosen), *unused], root)
     problems += _parts_not_taken(
         [places[file] for file in (*(i for i, _ in pairs), *(s.files[0] for s in stacks))]
     )
@@ -86,27 +96,6 @@ def find_pairs(listing: Listing) -> Found:
     if stacks:
         words = "; ".join(filter(None, (words, _stacks_in_words(stacks, root))))
     return words, _cases(pairs, stacks, images), problems
-
-
-def _competing_folders(masks: Places, root: Path) -> list[Problem]:
-    """Mask folders of which only one can be meant."""
-    folders: dict[tuple[str, ...], set[Path]] = defaultdict(set)
-    for path, where in masks.items():
-        folders[where.key].add(path.parent)
-    competing = {folder for several in folders.values() if len(several) > 1 for folder in several}
-    if not competing:
-        return []
-    names = listed(f"{shown(folder, root)}/" for folder in sorted(competing))
-    return [
-        Problem(
-            "error",
-            "competing-mask-folders",
-            f"Several folders could hold the masks: {names}. Leave one of them in the data, or say which "
-            "files belong "
-            "together in a CSV table with the columns image,mask.",
-            tuple(path for path in masks if path.parent in competing),
-        )
-    ]
 
 
 def other_folders(left: Iterable[Path], root: Path) -> list[Problem]:
@@ -147,57 +136,6 @@ def _parts_not_taken(places: Sequence[Place]) -> list[Problem]:
     return [Problem("warning", "parts-not-taken", message)]
 
 
-def _no_masks(listing: Listing, images: Places, masks: Places, problems: Sequence[Problem]) -> list[Problem]:
-    """What to say where one side is missing altogether."""
-    if any(problem.level == "error" for problem in problems):
-        return list(problems)
-    return [_one_side_missing(listing, images, masks), *problems]
-
-
-def _one_side_missing(listing: Listing, images: Places, masks: Places) -> Problem:
-    root = printable(listing.root)
-    if images:
-        what = f"{root} holds {counted(len(images), 'image')} but no masks."
-        return Problem("error", "no-masks", f"{what} {_inventory(listing)} {ACCEPTED}", tuple(images))
-    if masks:
-        what = f"{root} holds {counted(len(masks), 'mask')} but no images beside them."
-        return Problem("error", "no-images", f"{what} {_inventory(listing)} {ACCEPTED}", tuple(masks))
-    kinds = ", ".join(
-        sorted(suffix[1:].upper() for suffix in formats.SUFFIXES if suffix not in (".jpeg", ".tiff"))
-    )
-    what = f"{root} holds no pictures that can be read ({kinds})."
-    return Problem("error", "no-images", f"{what} {_inventory(listing)} {ACCEPTED}")
-
-
-def _no_pairs(listing: Listing, images: Places, masks: Places) -> Problem:
-    some_images = listed((shown(path, listing.root) for path in images), 3)
-    some_masks = listed((shown(path, listing.root) for path in masks), 3)
-    return Problem(
-        "error",
-        "no-pairs",
-        f"No image in {printable(listing.root)} has a mask of the same name. Images: {some_images}. Masks: "
-        f"{some_masks}. "
-        f"{_inventory(listing)} {ACCEPTED}",
-        (*images, *masks),
-    )
-
-
-def _inventory(listing: Listing) -> str:
-    """What there is, counted by folder and suffix."""
-    if not listing.files:
-        return "Found: no file at all."
-    count = Counter((path.parent, formats.suffix_of(path) or "no suffix") for path in listing.files)
-    lines = [
-        f"{number} × {printable(suffix)} in {_folder(folder, listing.root)}"
-        for (folder, suffix), number in count.items()
-    ]
-    return f"Found: {listed(lines, 8)}."
-
-
-def _folder(folder: Path, root: Path) -> str:
-    return "the folder itself" if folder == root else f"{shown(folder, root)}/"
-
-
 def _several_series(
     volumes: Sequence[tuple[Path, ...]], paired: Collection[Path], root: Path
 ) -> list[Problem]:
@@ -211,7 +149,7 @@ def _several_series(
         if len(inside) > 1 and left:
             firsts = listed(f"{len(files)} slices with {files[0].name}" for files in inside)
             message = (
-                f"{_folder(folder, root)} holds {len(inside)} DICOM series ({firsts}), and it cannot be told "
+                f"{called(folder, root)} holds {len(inside)} DICOM series ({firsts}), and it cannot be told "
                 "which of them a mask belongs to. Give each series a folder of its own, named as its mask."
             )
             paths = tuple(path for files in left for path in files)
@@ -264,7 +202,7 @@ def _in_words(manner: str, pairs: Sequence[tuple[Path, Path]], images: Places, r
         words = f"images and masks side by side, told apart by name: {image.name} with {mask.name}"
     else:
         where = [
-            listed(sorted({_folder(path.parent, root) for path in side}), 3)
+            listed(sorted({called(path.parent, root) for path in side}), 3)
             for side in zip(*pairs, strict=True)
         ]
         words = f"images in {where[0]}, masks in {where[1]}: {image.name} with {mask.name}"

@@ -13,10 +13,13 @@ import numpy.typing as npt
 from delineate.dataset import set_findings
 from delineate.dataset.case_files import CaseFiles, Discovery, Problem
 from delineate.dataset.check_report import without_root
+from delineate.dataset.description import FILE_NAME
 from delineate.dataset.inspection import Inspected, MaskShelf, in_threads
 from delineate.dataset.mask_labels import counted_rows, fitted, not_fitting
 from delineate.dataset.masks import MaskEncoding, understand
+from delineate.dataset.segments import renumbered, segments_of
 from delineate.errors import ImageError, MaskError
+from delineate.formats import StoredMask
 from delineate.geometry import USUAL_ORIENTATION, Geometry
 from delineate.image import BACKGROUND, IGNORED, LabelSet, turn_of
 
@@ -90,14 +93,7 @@ def check_masks(
         if wishes.encoding is not None and wishes.labels is None:
             encoding = _of_training(wishes.encoding, wishes.expected)
         else:
-            encoding = understand(
-                masks,
-                labels=wishes.labels,
-                names=discovery.label_names or _stored_names(masks, shelf),
-                expected=wishes.expected,
-                read=shelf.read,
-                progress=lambda done, total: tell("understanding mask values", done, total),
-            )
+            encoding = _of_set(inspected, masks, discovery, wishes, shelf=shelf, tell=tell)
     except (MaskError, ImageError) as error:
         message = without_root(str(error), discovery.root)
         return MaskFindings(problems=(Problem("error", "mask-values", message),))
@@ -107,7 +103,11 @@ def check_masks(
         Problem("note", "mask-encoding", f"Masks: {without_root(note, discovery.root).rstrip('.')}.")
         for note in encoding.notes
     )
-    return replace(found, problems=(*notes, *found.problems))
+    warnings = tuple(
+        Problem("warning", "mask-doubt", f"Masks: {without_root(warning, discovery.root)}.")
+        for warning in encoding.warnings
+    )
+    return replace(found, problems=(*warnings, *notes, *found.problems))
 
 
 def _ignored(names: Mapping[int, str] | None) -> Problem | None:
@@ -123,26 +123,46 @@ def _ignored(names: Mapping[int, str] | None) -> Problem | None:
     return Problem("error", "ignore-label", message)
 
 
-def _stored_names(masks: Sequence[Path], shelf: MaskShelf) -> Mapping[int, str] | None:
-    """What the files themselves call their values, as DICOM segmentations do; None where they do not.
+def _of_set(
+    inspected: Sequence[Inspected],
+    masks: Sequence[Path],
+    discovery: Discovery,
+    wishes: MaskWishes,
+    *,
+    shelf: MaskShelf,
+    tell: Tell,
+) -> MaskEncoding:
+    """What the masks mean by what the user, the data set and the files themselves say of their values.
 
     Raises:
-        MaskError: One value has different names.
+        MaskError: That cannot be told.
+        ImageError: A mask cannot be read.
     """
-    names: dict[int, str] = {}
-    said: dict[int, Path] = {}
-    for path in masks:
-        for value, name in shelf.read(path).names.items():
-            if names.setdefault(value, name) != name:
-                raise MaskError(
-                    f"The segmentations number their segments differently: {value} is {names[value]} in "
-                    f"{said[value].name} and {name} in {path.name}. Export them with one numbering, or say "
-                    "with --labels what the values mean."
-                )
-            said.setdefault(value, path)
-        if not shelf.read(path).names:
-            return None
-    return names or None
+    segments = segments_of(
+        {item.case.mask: item.mask_names for item in inspected if item.case.mask and item.mask_labelled}
+    )
+    if segments.numbering and discovery.label_names:
+        raise MaskError(
+            f"{FILE_NAME} names the values of the masks, but the files number their segments differently: "
+            f"{segments.clash}. Take it out of the data to have the segments told apart by their own names, "
+            "or export them with one numbering."
+        )
+
+    def read(path: Path) -> StoredMask:
+        stored = shelf.read(path)
+        return renumbered(stored, segments.numbering, path) if segments.numbering else stored
+
+    encoding = understand(
+        masks,
+        labels=wishes.labels,
+        names=discovery.label_names or segments.names,
+        expected=wishes.expected,
+        read=read,
+        progress=lambda done, total: tell("understanding mask values", done, total),
+    )
+    decided = not segments.numbering and (wishes.labels is not None or discovery.label_names)
+    notes = encoding.notes if decided else (*segments.notes, *encoding.notes)
+    return replace(encoding, notes=notes, segments=segments.numbering)
 
 
 def _of_training(encoding: MaskEncoding, expected: LabelSet | None) -> MaskEncoding:
@@ -150,7 +170,7 @@ def _of_training(encoding: MaskEncoding, expected: LabelSet | None) -> MaskEncod
     found = encoding if expected is None else fitted(encoding, expected)
     if found is None and expected is not None:
         raise MaskError(not_fitting(encoding, expected))
-    return replace(found or encoding, notes=())
+    return replace(found or encoding, notes=(), warnings=())
 
 
 def _decoded(

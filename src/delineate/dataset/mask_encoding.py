@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from delineate.dataset.mask_survey import Integers, Reading, read_levels
+from delineate.dataset.segments import Numbering, renumbered
 from delineate.errors import MaskError
 from delineate.formats import StoredMask
 from delineate.image import LabelSet
@@ -48,11 +49,14 @@ class MaskEncoding:
         labels: The labels, in the order of their values 1…n.
         rows: The table to show.
         notes: What the user should know.
+        warnings: What may be understood wrongly.
         ranges: `(first, last, label)`, both ends included, rising and apart; label 0 is background. Values in
             none of them are undecided.
         reading: How pixels are taken; see `mask_survey.Survey`.
         fractions: Whether the masks hold shares from 0 to 1; ranges are then of 0…255.
         nearest: Whether a colour means the nearest one of `ranges`, since edges are blurred.
+        segments: Folded name and value of each segment, where the files number theirs differently; masks are
+            brought to this numbering by what they call their values. Empty where all number alike.
     """
 
     kind: Kind
@@ -63,6 +67,8 @@ class MaskEncoding:
     reading: Reading = "values"
     fractions: bool = False
     nearest: bool = False
+    segments: Numbering = ()
+    warnings: tuple[str, ...] = ()
 
     def decode(self, stored: StoredMask, path: Path) -> npt.NDArray[np.uint8]:
         """The labels of one mask.
@@ -77,6 +83,8 @@ class MaskEncoding:
         Raises:
             MaskError: It holds values whose meaning was not decided, or is of another kind than the set.
         """
+        if self.segments:
+            stored = renumbered(stored, self.segments, path)
         levels = read_levels(stored, path, self.reading, self.fractions)
         if self.nearest:
             return nearest_labels(levels, self.ranges)
@@ -107,10 +115,12 @@ class MaskEncoding:
             "labels": list(self.labels.names),
             "rows": [[row.value, row.label, row.share, row.cases] for row in self.rows],
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
             "ranges": [list(entry) for entry in self.ranges],
             "reading": self.reading,
             "fractions": self.fractions,
             "nearest": self.nearest,
+            "segments": [list(entry) for entry in self.segments],
         }
 
     @classmethod
@@ -131,10 +141,12 @@ class MaskEncoding:
                     for value, label, share, cases in values["rows"]
                 ),
                 notes=tuple(map(str, values["notes"])),
+                warnings=tuple(map(str, values["warnings"])),
                 ranges=tuple((int(first), int(last), int(label)) for first, last, label in values["ranges"]),
                 reading=values["reading"],
                 fractions=bool(values["fractions"]),
                 nearest=bool(values["nearest"]),
+                segments=tuple((str(name), int(value)) for name, value in values["segments"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"this is no mask encoding: {error}") from error

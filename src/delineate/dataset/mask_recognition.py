@@ -17,6 +17,7 @@ from scipy.ndimage import find_objects
 from scipy.spatial import KDTree
 from skimage.measure import label as connected_pieces
 
+from delineate.dataset.mask_doubts import may_be_void, option_without_void
 from delineate.dataset.mask_encoding import ANY, MaskEncoding, value_text
 from delineate.dataset.mask_survey import Integers, Survey, read_levels
 from delineate.dataset.mask_table import encode, option_by_ranges, option_for, peaks, refusal
@@ -156,7 +157,7 @@ def _thick_middle(survey: Survey, read: Read) -> Path | None:
 
 def _numbered_objects(survey: Survey, read: Read) -> str:
     """Whether values number objects, a mask its own: "yes", "perhaps" or "no"."""
-    if survey.reading != "values" or survey.fractions:
+    if survey.reading in ("shown", "colours") or survey.fractions:
         return "no"
     objects = [values[values > 0] for values in survey.occurring if (values > 0).any()]
     kinds = int((survey.tally.values > 0).sum())
@@ -264,6 +265,7 @@ def _several_labels(survey: Survey) -> MaskEncoding:
             survey,
             "Some values lie only on edges, or there are too many: labels, or shades of blurred edges?",
             option_by_ranges(survey) + " · if edges are blurred",
+            *([option_without_void(survey) + " · if 255 marks what is not labelled"] * may_be_void(survey)),
             *_named_one_by_one(survey),
         )
     names = LabelSet.of(*(f"label {value}" for value in labelled))

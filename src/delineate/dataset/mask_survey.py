@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,8 @@ from delineate.errors import ImageError, MaskError
 from delineate.formats import StoredMask
 
 Integers = npt.NDArray[np.int64]
-Reading = Literal["values", "shown", "colours"]
+Channel = Literal["red", "green", "blue"]
+Reading = Literal["values", "shown", "colours", "red", "green", "blue"]
 Form = Literal["values", "fractions", "palette", "colours"]
 
 FRACTION_LEVELS = 255
@@ -23,6 +24,7 @@ _MAXIMUM_KEPT = 4096
 _COLOUR_BITS = 24
 _COLOUR = (1 << _COLOUR_BITS) - 1
 _GREY = 0x010101
+_SHIFTS: dict[Reading, int] = {"red": 16, "green": 8, "blue": 0}
 
 
 @dataclass
@@ -57,7 +59,8 @@ class Survey:
 
     Attributes:
         reading: "values" as stored, palette indices among them; "shown", the greys that a palette stands for;
-            "colours", packed as 0xRRGGBB.
+            "colours", packed as 0xRRGGBB; "red", "green" or "blue", the numbers in that channel, which alone
+            is used.
         fractions: Whether the masks hold shares from 0 to 1, counted here as 0…255.
         tally: The counts.
         occurring: The distinct values of each mask, in rising order.
@@ -144,9 +147,15 @@ class Surveyor:
         Raises:
             MaskError: Masks of different kinds do not go together.
         """
+        numbers = self._channel() if wanted != "colours" else None
         reading, notes = (wanted, ()) if wanted else self._reading()
+        if numbers is not None:
+            reading = numbers
+            notes = (
+                f"only the {numbers} channel holds anything, from 1 on: its numbers are taken for the values",
+            )
         fractions = "fractions" in self._tallies
-        if reading != "colours" and "colours" in self._tallies:
+        if reading not in ("colours", numbers) and "colours" in self._tallies:
             raise MaskError('Masks are in colours. Name these: --labels "#ff0000=tumour"')
         if fractions:
             whole = self._tallies.get("values", Tally()).values
@@ -163,6 +172,19 @@ class Surveyor:
             np.unique(_translated(values, form, reading, fractions)) for form, values in self._occurring
         )
         return Survey(reading, fractions, tally, occurring, self._lossy, notes, tuple(self._masks))
+
+    def _channel(self) -> Channel | None:
+        """The one channel that colours use, if it holds numbers from 1 on and not what an eye could see."""
+        colours = self._tallies.get("colours", Tally()).values
+        if not len(colours) or {form for form in self._tallies if self._tallies[form].values.any()} != {
+            "colours"
+        }:
+            return None
+        for channel in get_args(Channel):
+            levels = colours >> _SHIFTS[channel]
+            if (levels << _SHIFTS[channel] == colours).all() and int(levels[levels > 0].min()) == 1:
+                return channel if int(levels.max()) <= 0xFF else None
+        return None
 
     def _reading(self) -> tuple[Reading, tuple[str, ...]]:
         """How the masks are to be read, and what is to be said of it."""
@@ -247,6 +269,8 @@ def pack(colours: npt.NDArray[np.generic]) -> Integers:
 
 def _translated(values: Integers, form: Form, reading: Reading, fractions: bool) -> Integers:
     """Values of a tally as the reading has them."""
+    if reading in _SHIFTS:
+        return (values & _COLOUR) >> _SHIFTS[reading]
     if form == "palette":
         colours = values & _COLOUR
         return {"values": values >> _COLOUR_BITS, "shown": colours & 0xFF, "colours": colours}[reading]
@@ -263,7 +287,12 @@ def read_levels(stored: StoredMask, path: Path, reading: Reading, fractions: boo
     """
     form, levels = form_and_levels(stored, path)
     wide = levels.astype(np.int64, copy=False)
-    if form == "colours" and reading != "colours":
+    if reading in _SHIFTS:
+        if (form != "colours" and wide.any()) or (wide & ~(0xFF << _SHIFTS[reading])).any():
+            raise MaskError(
+                f"{path}: it uses other channels than {reading}, which the other masks use alone."
+            )
+    elif form == "colours" and reading != "colours":
         raise MaskError(f"{path}: it is in colours, but the other masks hold numbers.")
     if form == "palette" and stored.palette is not None:
         wide = (wide << _COLOUR_BITS) | pack(stored.palette)[wide]

@@ -20,7 +20,6 @@ from delineate.errors import MaskError
 from delineate.image import LabelSet
 
 _ROWS = 12
-_INVERTED_SHARE = 0.9
 _AREA = 0.3
 _AREA_SHARE = 0.002
 _CROWD_RADIUS = 12
@@ -50,15 +49,8 @@ def encode(
         for first, last, label in ordered
         if label or last < ANY or first <= highest  # no background above all that is there
     )
-    background = sum(row.share for row in rows if row.label is None)
-    more: list[str] = []
-    if background < 1 - _INVERTED_SHARE:
-        more.append(
-            f"{100 * (1 - background):.0f} % of all pixels are labelled. If the masks are inverted, name the "
-            'value of the structure with --labels, for example "0=foreground"'
-        )
     return MaskEncoding(
-        kind, labels, rows, (*survey.notes, *notes, *more), ordered, survey.reading, survey.fractions
+        kind, labels, rows, (*survey.notes, *notes), ordered, survey.reading, survey.fractions
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from delineate import formats
+from delineate.dataset.mask_doubts import doubted
 from delineate.dataset.mask_encoding import ANY, Kind, MaskEncoding, ValueRow, colour_distances, value_text
 from delineate.dataset.mask_labels import fitted, not_fitting, option_naming
 from delineate.dataset.mask_option import Entry, LabelOption, parse_labels
@@ -73,7 +74,7 @@ def understand(
     elif names is not None:
         encoding = _as_named(survey, names)
     else:
-        encoding = recognise(survey, read)
+        encoding = doubted(survey, recognise(survey, read))
     return encoding if expected is None else _as_expected(survey, encoding, expected)
 
 

@@ -1,51 +1,65 @@
-"""nnU-Net's raw layout: `imagesTr/case_0000.png` a channel, `labelsTr/case.png`, `imagesTs`, `labelsTs`."""
+"""nnU-Net's raw layout: `imagesTr/case_0000.png` a channel, `labelsTr/case.png`; `Ts` and `Va` alike."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from delineate import formats
 from delineate.dataset.case_files import CaseFiles, Problem, Split, shown
 from delineate.dataset.layouts import Found, other_folders
 from delineate.dataset.listing import Listing
-from delineate.dataset.naming import counted, folded, listed, natural_key, safe_name, unique_names
+from delineate.dataset.naming import counted, folded, listed, natural_key, path_key, safe_name, unique_names
 
 PARTS: tuple[tuple[str, str, Split | None], ...] = (
     ("imagesTr", "labelsTr", None),
+    ("imagesVa", "labelsVa", "validation"),
     ("imagesTs", "labelsTs", "test"),
 )
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
-def is_nnunet(listing: Listing) -> bool:
-    """Whether a folder is laid out as nnU-Net's raw data."""
-    return any(path.parent == listing.root / "imagesTr" for path in listing.files)
+def nnunet_folders(listing: Listing) -> tuple[Path, ...]:
+    """The folders laid out as nnU-Net's raw data: the data's own, or those below it that hold all pictures."""
+    folders = {path.parent.parent for path in listing.files if path.parent.name == PARTS[0][0]}
+    if listing.root in folders:
+        return (listing.root,)
+    pictures = [path for path in listing.files if formats.is_image(path)]
+    whole = all(any(path.is_relative_to(folder) for folder in folders) for path in pictures)
+    return tuple(sorted(folders, key=path_key)) if whole else ()
 
 
-def by_channel(images: Sequence[Path]) -> Mapping[str, Mapping[int, Path]]:
+def by_channel(images: Sequence[Path], cases: Collection[str] = ()) -> Mapping[str, Mapping[int, Path]]:
     """Files by case and number, `c_0000.png`, `c_0001.png`; one without number is channel 0 of its case."""
     found: dict[str, dict[int, Path]] = defaultdict(dict)
     for path in images:
-        name, channel = channel_of(path)
+        name, channel = channel_of(path, cases)
         found[name][channel] = path
     return found
 
 
-def channel_of(path: Path) -> tuple[str, int]:
-    """The case and the number that a file is called by; without a number it is channel 0."""
+def channel_of(path: Path, cases: Collection[str] = ()) -> tuple[str, int]:
+    """The case and the number that a file is called by; without a number it is channel 0.
+
+    Args:
+        path: The file.
+        cases: Folded names that are known to be those of cases, also if they end as with a number.
+    """
     stem = formats.stem_of(path)
+    if folded(stem) in cases:
+        return stem, 0
     match = _CHANNEL.fullmatch(stem)
     return (match[1], int(match[2])) if match else (stem, 0)
 
 
-def find_nnunet_cases(listing: Listing) -> Found:
+def find_nnunet_cases(listing: Listing, folder: Path) -> Found:
     """The cases of a folder laid out as nnU-Net's raw data.
 
     Args:
-        listing: All files below the folder.
+        listing: All files of the data.
+        folder: That folder, the data's own or one below.
 
     Returns:
         The layout in words, the cases, and the problems.
@@ -55,18 +69,19 @@ def find_nnunet_cases(listing: Listing) -> Found:
     found: list[tuple[str, tuple[Path, ...], Path, Split | None]] = []
     channels: set[int] = set()
     for image_folder, mask_folder, split in PARTS:
-        images = [p for p in listing.files if p.parent == root / image_folder and formats.is_image(p)]
-        masks = [p for p in listing.files if p.parent == root / mask_folder and formats.is_image(p)]
-        if split == "test" and images and not masks:
+        images = [p for p in listing.files if p.parent == folder / image_folder and formats.is_image(p)]
+        masks = [p for p in listing.files if p.parent == folder / mask_folder and formats.is_image(p)]
+        if split is not None and images and not masks:
             message = (
                 f"{counted(len(images), 'file')} in {image_folder}/ not used: no {mask_folder}/ with masks."
             )
             problems.append(Problem("note", "unused-folder", message, tuple(images)))
             continue
-        problems += _doubled(images, "image", root) + _doubled(masks, "mask", root)
+        called = {folded(formats.stem_of(path)) for path in masks}
+        problems += _doubled(images, "image", root, called) + _doubled(masks, "mask", root, called)
         if any(problem.level == "error" for problem in problems):
             continue
-        by_case = by_channel(images)
+        by_case = by_channel(images, called)
         by_name = {folded(formats.stem_of(path)): path for path in masks}
         pairs = {name: by_name.pop(folded(name)) for name in sorted(by_case) if folded(name) in by_name}
         alone = [path for name, files in by_case.items() if name not in pairs for path in files.values()]
@@ -78,8 +93,8 @@ def find_nnunet_cases(listing: Listing) -> Found:
             found.append((name, tuple(by_case[name][number] for number in numbers), mask, split))
     complete = [case for case in found if len(case[1]) == len(channels)]
     problems += _incomplete([case for case in found if case not in complete], channels, root)
-    problems += other_folders(_elsewhere(listing), root)
-    problems += _splits_file(root)
+    problems += other_folders(_elsewhere(listing, folder), root)
+    problems += _splits_file(folder)
     if not found and not any(problem.level == "error" for problem in problems):
         message = (
             "imagesTr/ and labelsTr/ hold no image with a mask. Looked for imagesTr/CASE_0000.png (one file "
@@ -94,15 +109,18 @@ def find_nnunet_cases(listing: Listing) -> Found:
     ]
     files = counted(max(1, len(channels)), "image file")
     words = f"nnU-Net's raw layout with {files} a case: imagesTr/ with labelsTr/"
-    if any(case.split == "test" for case in cases):
-        words += ", imagesTs/ with labelsTs/ as the test part"
+    for image_folder, mask_folder, split in PARTS[1:]:
+        if any(case.split == split for case in cases):
+            words += f", {image_folder}/ with {mask_folder}/ as the {split} part"
+    if folder != root:
+        words += f", in {shown(folder, root)}/"
     return words, tuple(sorted(cases, key=lambda case: natural_key(case.name))), problems
 
 
-def _doubled(files: Sequence[Path], role: str, root: Path) -> list[Problem]:
+def _doubled(files: Sequence[Path], role: str, root: Path, cases: Collection[str]) -> list[Problem]:
     by_stem: dict[tuple[str, int], list[Path]] = defaultdict(list)
     for path in files:
-        name, channel = channel_of(path) if role == "image" else (formats.stem_of(path), 0)
+        name, channel = channel_of(path, cases) if role == "image" else (formats.stem_of(path), 0)
         by_stem[folded(name), channel].append(path)
     return [
         Problem(
@@ -127,9 +145,9 @@ def _unpaired(files: Sequence[Path], role: str, other: str, root: Path) -> list[
     return [Problem("warning", f"unpaired-{role}", message, tuple(files))]
 
 
-def _elsewhere(listing: Listing) -> list[Path]:
+def _elsewhere(listing: Listing, folder: Path) -> list[Path]:
     """Pictures in none of the folders that the layout has."""
-    known = {listing.root / folder for images, masks, _ in PARTS for folder in (images, masks)}
+    known = {folder / name for images, masks, _ in PARTS for name in (images, masks)}
     return [path for path in listing.files if path.parent not in known and formats.is_image(path)]
 
 

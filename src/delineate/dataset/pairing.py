@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from delineate import formats
+from delineate.dataset.affixes import by_affix, by_folder
 from delineate.dataset.case_files import Problem, shown
 from delineate.dataset.grouping import joined
 from delineate.dataset.naming import counted, folded, listed, path_key
 from delineate.dataset.roles import Place, Role, bare
 
 Places = Mapping[Path, Place]
+ROLES: tuple[Role, Role] = ("image", "mask")
 Key = tuple[tuple[str, ...], str]
 _NUMBERED = re.compile(r"(.+?)(?:[\s_\-]+|(?<=\D))\d+")
 _SEPARATOR = re.compile(r"[\s_.\-]")
@@ -43,8 +45,10 @@ def pair(images: Places, masks: Places, root: Path) -> tuple[list[tuple[Path, Pa
     for image_bare, mask_bare in ((False, True), (True, False), (True, True)):
         found_pairs, pool = _matched(pool, images, masks, image_bare, mask_bare)
         loose += found_pairs
+    plain, pool = _by_affix_or_folder(pool, (*exact, *loose), {**images, **masks})
+    problems += _told_affixes(plain, root)
 
-    several = set(_further_masks(pool["mask"], (*exact, *loose), images, masks))
+    several = set(_further_masks(pool["mask"], (*exact, *loose, *plain), images, masks))
     if several:
         problems.append(_several_masks(sorted(several, key=path_key), root))
     left: dict[Role, list[Path]] = {
@@ -65,7 +69,7 @@ def pair(images: Places, masks: Places, root: Path) -> tuple[list[tuple[Path, Pa
         for role, paths in left.items()
         if (rest := [path for path in paths if path not in disputed])
     ]
-    pairs = exact + [files for files in loose if not disputed & set(files)]
+    pairs = exact + plain + [files for files in loose if not disputed & set(files)]
     return sorted(pairs, key=lambda files: path_key(files[0])), problems
 
 
@@ -82,6 +86,29 @@ def _matched(
     ]
     used = {path for files in pairs for path in files}
     return pairs, {role: [path for path in paths if path not in used] for role, paths in pool.items()}
+
+
+def _by_affix_or_folder(
+    pool: Mapping[Role, Sequence[Path]], pairs: Sequence[tuple[Path, Path]], places: Places
+) -> tuple[list[tuple[Path, Path]], dict[Role, list[Path]]]:
+    """Pairs in places without any other, by what all names of a role have in common, or by their folders."""
+    done = {places[image].key for image, _ in pairs}
+    images, masks = ([path for path in pool[role] if places[path].key not in done] for role in ROLES)
+    found = by_affix(images, masks, places) or (by_folder(images, masks, places) if not pairs else [])
+    used = {path for files in found for path in files}
+    return found, {role: [path for path in paths if path not in used] for role, paths in pool.items()}
+
+
+def _told_affixes(pairs: Sequence[tuple[Path, Path]], root: Path) -> list[Problem]:
+    if not pairs:
+        return []
+    image, mask = min(pairs, key=lambda files: path_key(files[0]))
+    message = (
+        f"{counted(len(pairs), 'image')} paired with the only mask that fits, by names that differ in more "
+        f"than words for image and mask: {shown(image, root)} with {shown(mask, root)}. If that is wrong, "
+        "say which files belong together in a CSV table with the columns image,mask."
+    )
+    return [Problem("note", "paired-by-rest", message, (image, mask))]
 
 
 def _contested(

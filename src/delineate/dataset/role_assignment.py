@@ -11,7 +11,7 @@ from typing import Literal
 from delineate import formats
 from delineate.dataset.naming import folded
 from delineate.dataset.pairing import Places
-from delineate.dataset.roles import Place, Role, role_of_name
+from delineate.dataset.roles import Place, Role, bare, role_of_name
 
 Manner = Literal["folders", "names"]
 
@@ -31,14 +31,14 @@ def assign(places: Places) -> tuple[Manner, Places, Places]:
         by_role[where.role][path] = where
     images, masks, neither = by_role["image"], by_role["mask"], by_role[None]
     if images and masks:
-        return "folders", images, masks
+        return "folders", *_by_names(*_without_own_folders(images, masks))
     if masks:
         # the images lie beside the folder of masks: train/ with train_masks/, or x.png with masks/x.png
         keys = {where.key for where in masks.values()}
         beside = {path: where for path, where in neither.items() if where.key in keys}
         if beside or not neither:
             return "folders", beside, masks
-        return "names", *_without_own_folders(_named(neither, "image"), masks)
+        return "names", *_by_names(*_without_own_folders(_named(neither, "image"), masks))
     inside = images or neither
     masks = _named(inside, "mask") or _named(neither, "mask")
     images = {path: where for path, where in inside.items() if path not in masks}
@@ -51,11 +51,34 @@ def _named(places: Places, role: Role) -> dict[Path, Place]:
 
 def _without_own_folders(images: Places, masks: Places) -> tuple[Places, Places]:
     """Pass over folders that all images and no mask lie in, or the reverse, if no place has both."""
-    if {where.key for where in images.values()} & {where.key for where in masks.values()}:
+    if _meet(images, masks):
         return images, masks
     of_images, of_masks = (_common(places.values()) for places in (images, masks))
     dropped = of_images ^ of_masks
     return _without(images, dropped), _without(masks, dropped)
+
+
+def _meet(images: Places, masks: Places) -> bool:
+    """Whether images and masks lie in a common place."""
+    return bool({where.key for where in images.values()} & {where.key for where in masks.values()})
+
+
+def _by_names(images: Places, masks: Places) -> tuple[Places, Places]:
+    """Images put where the masks of their names are, if no place has both and each mask has one image."""
+    if _meet(images, masks):
+        return images, masks
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for image in images:
+        for name in {folded(formats.stem_of(image)), bare(formats.stem_of(image), "image")}:
+            by_name[name].append(image)
+    moved: dict[Path, Place] = {}
+    for mask, where in masks.items():
+        stem = formats.stem_of(mask)
+        fitting = by_name.get(folded(stem)) or by_name.get(bare(stem, "mask")) or []
+        if len(fitting) != 1 or fitting[0] in moved or images[fitting[0]].split not in (None, where.split):
+            return images, masks
+        moved[fitting[0]] = replace(where, role="image")
+    return {**images, **moved}, masks
 
 
 def _without(places: Places, dropped: Collection[str]) -> Places:

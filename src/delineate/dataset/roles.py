@@ -11,13 +11,22 @@ from delineate.dataset.case_files import SPLIT_WORDS, Split
 from delineate.dataset.naming import folded
 
 Role = Literal["image", "mask"]
-_IMAGE = r"images?|imgs?"
-_MASK = r"masks?|labels?|annotations?|segmentations?|segs?|ground[\s_-]?truths?|gts?|1st[\s_-]manual"
-_IMAGE_FOLDER, _MASK_FOLDER = re.compile(_IMAGE), re.compile(_MASK)
+_IMAGE = r"images?|imgs?|imaging|volumes?|vols?"
+_MASK = (
+    r"masks?|msks?|labels?|annotations?|annos?|annots?|segmentations?|segs?|ground[\s_-]?truths?|gts?"
+    r"|1st[\s_-]manual|manual\d?"
+)
+_IMAGE_FOLDER = re.compile(rf"{_IMAGE}|(?:jpeg|png)images")  # as PASCAL VOC calls them
+_MASK_FOLDER = re.compile(rf"{_MASK}|segmentationclass")
+_FOLDER_WORDS: tuple[tuple[Role, re.Pattern[str]], ...] = (("mask", _MASK_FOLDER), ("image", _IMAGE_FOLDER))
+_GLUED = re.compile(r"(?<=[^\W_])annot$")  # trainannot/, as CamVid has it
+_TWO_WORDS = re.compile(r"ground[\s_-]truth")
 _SEPARATOR = r"[\s_.\-]"
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NEUTRAL = frozenset({"set", "sets", "data", "dataset"})  # beside a word for a part
-_LIKE_A_PART = re.compile(r"train|test(?!es|i[cs])|val(?!u|v)")  # no testes, no values and valves
+_LIKE_A_PART = re.compile(
+    r"train|test(?!es|i[cs])|val(?!u|v)|eval(?:$|uation)"
+)  # no testes, no values and valves
 
 
 def _word(words: str) -> re.Pattern[str]:
@@ -49,14 +58,22 @@ class Place:
         return (self.split or "", *(folded(part) for part in self.rest))
 
 
-def place(folders: Sequence[str]) -> Place:
-    """Read the folders between the data's root and a file: `train/images`, `train_masks`, `masks/val`."""
+def place(folders: Sequence[str], *, loosely: bool = False) -> Place:
+    """Read the folders between the data's root and a file: `train/images`, `train_masks`, `masks/val`.
+
+    Args:
+        folders: Their names.
+        loosely: Whether a folder may also say more than its role, as `lung_masks` does; what more it says is
+            then one of the folders that are left.
+    """
     role: Role | None = None
     split: Split | None = None
     rest = []
     for folder in folders:
         found_role, found_split = _folder(folder)
         if found_role is None and found_split is None:
+            if loosely:
+                found_role, folder = _sounding(folder)  # noqa: PLW2901
             rest.append(folder)
         role, split = found_role or role, found_split or split
     return Place(role, split, tuple(rest))
@@ -83,9 +100,20 @@ def _folder(name: str) -> tuple[Role | None, Split | None]:
     return role, next(iter(splits), None)
 
 
+def _sounding(name: str) -> tuple[Role | None, str]:
+    """The role that one word of a folder's name states among others, and these others."""
+    words = _words(name)
+    for role, pattern in _FOLDER_WORDS:
+        others = [word for word in words if not pattern.fullmatch(word)]
+        if len(others) < len(words):
+            return role, " ".join(filter(None, others))
+    return None, name
+
+
 def _words(name: str) -> list[str]:
     """The words of a folder's name, which separators and humps divide: `TrainDataset`."""
-    return re.split(_SEPARATOR + "+", folded(_HUMP.sub(" ", name)))
+    apart = _GLUED.sub(" annot", folded(_HUMP.sub(" ", name)))
+    return re.split(_SEPARATOR + "+", _TWO_WORDS.sub("groundtruth", apart))
 
 
 def like_a_part(name: str) -> bool:

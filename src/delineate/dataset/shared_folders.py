@@ -11,6 +11,7 @@ from delineate.dataset.case_files import CaseFiles, Problem
 from delineate.dataset.naming import counted, listed, natural_key
 from delineate.dataset.roles import like_a_part, place
 
+_FEW_FOLDERS, _MANY_CASES = 5, 5
 _PATTERNS = ("^(.+?)__", "^(.+?)(?:__|$)", "^(.+)__")  # cases in sub-folders are named `p03__slice12`
 
 
@@ -33,12 +34,17 @@ def shared_folders(cases: Sequence[CaseFiles], root: Path, *, split_given: bool)
     ]
     if not shared:
         return []
-    pattern = next((each for each in _PATTERNS if _tells_apart(each, by_folder, cases)), None)
+    few = len(by_folder) < _FEW_FOLDERS and len(cases) > _MANY_CASES * len(by_folder)
+    pattern = (
+        None if few else next((each for each in _PATTERNS if _tells_apart(each, by_folder, cases)), None)
+    )
+    kinds = " They are few for patients and may be kinds of images instead." if few else ""
     todo = f"give --group-regex '{pattern}'" if pattern else "name them in a CSV table with a column group"
     names = listed((f"{folder}/" for folder in sorted(shared, key=natural_key)), 6)
     message = (
         f"{counted(len(shared), 'sub-folder')} with several cases: {names}. Sub-folders are not taken for "
         f"patients; if they are, their cases may come into different parts, which flatters the score: {todo}."
+        f"{kinds}"
     )
     return [Problem("warning", "shared-folders", message)]
 

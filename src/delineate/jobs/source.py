@@ -24,7 +24,9 @@ from delineate.jobs.reporter import Reporter
 from delineate.jobs.tolerance import tolerance_cautions
 
 Log = Literal["tensorboard"]
-FLATTERING = frozenset({"sequence", "shared-folders", "divided-patients"})  # belong beside the score
+FLATTERING = frozenset(  # belong beside the score
+    {"sequence", "shared-folders", "divided-patients", "copies-by-name"}
+)
 ACROSS_MARKS = frozenset({"near-duplicate-across-split", "groups-named-alike"})  # if it is of a marked part
 
 

@@ -548,7 +548,7 @@ def test_a_full_shelf_reads_again_and_says_the_same(tmp_path: Path) -> None:
         ("jsrt", 124, "grey", [], 3, 124),
         ("isbi2012_em", 24, "grey", ["sequence"], 1, 24),
         ("dsb2018", 160, "rgb", ["mask-encoding", "mixed-colour", "mixed-brightness", "reader"], 1, 160),
-        ("kvasir", 900, "rgb", ["near-duplicate", "mask-encoding"], 1, 896),
+        ("kvasir", 900, "rgb", ["near-duplicate", "parts-by-name", "mask-encoding"], 1, 896),
     ],
 )
 def test_real_sets(

@@ -354,7 +354,10 @@ def test_mostly_foreground_is_said() -> None:
     full = np.full((SIDE, SIDE), 255, np.uint8)
     full[:4] = 0
     encoding = understood([full])
-    assert "94 % of all pixels are labelled" in encoding.notes[0]
+    assert encoding.warnings == (
+        '94 % of all pixels are labelled. If the masks are inverted, give --labels "0=foreground"',
+    )
+    assert understood([full], labels="255=foreground").warnings == ()
     told = understood([full], labels="0=foreground")
     assert decoded(told, full).sum() == 4 * SIDE
 

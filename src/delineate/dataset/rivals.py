@@ -1,0 +1,92 @@
+"""Files that could be the masks as well as those that were taken: told, never chosen among."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from delineate import formats
+from delineate.dataset.affixes import one_for_one, stems
+from delineate.dataset.case_files import Problem, shown
+from delineate.dataset.naming import listed, natural_key
+from delineate.dataset.pairing import Places
+from delineate.errors import ImageError
+
+_NO_MASKS = re.compile(
+    r"overlay|preview|thumb|visuali|distance|superpixel|segmentationobject"
+    r"|field.?of.?view|(?<![a-z])fov(?![a-z])",
+    re.IGNORECASE,
+)
+_TODO = (
+    "Leave one of them in the data, or say which files belong together in a CSV table with the columns "
+    "image,mask."
+)
+
+
+def competing_folders(masks: Places, root: Path) -> list[Problem]:
+    """An error where several folders of masks mean the same place, so that only one can be meant."""
+    folders: dict[tuple[str, ...], set[Path]] = defaultdict(set)
+    for path, where in masks.items():
+        folders[where.key].add(path.parent)
+    competing = {folder for several in folders.values() if len(several) > 1 for folder in several}
+    return _told(competing, [path for path in masks if path.parent in competing], root)
+
+
+def rivals(pairs: Sequence[tuple[Path, Path]], left: Iterable[Path], root: Path) -> list[Problem]:
+    """An error where files put aside have the images' names one for one, and so may be the masks.
+
+    Args:
+        pairs: Images with the masks that were taken.
+        left: Masks left over, and pictures in folders that say neither image nor mask.
+        root: The data's folder.
+    """
+    by_image_folder: dict[Path, dict[Path, Path]] = defaultdict(dict)
+    for image, mask in pairs:
+        by_image_folder[image.parent][image] = mask
+    by_folder: dict[Path, list[Path]] = defaultdict(list)
+    for path in left:
+        by_folder[path.parent].append(path)
+    competing: dict[Path, None] = {}
+    beside: list[tuple[Path, Path]] = []
+    for folder, files in by_folder.items():
+        if any(_NO_MASKS.search(part) for part in folder.relative_to(root).parts):
+            continue
+        for taken in by_image_folder.values():
+            if len(taken) != len(files) or one_for_one(stems(files), stems(taken)) is None:
+                continue
+            of_taken = next(iter(taken.values()))
+            if _coloured(files[0]) and not _coloured(of_taken):
+                continue
+            if folder == of_taken.parent:
+                beside.append((of_taken, files[0]))
+            else:
+                competing |= dict.fromkeys((*(mask.parent for mask in taken.values()), folder))
+    paths = [path for folder in competing for path in by_folder.get(folder, ())]
+    return [*_told(competing, paths, root), *_beside(beside, root)]
+
+
+def _told(folders: Iterable[Path], files: Sequence[Path], root: Path) -> list[Problem]:
+    ordered = sorted(folders, key=lambda folder: natural_key(str(folder)))
+    if not ordered:
+        return []
+    names = listed(f"{shown(folder, root)}/" for folder in ordered)
+    message = f"Several folders could hold the masks: {names}. {_TODO}"
+    return [Problem("error", "competing-mask-folders", message, tuple(files))]
+
+
+def _beside(files: Sequence[tuple[Path, Path]], root: Path) -> list[Problem]:
+    if not files:
+        return []
+    names = listed(f"{shown(one, root)} or {shown(other, root)}" for one, other in files)
+    message = f"Each image has several files that could be its mask, such as {names}. {_TODO}"
+    return [Problem("error", "competing-masks", message, tuple(path for both in files for path in both))]
+
+
+def _coloured(path: Path) -> bool:
+    """Whether a file is a picture in colour by its header, and so hardly a mask where others are grey."""
+    try:
+        return formats.header(path).channels == 3
+    except ImageError:
+        return False
