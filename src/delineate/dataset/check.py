@@ -153,6 +153,7 @@ def check(
         diagonals_mm={
             name: image.diagonal_mm for name, image in facts.items() if image.diagonal_mm is not None
         },
+        sizes_by_case={case.name: facts[case.name].size for case in cases},
         reading=reading,
         pseudonyms=hidden.pseudonyms,
     )

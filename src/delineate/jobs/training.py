@@ -11,7 +11,7 @@ from pathlib import Path
 from delineate.dataset.folds import checked_number, write_folds
 from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms
 from delineate.dataset.split import write_splits
-from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
+from delineate.errors import DataError, Interrupted, OutputError, Stopped, TooLittleMemoryError, UsageError
 from delineate.files import (
     LOCK,
     as_path,
@@ -347,10 +347,21 @@ def _with_leaks_of(
 
 
 def _gone(job: Job, folded: FoldParts | None, source: Source, plan: Plan, *, resumed: bool = False) -> Run:
-    """The job done: a training, or all those of a cross-validation."""
-    if folded:
-        return CrossValidation(job, folded, source.ensemble).go(plan, resumed=resumed)
-    return job.go(plan, resumed=resumed)
+    """The job done: a training, or all those of a cross-validation.
+
+    Raises:
+        TooLittleMemoryError: What is to be scored takes more memory than there is; all else is kept.
+    """
+    try:
+        if folded:
+            return CrossValidation(job, folded, source.ensemble).go(plan, resumed=resumed)
+        return job.go(plan, resumed=resumed)
+    except TooLittleMemoryError as error:
+        go_on = f"delineate train --resume {shlex.quote(str(job.folder))}"
+        raise TooLittleMemoryError(
+            f"{error} All that was done so far is kept. When there is more memory, go on with: {go_on}",
+            error.shortage,
+        ) from error
 
 
 def _run_folder(out: Path | None, data: Path) -> Path:
