@@ -181,6 +181,7 @@ def resume(
     *,
     data: str | Path | None = None,
     test: str | Path | None = None,
+    threads: int | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
     """Go on with a run that was stopped, to the same result as if it had not been.
@@ -189,6 +190,8 @@ def resume(
         run: Its folder.
         data: Where its data lie now, if they were moved; noted in the run.
         test: Likewise the data set that is scored, of a run that was begun with one.
+        threads: To compute with; None for as many as the run was begun with. With another number the result
+            may be another, which is told.
         reporter: Told how it goes.
 
     Returns:
@@ -215,7 +218,13 @@ def resume(
         )
     plan = read_plan(folder / PLAN_NAME)
     probe_writable(folder)
-    with sole_use(folder):
+    own = environment.threads  # for the same bits
+    with sole_use(folder), computing_threads(own if threads is None else threads):
+        if threads not in (None, own):
+            reporter.warn(
+                f"The run was begun with {own} threads and goes on with {threads}, which rounds sums "
+                "otherwise: its result may be another."
+            )
         remove_unfinished(folder)
         known = read_source(folder, environment)
         moved = (None if each is None else as_path(each) for each in (data, test))
@@ -253,8 +262,7 @@ def _gone_on_with(
         if start is not None:
             parts, folded = _with_leaks_of(start, parts, folded, reporter)
         job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm, start)
-        with computing_threads(environment.threads):  # for the same bits
-            return _gone(job, folded, source, plan, resumed=True)
+        return _gone(job, folded, source, plan, resumed=True)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
 
