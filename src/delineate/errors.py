@@ -7,7 +7,8 @@ DelineateError              what, where, what to do; exit code 1
 │   └── OutputError         the output place is missing, read-only, full or holds other work
 ├── DataError               the user's data cannot be used as they are
 │   ├── ImageError          one file cannot be read: truncated, corrupt, not an image, too large
-│   └── MaskError           mask values whose meaning must be decided by the user
+│   ├── MaskError           mask values whose meaning must be decided by the user
+│   └── TooLittleMemoryError  more memory would be needed than there is
 ├── ModelFileError          a model file is damaged, foreign, or made by a newer version
 ├── ExportError             an exported file's answers are not those of the model
 ├── TrainingError           training went wrong, for example the loss is not a number
@@ -60,6 +61,19 @@ class ImageError(DataError):
 
 class MaskError(DataError):
     """Mask values whose meaning must be decided by the user."""
+
+
+class TooLittleMemoryError(DataError):
+    """More memory would be needed than there is; known before it is taken.
+
+    Args:
+        message: For the user.
+        shortage: How much is needed and how much there is, in words that stand after "would take about".
+    """
+
+    def __init__(self, message: str, shortage: str) -> None:
+        self.shortage = shortage
+        super().__init__(message)
 
 
 class ModelFileError(DelineateError):

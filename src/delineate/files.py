@@ -171,6 +171,29 @@ def remove_unfinished(folder: Path) -> None:
             left.unlink()
 
 
+def free_path(path: Path, suffix: str = "") -> Path:
+    """The path, if nothing is there, not even a link to nothing, and its name is right; the folder is made.
+
+    Args:
+        path: Of a file or folder to be.
+        suffix: That its name shall end in; "" for any.
+
+    Raises:
+        UsageError: The suffix is that of something else.
+        OutputError: Something is there, or the folder around it cannot be written.
+    """
+    if path.exists() or path.is_symlink():
+        raise OutputError(f"{path} is there already. Nothing was touched. Give another name, or remove it.")
+    if suffix and path.suffix.lower() != suffix:
+        raise UsageError(f"--out {path}: give it a name that ends in {suffix}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(path, error) from error
+    probe_writable(path.parent)
+    return path
+
+
 def free_folder(path: Path) -> Path:
     """`path`, or where that is taken the first of `path-2`, `path-3`, … that is free."""
     numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))

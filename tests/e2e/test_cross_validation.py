@@ -269,7 +269,7 @@ def test_what_cannot_be_is_said(data: Path, run: Path, command: Command, tmp_pat
     assert not out.exists()
     done = command("train", "--resume", run, "--folds", "3")
     assert done.returncode == 2
-    assert "give the run's folder alone" in " ".join(done.stderr.split())
+    assert "leave --folds away. Give the run's folder alone" in " ".join(done.stderr.split())
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import torch
 from commanding import Command
 
 import delineate
-from delineate.threads import processors
+from delineate.threads import at_most, processors
 
 THREADS = min(2, processors())
 
@@ -24,16 +24,25 @@ def test_a_resumed_run_computes_with_its_own_number_of_threads(
     assert environment["threads"] == THREADS
     assert "Expect " in done.stdout
     assert environment["expected"]["steps"] == delineate.read_plan(run / "plan.yaml").training.steps
-    refused = command("train", "--resume", run, "--threads", "1")
-    assert refused.returncode == 2
-    seen: list[int] = []
+    seen: dict[str, set[tuple[int, int]]] = {}
+    warned: list[str] = []
 
     class Noting(delineate.Reporter):
         def stage(self, name: str, done: int, total: int) -> None:
-            if name == "scoring":
-                seen.append(torch.get_num_threads())
+            seen.setdefault(name, set()).add((torch.get_num_threads(), at_most(99)))
+
+        def warn(self, text: str) -> None:
+            warned.append(text)
 
     before = torch.get_num_threads()
     delineate.resume(run, reporter=Noting())
-    assert set(seen) == {THREADS}
+    assert set(seen) >= {"reading images and masks", "measuring", "scoring"}
+    assert set.union(*seen.values()) == {(THREADS, THREADS)}  # from the first file on
     assert torch.get_num_threads() == before
+    assert not any("threads" in text for text in warned)
+    seen.clear()
+    delineate.resume(run, threads=1, reporter=Noting())
+    assert set.union(*seen.values()) == {(1, 1)}
+    told = [text for text in warned if f"begun with {THREADS} threads and goes on with 1: " in text]
+    assert len(told) == (THREADS != 1)
+    assert command("train", "--resume", run, "--threads", "0").returncode == 2

@@ -13,7 +13,7 @@ import pytest
 
 from delineate import files
 from delineate.errors import ImageError, OutputError, Stopped, UsageError
-from delineate.files import LOCK, existing_folder, new_folder, sha256, sole_new_folder, sole_use
+from delineate.files import LOCK, existing_folder, free_path, new_folder, sha256, sole_new_folder, sole_use
 from delineate.jobs.source import folder_named_after
 
 HOLDER = """
@@ -170,3 +170,17 @@ def test_a_new_folder_goes_again_only_while_it_is_empty(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["plan.yaml"]
     with pytest.raises(OutputError, match="is not empty"), sole_new_folder(tmp_path / "run", "the run"):
         pytest.fail("it went on")
+
+
+def test_a_place_is_free_only_where_nothing_is_not_even_a_link_to_nothing(tmp_path: Path) -> None:
+    assert free_path(tmp_path / "deep" / "new.onnx", ".onnx") == tmp_path / "deep" / "new.onnx"
+    assert (tmp_path / "deep").is_dir()
+    (tmp_path / "file").touch()
+    (tmp_path / "link.onnx").symlink_to(tmp_path / "nowhere")
+    for taken in ("file", "deep", "link.onnx"):
+        with pytest.raises(OutputError, match=r"is there already\. Nothing was touched"):
+            free_path(tmp_path / taken)
+    with pytest.raises(UsageError, match=r"^--out .*new\.pt: give it a name that ends in \.onnx\.$"):
+        free_path(tmp_path / "new.pt", ".onnx")
+    with pytest.raises(OutputError, match="Cannot write"):
+        free_path(tmp_path / "file" / "new")

@@ -83,7 +83,32 @@ def reading(
     return Reading(max_megapixels, fourth_axis or "refuse", resample_masks)
 
 
+RESUMING = frozenset({"data", "test", "resume", "threads"})  # what may be given beside --resume
+
+
+def _refuse_beside_resume(context: typer.Context) -> None:
+    """Refuse all options of a new run where one goes on.
+
+    Raises:
+        UsageError: Some are given; they are named.
+    """
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name is not None
+        and parameter.name not in RESUMING
+        and (source := context.get_parameter_source(parameter.name)) is not None
+        and source.name == "COMMANDLINE"  # by name, for newer versions of typer bring a click of their own
+    ]
+    if given:
+        raise UsageError(
+            f"--resume goes on with a run as it was begun: leave {', '.join(given)} away. Give the run's "
+            "folder alone, or beside it DATA and --test where these were moved, and --threads."
+        )
+
+
 def train(
+    context: typer.Context,
     data: Annotated[
         Path | None,
         typer.Argument(help="Folder of images and masks, or a CSV table.", show_default=False),
@@ -182,36 +207,18 @@ def train(
 
       delineate train moved/data --resume runs/data
     """
-    options = (out, budget, epochs, preset, seed, plan, splits, split_seed, labels, group_regex)
-    options_of_volumes = (
-        dims,
-        left_right,
-        fourth_axis,
-        max_megapixels,
-        resample_masks or None,
-        anonymous or None,
-        tolerance,
-        folds,
-        ensemble or None,
-        threads,
-    )
     if resume is None and data is None:
         raise UsageError(
             "Give the data to train on (delineate train DATA) or a run to go on with (--resume RUN)."
         )
-    if resume is not None and any(
-        option is not None for option in (*options, *options_of_volumes, precision, log, start_from, encoder)
-    ):
-        raise UsageError(
-            "--resume goes on with a run as it was begun; give the run's folder alone, or beside it DATA and "
-            "--test where these were moved."
-        )
+    if resume is not None:
+        _refuse_beside_resume(context)
     from delineate.cli.console import ConsoleReporter, results, show_summary  # noqa: PLC0415  quick --help
     from delineate.jobs import training  # noqa: PLC0415  likewise
 
     with ConsoleReporter() as reporter:
         if resume is not None:
-            run = training.resume(resume, data=data, test=test, reporter=reporter)
+            run = training.resume(resume, data=data, test=test, threads=threads, reporter=reporter)
         else:
             assert data is not None  # noqa: S101  checked above
             run = training.train(

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from delineate.dataset import image_findings, set_findings
-from delineate.dataset.case_files import Discovery, Problem
+from delineate.dataset.case_files import CaseFiles, Discovery, Problem
 from delineate.dataset.check_report import (
     ChannelIntensity,
     CheckReport,
@@ -51,6 +51,7 @@ def check(
     encoding: MaskEncoding | None = None,
     reading: Reading = USUAL,
     pseudonyms: Pseudonyms | None = None,
+    pooled: bool = False,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Check a data set.
@@ -68,6 +69,8 @@ def check(
             that it does not know are errors.
         reading: How the files are to be read.
         pseudonyms: Codes for names that tell too much; None for new ones.
+        pooled: Whether folds will be drawn from all cases but those marked as test, so that a mark as
+            validation means nothing.
         progress: Told the stage, how much of it is done, and of how much.
 
     Returns:
@@ -105,28 +108,28 @@ def check(
     cases, found = by_subject(cases, facts, patterned=pattern is not None)
     problems += found
     subjects_aside = any(problem.code == "same-patient" for problem in found)
-    groups, found = stated_groups(cases, pattern, hidden.groups)
+    marked = tuple(map(_in_pool, cases)) if pooled else cases
+    groups, found = stated_groups(marked, pattern, hidden.groups)
     problems += found
     tell("comparing images", 0, 1)
     exact, near = exact_duplicates(facts), near_duplicates(facts)
     together = 2 * max((len(group) for group in near), default=0) <= len(facts)
     tell("comparing images", 1, 1)
-    split_given = any(case.held_out for case in cases)
+    split_given = any(case.held_out for case in marked)
+    drawn = tuple(case for case in marked if not case.held_out) if pooled or not split_given else ()
     problems += set_findings.duplicates(
         exact, near, masks.digests, near_kept_together=together, split_given=split_given
     )
     stated = {name: group for name, group in groups.items() if group is not None}
-    if not stated and not split_given:
-        problems += set_findings.sequence(
-            alike_in_order({hidden.called[name]: image for name, image in facts.items()})
-        )
     if not stated:
-        problems += shared_folders(cases, discovery.root, split_given=split_given)
-        problems += telling_names(cases, split_given=split_given)
-    problems += set_findings.straddling(cases, exact, near, stated)
+        in_order = alike_in_order({hidden.called[case.name]: facts[case.name] for case in drawn})
+        problems += set_findings.sequence(in_order)
+        problems += shared_folders(marked, discovery.root, drawn=drawn)
+        problems += telling_names(drawn or marked, split_given=not drawn)
+    problems += set_findings.straddling(marked, exact, near, stated)
     if discovery.cases and not any(problem.level == "error" for problem in problems):
         merged = merge_groups(groups, (*exact, *(near if together else ())))
-        problems += set_findings.too_few(cases, merged, stated, same_patient=one_subject(cases, facts))
+        problems += set_findings.too_few(marked, merged, stated, same_patient=one_subject(cases, facts))
     rank = {"error": 0, "warning": 1, "note": 2}
     return CheckReport(
         discovery=replace(discovery, problems=hidden.told(discovery.problems)),
@@ -152,6 +155,7 @@ def check(
         diagonals_mm={
             name: image.diagonal_mm for name, image in facts.items() if image.diagonal_mm is not None
         },
+        sizes_by_case={case.name: facts[case.name].size for case in cases},
         reading=reading,
         pseudonyms=hidden.pseudonyms,
     )
@@ -163,6 +167,11 @@ def _silent(_stage: str, _done: int, _total: int) -> None:
 
 def _usable(item: Inspected) -> bool:
     return not item.errors and item.image is not None and item.mask_size is not None and not item.misfit
+
+
+def _in_pool(case: CaseFiles) -> CaseFiles:
+    """The case, marked to train on where it is marked as validation."""
+    return replace(case, split="train") if case.split == "validation" else case
 
 
 def _of_space(

@@ -69,6 +69,7 @@ class CheckReport:
         orientation: That volumes are to be turned to for the net.
         subjects: For each case whose file says of whom it is a digest of that, valid in this process alone.
         diagonals_mm: For each case whose file says its spacing, from one corner of the image to the other.
+        sizes_by_case: For each usable case its `(H, W)` or `(D, H, W)`.
         reading: How the files were read.
         pseudonyms: Which codes stand for names that tell too much.
     """
@@ -90,6 +91,7 @@ class CheckReport:
     orientation: str | None = None
     subjects: Mapping[str, str] = field(default_factory=dict)
     diagonals_mm: Mapping[str, float] = field(default_factory=dict)
+    sizes_by_case: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     reading: Reading = USUAL
     pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
 

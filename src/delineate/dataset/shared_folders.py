@@ -15,24 +15,23 @@ _FEW_FOLDERS, _MANY_CASES = 5, 5
 _PATTERNS = ("^(.+?)__", "^(.+?)(?:__|$)", "^(.+)__")  # cases in sub-folders are named `p03__slice12`
 
 
-def shared_folders(cases: Sequence[CaseFiles], root: Path, *, split_given: bool) -> list[Problem]:
+def shared_folders(cases: Sequence[CaseFiles], root: Path, *, drawn: Sequence[CaseFiles]) -> list[Problem]:
     """Whether sub-folders hold several cases each, as a patient's do, of which nobody said what they are.
 
     Args:
         cases: The usable ones.
         root: The data's folder.
-        split_given: Whether the data say what is held out; then only folders that it divides are told.
+        drawn: Those of them that parts are drawn from. Of the others only folders are told that are in
+            several of the parts that the data mark.
     """
     by_folder: dict[str, list[CaseFiles]] = defaultdict(list)
     for case, folders in zip(cases, _own_folders(cases, root), strict=True):
         if folders and not like_a_part(folders[0]):
             by_folder[folders[0]].append(case)
-    shared = [
-        folder
-        for folder, inside in by_folder.items()
-        if len(inside) > 1 and (not split_given or len({case.split for case in inside}) > 1)
-    ]
-    if not shared:
+    pool = {case.name for case in drawn}
+    shared = [folder for folder, inside in by_folder.items() if sum(case.name in pool for case in inside) > 1]
+    divided = [folder for folder, inside in by_folder.items() if len({case.split for case in inside}) > 1]
+    if not shared and not divided:
         return []
     few = len(by_folder) < _FEW_FOLDERS and len(cases) > _MANY_CASES * len(by_folder)
     pattern = (
@@ -40,13 +39,19 @@ def shared_folders(cases: Sequence[CaseFiles], root: Path, *, split_given: bool)
     )
     kinds = " They are few for patients and may be kinds of images instead." if few else ""
     todo = f"give --group-regex '{pattern}'" if pattern else "name them in a CSV table with a column group"
-    names = listed((f"{folder}/" for folder in sorted(shared, key=natural_key)), 6)
-    message = (
-        f"{counted(len(shared), 'sub-folder')} with several cases: {names}. Sub-folders are not taken for "
-        f"patients; if they are, their cases may come into different parts, which flatters the score: {todo}."
-        f"{kinds}"
-    )
-    return [Problem("warning", "shared-folders", message)]
+    problems = []
+    for code, found, which, come in (
+        ("shared-folders", shared, "with several cases", "may come into different parts"),
+        ("folders-across-split", divided, "in several parts of the given split", "are in different parts"),
+    ):
+        if found:
+            named = listed((f"{folder}/" for folder in sorted(found, key=natural_key)), 6)
+            message = (
+                f"{counted(len(found), 'sub-folder')} {which}: {named}. Sub-folders are not taken for "
+                f"patients; if they are, their cases {come}, which flatters the score: {todo}.{kinds}"
+            )
+            problems.append(Problem("warning", code, message))
+    return problems
 
 
 def _own_folders(cases: Sequence[CaseFiles], root: Path) -> list[tuple[str, ...]]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from delineate.errors import DataError
+from delineate.errors import TooLittleMemoryError
 from delineate.geometry import Array, Turn
 from delineate.image import Image, turn_of
 from delineate.inference.engines import Engine
@@ -64,12 +64,14 @@ def predict_volume(
         The mask's values, and the probabilities.
 
     Raises:
-        DataError: The image does not fit the plan, or more memory would be needed than there is.
+        DataError: The image does not fit the plan.
+        TooLittleMemoryError: More memory would be needed than there is.
     """
     needed = needed_bytes(plan, image, keep_probabilities=keep_probabilities, members=engine.members)
     if shortage := lacking(needed, memory_bytes, PROGRAM_BYTES + image.pixels.nbytes):
-        raise DataError(
-            f"it would take about {shortage}. Give more, or train with a coarser preprocessing.spacing_mm"
+        raise TooLittleMemoryError(
+            f"it would take about {shortage}. Give more, or train with a coarser preprocessing.spacing_mm",
+            shortage,
         )
     turned = prepared(image, plan)
     if plan.network.axes == 3:

@@ -36,6 +36,7 @@ from delineate.jobs.out_of_fold import (
     table_by_fold,
 )
 from delineate.jobs.scoring import Evaluation, Story, write_evaluation
+from delineate.jobs.scoring_cost import ToScore
 from delineate.model_file import (
     OF_SEVERAL,
     ModelCard,
@@ -96,11 +97,15 @@ class CrossValidation:
         if not resumed:
             job.reporter.say(self._outlook(plan))
         cached = self._cached(plan)
-        if plan.training.steps is None or not resumed:
+        if plan.training.steps is None or not (resumed and self._folders[0].is_dir()):
             first = replace(job, parts=self.parts.of_fold(1))
             train, validation = first.parts.splits.train, first.parts.splits.validation
             plan, _ = first.settled(
-                plan, _of(cached, train), _of(cached, validation), trainings=self._trainings
+                plan,
+                _of(cached, train),
+                _of(cached, validation),
+                to_score=self._to_score,
+                trainings=self._trainings,
             )
         masks = Masks(made(job.folder / PREDICTIONS), labels, known=self.parts.known)
         if resumed:
@@ -139,6 +144,12 @@ class CrossValidation:
     @property
     def _trainings(self) -> int:
         return len(self.parts.folds) + (not self.ensemble)
+
+    @property
+    def _to_score(self) -> tuple[ToScore, ...]:
+        """Each case of the folds once, by one net, and the test part by the model."""
+        test = ToScore(self.parts.test, len(self.parts.folds) if self.ensemble else 1)
+        return (ToScore(self.parts.whole), *([test] if len(test.part) else []))
 
     def _outlook(self, plan: Plan) -> str:
         """How many trainings there will be, and for how long."""

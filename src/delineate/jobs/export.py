@@ -19,7 +19,7 @@ from delineate.export.agreement import Agreement
 from delineate.export.order import Form, Order, form_for, in_fp32
 from delineate.export.synthetic import synthetic_images
 from delineate.extras import installing
-from delineate.files import as_path, as_paths, output_error, probe_writable
+from delineate.files import as_path, as_paths, free_path, output_error
 from delineate.formats import Reading
 from delineate.image import Image
 from delineate.inference.loading import refuse_exported
@@ -154,25 +154,6 @@ def exporter_of(to: str) -> Exporter:
             raise
         raise UsageError(f"--to {to} needs the package {error.name}: {installing(target.extra)}") from error
     return exporter
-
-
-def free_path(path: Path, suffix: str) -> Path:
-    """The path, if nothing is there and its name is right.
-
-    Raises:
-        UsageError: The suffix is that of something else.
-        OutputError: Something is there, or the folder around it cannot be written.
-    """
-    if suffix and path.suffix.lower() != suffix:
-        raise UsageError(f"--out {path}: give it a name that ends in {suffix}.")
-    if path.exists() or path.is_symlink():
-        raise OutputError(f"{path} is there already. Nothing was touched. Give another name, or remove it.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(path, error) from error
-    probe_writable(path.parent)
-    return path
 
 
 @contextlib.contextmanager

@@ -12,11 +12,11 @@ from delineate.export.openvino import exported
 from delineate.export.order import in_fp32
 from delineate.export.quantization import export_int8 as write_int8
 from delineate.export.quantization import mask_dice
-from delineate.files import as_path, as_paths
+from delineate.files import as_path, as_paths, free_path
 from delineate.formats import Reading
 from delineate.inference.loading import refuse_exported
 from delineate.inference.model import Model, load
-from delineate.jobs.export import ReadImages, free_path, given_images, work_place
+from delineate.jobs.export import ReadImages, given_images, work_place
 from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import evaluate
@@ -104,7 +104,7 @@ def export_int8(
     if not 0 <= max_dice_loss <= 1:
         raise UsageError(f"--max-dice-loss {max_dice_loss} is no difference of Dice: give 0 to 1.")
     reporter = reporter or Reporter()
-    path = free_path(as_path(out), "")
+    path = free_path(as_path(out))
     if not isinstance(model, Model):
         refuse_exported(model, "be exported again")
     loaded = in_fp32(model if isinstance(model, Model) else load(model))

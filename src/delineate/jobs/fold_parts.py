@@ -73,6 +73,12 @@ class FoldParts:
             left = counted(len(folds.left_out), "case")
             why = "that the data mark as test" if stored is None else "that the run was begun without"
             reporter.warn(f"{left} {why} left aside: {listed(folds.left_out)}.")
+        if marked := sum(files.split == "validation" for files in data.of(folds.cases).files):
+            are = "is" if marked == 1 else "are"
+            reporter.say(
+                f"{counted(marked, 'case')} that the data mark as validation {are} drawn into folds like all "
+                "others: nets learn from them, too."
+            )
         whole, test = data.of(folds.cases), data.of(folds.test)
         name, leaks = "the test part", tuple[str, ...]()
         of_folds = flattering(data, drawn=True, by_marks=False)

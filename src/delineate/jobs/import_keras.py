@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from delineate.errors import OutputError, UsageError
-from delineate.files import as_path, output_error
+from delineate.errors import UsageError
+from delineate.files import as_path, free_path
 from delineate.image import LabelSet
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.software import software_versions
@@ -67,12 +67,12 @@ def import_keras(
         What the model file says about itself.
 
     Raises:
-        UsageError: There is no such file, or it leaves open what an option decides.
+        UsageError: There is no such file, it leaves open what an option decides, or `out` ends otherwise.
         ModelFileError: It is damaged, or no U-Net that ours can be.
         OutputError: There is something at `out`, or it cannot be written.
     """
     wishes, reporter, path = wishes or KerasWishes(), reporter or Reporter(), as_path(file)
-    target = _new_file(as_path(out))
+    target = free_path(as_path(out), ".safetensors")
     net = read_keras(path, Hints(skip_first=wishes.skips_first))
     _refuse_pointless(path, net, wishes)
     plan, assumed = _planned(path, net, wishes)
@@ -90,18 +90,6 @@ def import_keras(
     for each in assumed:
         reporter.say(f"Taken to be so: {each}.")
     return card
-
-
-def _new_file(out: Path) -> Path:
-    if out.exists():
-        raise OutputError(f"{out} is there already. Nothing was touched. Give a new name.")
-    if out.suffix != ".safetensors":
-        raise OutputError(f"{out} shall be a model file: give a name that ends in .safetensors.")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(out, error) from error
-    return out
 
 
 def _refuse_pointless(path: Path, net: ImportedNet, wishes: KerasWishes) -> None:

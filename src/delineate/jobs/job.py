@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from delineate.dataset.naming import counted
+from delineate.errors import TooLittleMemoryError
 from delineate.evaluation.figures import CurvePoint
 from delineate.evaluation.model_scores import model_scores
 from delineate.files import output_error, write_text
@@ -17,6 +18,7 @@ from delineate.jobs.expectation import look_ahead
 from delineate.jobs.parts import Part, name_of
 from delineate.jobs.reporter import Reporter
 from delineate.jobs.scoring import Evaluation, Story, score_part, write_evaluation
+from delineate.jobs.scoring_cost import ToScore
 from delineate.jobs.source import Facts, Parts
 from delineate.jobs.watching import Watchers
 from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
@@ -140,6 +142,7 @@ class Job:
         cases: Sequence[CachedCase],
         validation: Sequence[CachedCase],
         *,
+        to_score: Sequence[ToScore] | None = None,
         trainings: int = 1,
     ) -> tuple[Plan, Budget | None]:
         """The plan with its steps, and the budget if they were measured now; what is to come is told.
@@ -148,13 +151,19 @@ class Job:
             plan: With its steps, or a budget for them.
             cases: The training cases.
             validation: Looked at on the way.
+            to_score: All that the run scores; None for the scored part alone.
             trainings: How many there will be that take as much.
+
+        Raises:
+            TooLittleMemoryError: A cross-validation could not be scored with the memory that there is.
         """
-        outlook = look_ahead(plan, cases, validation, self.parts.scored)
+        outlook = look_ahead(plan, cases, validation, to_score or (ToScore(self.parts.scored),), trainings)
         speed, expectation = outlook.speed, outlook.expectation
         write_environment(self.folder, self.environment.model_copy(update={"expected": expectation}))
-        self.reporter.say(expectation.sentence(trainings))
-        if warning := expectation.warning():
+        self.reporter.say(expectation.sentence())
+        if outlook.shortage:
+            self._tell_shortage(outlook.shortage, trainings)
+        elif warning := expectation.warning():
             self.reporter.warn(warning)
         if plan.training.steps is not None:
             return plan, None
@@ -168,6 +177,23 @@ class Job:
         left_s = (plan.training.budget_s or 0.0) - speed.seconds
         allowed_s = max(left_s, expectation.training_seconds)
         return settled, Budget(allowed_s, self._adjusted, speed.look_seconds)
+
+    def _tell_shortage(self, shortage: str, trainings: int) -> None:
+        """Warn that the run will end without scores; refuse a cross-validation, which is nothing else."""
+        remedy = (
+            "Close other programs, or train by a copy of plan.yaml with a coarser preprocessing.spacing_mm "
+            "(--plan), or by slices (--dims 2)."
+        )
+        if trainings > 1:
+            raise TooLittleMemoryError(
+                f"To be scored, {shortage}. The cross-validation could not go on after that, so it is not "
+                f"begun. {remedy}",
+                shortage,
+            )
+        self.reporter.warn(
+            f"To be scored, {shortage}. If that is still so after the training, the run ends with a model "
+            f"that has no scores, until it is gone on with where there is more memory. {remedy}"
+        )
 
     def _adjusted(self, plan: Plan) -> None:
         """Note that steps were taken off or added; the first time, and where that turns, it is told."""

@@ -92,6 +92,7 @@ def checked_part(
     reading: Reading = USUAL,
     pseudonyms: Pseudonyms | None = None,
     forgiven: frozenset[str] = frozenset(),
+    pooled: bool = False,
 ) -> Part:
     """Check a data set and take all of its cases.
 
@@ -105,6 +106,7 @@ def checked_part(
         reading: How the files are to be read.
         pseudonyms: Codes for names that tell too much; None for new ones.
         forgiven: Codes of errors that do not matter here.
+        pooled: Whether folds are drawn from all cases but those marked as test.
 
     Returns:
         All usable cases.
@@ -120,6 +122,7 @@ def checked_part(
         expected=expected,
         reading=reading,
         pseudonyms=pseudonyms,
+        pooled=pooled,
         progress=reporter.stage,
     )
     if report.encoding is None and encoding is not None and labels is None:
@@ -129,6 +132,7 @@ def checked_part(
             encoding=encoding,
             reading=reading,
             pseudonyms=pseudonyms,
+            pooled=pooled,
             progress=reporter.stage,
         )
     reporter.checked(report, data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -13,7 +13,7 @@ from delineate.dataset.check_report import CheckReport, without_root
 from delineate.dataset.naming import counted
 from delineate.dataset.placing import size_in_words
 from delineate.dataset.pseudonyms import Pseudonyms
-from delineate.errors import DataError, UsageError
+from delineate.errors import DataError, TooLittleMemoryError, UsageError
 from delineate.evaluation.figures import CurvePoint
 from delineate.evaluation.overlays import draw_overlay, encode_png
 from delineate.evaluation.report import Finding, Overlay, Report, Table, choose_cases, render_report
@@ -350,10 +350,27 @@ def predicted(model: AnyModel, case: LoadedCase) -> Mask:
     """The model's mask of a case.
 
     Raises:
-        DataError: The case does not fit the model; it is named.
+        DataError: The case does not fit the model, or takes too much memory; it is named.
+    """
+    with naming(case):
+        return model.predict_mask(case.image)
+
+
+@contextlib.contextmanager
+def naming(case: LoadedCase) -> Iterator[None]:
+    """Name the case that is predicted in the block, where that fails.
+
+    Raises:
+        DataError: The case does not fit the model, or takes too much memory.
     """
     try:
-        return model.predict_mask(case.image)
+        yield
+    except TooLittleMemoryError as error:
+        raise TooLittleMemoryError(
+            f"Case {case.name} cannot be scored: it would take about {error.shortage}. Close other programs, "
+            "or take a machine with more memory.",
+            error.shortage,
+        ) from error
     except DataError as error:
         raise DataError(f"Case {case.name} does not fit the model: {error}.") from error
 

@@ -24,10 +24,11 @@ from delineate.jobs.reporter import Reporter
 from delineate.jobs.tolerance import tolerance_cautions
 
 Log = Literal["tensorboard"]
-FLATTERING = frozenset(  # belong beside the score
-    {"sequence", "shared-folders", "divided-patients", "copies-by-name"}
-)
-ACROSS_MARKS = frozenset({"near-duplicate-across-split", "groups-named-alike"})  # if it is of a marked part
+FLATTERING = frozenset({"divided-patients", "copies-by-name"})  # belong beside any score
+IN_DRAWING = frozenset({"sequence", "shared-folders"})  # unless it is of a marked part
+ACROSS_MARKS = frozenset(
+    {"near-duplicate-across-split", "groups-named-alike", "folders-across-split"}
+)  # if so
 
 
 def folder_named_after(data: Path, parent: str) -> Path:
@@ -212,7 +213,8 @@ def checked_whole(source: Source, reporter: Reporter) -> Part:
         DataError: It cannot be trained on.
     """
     divided_already = source.test is not None or source.splits is not None
-    return _checked(source, source.data, reporter, forgiven=NO_SPLIT if divided_already else frozenset())
+    forgiven = NO_SPLIT if divided_already else frozenset()
+    return _checked(source, source.data, reporter, forgiven=forgiven, pooled=source.folds > 0)
 
 
 def separate_test(
@@ -242,6 +244,7 @@ def _checked(
     forgiven: frozenset[str],
     expected: LabelSet | None = None,
     encoding: MaskEncoding | None = None,
+    pooled: bool = False,
 ) -> Part:
     """A data set read as the source says; see `checked_part`."""
     return checked_part(
@@ -254,6 +257,7 @@ def _checked(
         reading=source.reading,
         pseudonyms=source.pseudonyms,
         forgiven=forgiven,
+        pooled=pooled,
     )
 
 
@@ -265,7 +269,11 @@ def flattering(whole: Part, *, drawn: bool, by_marks: bool) -> tuple[str, ...]:
         drawn: Whether the scored part is drawn, which divides near copies that are not kept together.
         by_marks: Whether it is what the data mark, where they mark parts.
     """
-    codes = FLATTERING | ACROSS_MARKS if by_marks else FLATTERING
+    codes = FLATTERING
+    if drawn or not by_marks:
+        codes |= IN_DRAWING
+    if by_marks:
+        codes |= ACROSS_MARKS
     if drawn and not whole.report.keep_near_together:
         codes |= {"near-duplicate"}
     return tuple(found.message for found in whole.report.problems if found.code in codes)

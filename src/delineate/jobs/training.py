@@ -11,7 +11,7 @@ from pathlib import Path
 from delineate.dataset.folds import checked_number, write_folds
 from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms
 from delineate.dataset.split import write_splits
-from delineate.errors import DataError, Interrupted, OutputError, Stopped, UsageError
+from delineate.errors import DataError, Interrupted, OutputError, Stopped, TooLittleMemoryError, UsageError
 from delineate.files import (
     LOCK,
     as_path,
@@ -181,6 +181,7 @@ def resume(
     *,
     data: str | Path | None = None,
     test: str | Path | None = None,
+    threads: int | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
     """Go on with a run that was stopped, to the same result as if it had not been.
@@ -189,6 +190,8 @@ def resume(
         run: Its folder.
         data: Where its data lie now, if they were moved; noted in the run.
         test: Likewise the data set that is scored, of a run that was begun with one.
+        threads: To compute with; None for as many as the run was begun with. With another number the result
+            may be another, which is told.
         reporter: Told how it goes.
 
     Returns:
@@ -215,7 +218,13 @@ def resume(
         )
     plan = read_plan(folder / PLAN_NAME)
     probe_writable(folder)
-    with sole_use(folder):
+    own = environment.threads  # for the same bits
+    with sole_use(folder), computing_threads(own if threads is None else threads):
+        if threads not in (None, own):
+            reporter.warn(
+                f"The run was begun with {own} threads and goes on with {threads}, which rounds sums "
+                "otherwise: its result may be another."
+            )
         remove_unfinished(folder)
         known = read_source(folder, environment)
         moved = (None if each is None else as_path(each) for each in (data, test))
@@ -253,8 +262,7 @@ def _gone_on_with(
         if start is not None:
             parts, folded = _with_leaks_of(start, parts, folded, reporter)
         job = Job(folder, parts, facts, environment, reporter, watchers, source.tolerance_mm, start)
-        with computing_threads(environment.threads):  # for the same bits
-            return _gone(job, folded, source, plan, resumed=True)
+        return _gone(job, folded, source, plan, resumed=True)
     except KeyboardInterrupt as stop:
         raise _interrupted(folder, stop) from stop
 
@@ -347,10 +355,21 @@ def _with_leaks_of(
 
 
 def _gone(job: Job, folded: FoldParts | None, source: Source, plan: Plan, *, resumed: bool = False) -> Run:
-    """The job done: a training, or all those of a cross-validation."""
-    if folded:
-        return CrossValidation(job, folded, source.ensemble).go(plan, resumed=resumed)
-    return job.go(plan, resumed=resumed)
+    """The job done: a training, or all those of a cross-validation.
+
+    Raises:
+        TooLittleMemoryError: What is to be scored takes more memory than there is; all else is kept.
+    """
+    try:
+        if folded:
+            return CrossValidation(job, folded, source.ensemble).go(plan, resumed=resumed)
+        return job.go(plan, resumed=resumed)
+    except TooLittleMemoryError as error:
+        go_on = f"delineate train --resume {shlex.quote(str(job.folder))}"
+        raise TooLittleMemoryError(
+            f"{error} All that was done so far is kept. When there is more memory, go on with: {go_on}",
+            error.shortage,
+        ) from error
 
 
 def _run_folder(out: Path | None, data: Path) -> Path:

@@ -42,7 +42,7 @@ def test_the_pattern_named_makes_a_group_of_each_folder(
     tmp_path: Path, images: list[str], pattern: str, groups: list[str]
 ) -> None:
     cases = cases_of(tmp_path, *images)
-    (problem,) = shared_folders(cases, tmp_path, split_given=False)
+    (problem,) = shared_folders(cases, tmp_path, drawn=cases)
     assert (problem.level, problem.code) == ("warning", "shared-folders")
     assert problem.message.endswith(f"flatters the score: give --group-regex '{pattern}'.")
     found, problems = stated_groups(cases, re.compile(pattern), dict)
@@ -51,7 +51,7 @@ def test_the_pattern_named_makes_a_group_of_each_folder(
 
 def test_a_table_is_named_where_no_pattern_fits(tmp_path: Path) -> None:
     cases = cases_of(tmp_path, "p__1/a", "p__1/b__c", "p__2/c")
-    (problem,) = shared_folders(cases, tmp_path, split_given=False)
+    (problem,) = shared_folders(cases, tmp_path, drawn=cases)
     assert problem.message == (
         "1 sub-folder with several cases: p__1/. Sub-folders are not taken for patients; if they are, their "
         "cases may come into different parts, which flatters the score: name them in a CSV table with a "
@@ -68,15 +68,28 @@ def test_a_table_is_named_where_no_pattern_fits(tmp_path: Path) -> None:
     ],
 )
 def test_folders_of_one_case_of_all_or_of_a_part_are_not_told(tmp_path: Path, images: list[str]) -> None:
-    assert shared_folders(cases_of(tmp_path, *images), tmp_path, split_given=False) == []
+    cases = cases_of(tmp_path, *images)
+    assert shared_folders(cases, tmp_path, drawn=cases) == []
 
 
 def test_of_a_given_split_only_folders_that_it_divides_are_told(tmp_path: Path) -> None:
     cases = cases_of(
         tmp_path, "train/p1/a", "train/p1/b", "train/p2/a", "test/p2/c", "test/p3/a", "test/p3/b"
     )
-    (problem,) = shared_folders(cases, tmp_path, split_given=True)
-    assert problem.message.startswith("1 sub-folder with several cases: p2/.")
+    (problem,) = shared_folders(cases, tmp_path, drawn=())
+    assert problem.code == "folders-across-split"
+    assert problem.message.startswith("1 sub-folder in several parts of the given split: p2/.")
+
+
+def test_of_a_pool_that_is_drawn_from_beside_a_given_part_both_are_told(tmp_path: Path) -> None:
+    cases = cases_of(
+        tmp_path, "train/p1/a", "train/p1/b", "train/p2/a", "test/p2/c", "test/p3/a", "test/p3/b"
+    )
+    pool = [case for case in cases if case.split == "train"]
+    drawn, divided = shared_folders(cases, tmp_path, drawn=pool)
+    assert (drawn.code, divided.code) == ("shared-folders", "folders-across-split")
+    assert drawn.message.startswith("1 sub-folder with several cases: p1/.")
+    assert divided.message.startswith("1 sub-folder in several parts of the given split: p2/.")
 
 
 def test_it_stands_beside_the_score_until_groups_are_stated(tmp_path: Path) -> None:

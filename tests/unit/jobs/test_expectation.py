@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clocks import ticking
+from PIL import Image as Pictures
 
 from delineate import phantoms
 from delineate.errors import DataError
@@ -16,7 +17,7 @@ from delineate.jobs import expectation, scoring_cost
 from delineate.jobs.expectation import Expectation
 from delineate.jobs.parts import LoadedCase, Part, checked_part
 from delineate.jobs.reporter import Reporter
-from delineate.jobs.scoring_cost import ScoringCost, measure_scoring
+from delineate.jobs.scoring_cost import ScoringCost, ToScore, measure_scoring
 from delineate.plan import Plan
 
 GB = 10**9
@@ -54,9 +55,13 @@ def told(**numbers: int | float | None) -> Expectation:
 )
 def test_the_sentence(numbers: dict[str, float], sentence: str) -> None:
     assert told(**numbers).sentence() == sentence
-    both = told(**numbers).sentence(2)
-    assert both.startswith(sentence.rstrip(".").replace("Expect", "Expect for each of 2 trainings"))
-    assert both.endswith(" in all.")
+
+
+def test_the_sentence_of_several_trainings_counts_the_scoring_once() -> None:
+    assert told(trainings=6, memory_bytes=1.2e9).sentence() == (
+        "Expect 6 trainings of 10 min each (1840 steps of 0.31 s), about 40 s of scoring, and 1.2 GB of "
+        "memory; about 1 h 1 min in all."
+    )
 
 
 def test_a_warning_only_where_more_is_taken_than_is_free() -> None:
@@ -85,12 +90,11 @@ def test_the_most_memory(
     before: tuple[int, int], after: tuple[int, int], more: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(expectation, "free_memory_bytes", lambda: 1000)
-    cost = ScoringCost(1.0, more)
-    found = expectation._memory(ProcessMemory(*before), ProcessMemory(*after), cost)
+    found = expectation._memory(ProcessMemory(*before), ProcessMemory(*after), more)
     assert found == (most, 1000 + 300)  # what it holds now is its own
-    assert expectation._memory(None, None, cost) == (None, None)
+    assert expectation._memory(None, None, more) == (None, None)
     monkeypatch.setattr(expectation, "free_memory_bytes", lambda: None)
-    assert expectation._memory(ProcessMemory(*before), ProcessMemory(*after), cost) == (most, None)
+    assert expectation._memory(ProcessMemory(*before), ProcessMemory(*after), more) == (most, None)
 
 
 @pytest.fixture
@@ -129,17 +133,66 @@ def test_scoring_is_timed_on_some_cases_and_told_for_all(
     seen: list[str] = []
     timed = scoring_cost._timed
 
-    def noted(*arguments: object, **options: object) -> float:
+    def noted(*arguments: object, **options: object) -> tuple[float, float]:
         case = arguments[2]
         assert isinstance(case, LoadedCase)
         seen.append(case.name)
         return timed(*arguments, **options)  # type: ignore[arg-type]  # passed on as they came
 
     monkeypatch.setattr(scoring_cost, "_timed", noted)
-    cost = measure_scoring(plan, part, allowed_s=allowed_s, clock=ticking())
-    # a second each to read, predict and score: of 12 cases, nine of which are drawn in a further one
-    assert cost == ScoringCost((12 + 9) * 3 + 9 + scoring_cost.REPORT_SECONDS, 0)
-    assert seen == [part.files[at].name for at in (0, 3, 6, 9)][:looks]
+    cost = measure_scoring(plan, ToScore(part), allowed_s=allowed_s, clock=ticking())
+    # a second each to read, predict and score 12 cases; nine are read, predicted and drawn once more
+    assert cost == ScoringCost(12 * 3 + 9 * (2 + 1) + scoring_cost.REPORT_SECONDS, 0)
+    assert seen == [part.files[at].name for at in (6, 9, 3, 0)][:looks]
+
+
+def test_the_prediction_by_several_nets_takes_so_many_times_as_long(plan: Plan, part: Part) -> None:
+    cost = measure_scoring(plan, ToScore(part, members=5), allowed_s=0, clock=ticking())
+    assert cost.seconds == 12 * (1 + 5 + 1) + 9 * (1 + 5 + 1) + scoring_cost.REPORT_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("measured", "usual", "in_all"),
+    [
+        ([(100, 2.0)], 5.0, 20.0),  # one says nothing of others: in proportion
+        ([(100, 2.0), (100, 4.0)], 7.5, 30.0),
+        ([(100, 2.0), (200, 3.0)], 3.5, 14.0),  # one second, and one a hundred pixels
+        ([(100, 2.0), (200, 1.0)], 1.5, 6.0),  # smaller ones take no longer: chance
+        ([(100, 1.0), (200, 5.0)], 5.0, 20.0),  # nothing takes less than no time
+    ],
+)
+def test_a_case_takes_as_long_as_its_pixels_say(
+    measured: list[tuple[int, float]], usual: float, in_all: float
+) -> None:
+    pixels = [100, 100, 100, 700]
+    found = scoring_cost._for_all([scoring_cost._Measured(*each, 0) for each in measured], pixels)
+    assert found == pytest.approx((usual, in_all))
+
+
+@pytest.fixture
+def uneven(tmp_path: Path) -> Part:
+    """Twelve pictures of 32 × 32, and one of 320 × 160."""
+    phantoms.write("ultrasound", tmp_path / "data", count=13, size=(32, 32))
+    for kind in ("image", "mask"):
+        path = sorted((tmp_path / "data" / f"{kind}s").iterdir())[7]
+        Pictures.open(path).resize((320, 160), Pictures.Resampling.NEAREST).save(path)
+    return checked_part(tmp_path / "data", labels=None, group_regex=None, reporter=Reporter())
+
+
+def test_the_largest_picture_counts_in_memory_and_time_though_it_is_not_measured(
+    plan: Plan, uneven: Part
+) -> None:
+    assert sorted(uneven.report.sizes_by_case.values())[-2:] == [(32, 32), (160, 320)]
+    cost = measure_scoring(plan, ToScore(uneven), allowed_s=1000, clock=ticking())
+    case = next(iter(uneven))
+    a_pixel = scoring_cost._bytes_a_pixel(plan, case)
+    assert a_pixel == 2 * (1 + 1) + 16 + 27  # read, and drawn, which takes more than all else
+    assert cost.more_bytes == (320 * 160 - 32 * 32) * a_pixel
+    as_many = (12 + 50) / 13  # of a mean picture's pixels as of a small one's
+    usual = 3 * as_many
+    assert cost.seconds == pytest.approx(13 * usual + 9 * (usual * 2 / 3 + 1) + scoring_cost.REPORT_SECONDS)
+    small = [files.name for files in uneven.files if uneven.report.sizes_by_case[files.name] == (32, 32)]
+    assert measure_scoring(plan, ToScore(uneven.of(small)), allowed_s=0).more_bytes == 0
 
 
 def test_a_case_that_does_not_fit_is_told_before_the_training(plan: Plan, part: Part) -> None:
@@ -149,12 +202,12 @@ def test_a_case_that_does_not_fit_is_told_before_the_training(plan: Plan, part: 
             "network": plan.network.model_copy(update={"input_channels": 3}),
         }
     )
-    with pytest.raises(DataError, match=rf"^Case {part.files[0].name} does not fit the model: "):
-        measure_scoring(coloured, part, allowed_s=1)
+    with pytest.raises(DataError, match=rf"^Case {part.files[6].name} does not fit the model: "):
+        measure_scoring(coloured, ToScore(part), allowed_s=1)
 
 
 def test_nothing_to_score_takes_no_time(plan: Plan, part: Part) -> None:
-    assert measure_scoring(plan, part.of([]), allowed_s=1) == ScoringCost(0.0, 0)
+    assert measure_scoring(plan, ToScore(part.of([])), allowed_s=1) == ScoringCost(0.0, 0)
 
 
 def volume_case(size: tuple[int, int, int]) -> LoadedCase:

@@ -171,7 +171,7 @@ def test_all_kinds_of_file_of_a_net_give_the_same_weights(tmp_path: Path) -> Non
 )
 def test_nothing_is_written_over(tmp_path: Path, place: str, told: str) -> None:
     file = written(tmp_path, "plain.keras")
-    with pytest.raises(OutputError, match=told):
+    with pytest.raises(UsageError, match=told):
         delineate.import_keras(file, tmp_path / place)
     assert file.read_bytes() == contents()["plain.keras"]
     assert not (tmp_path / "new.pt").exists()
