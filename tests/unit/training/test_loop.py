@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from same_weights import assert_same_weights
 from torch import Tensor
 
 from delineate.errors import Interrupted, OutputError, TrainingError
@@ -59,9 +60,7 @@ def without_time(rows: tuple[HistoryRow, ...] | list[HistoryRow]) -> list[Histor
 
 
 def assert_same(one: Trained, other: Trained) -> None:
-    assert one.weights.keys() == other.weights.keys()
-    for name, tensor in one.weights.items():
-        assert torch.equal(tensor, other.weights[name]), name
+    assert_same_weights(one.weights, other.weights)
     assert without_time(one.history) == without_time(other.history)
     assert one.precision == other.precision
     assert one.dice == other.dice
@@ -188,8 +187,7 @@ def test_the_seed_decides_all(
     first = fit(tiny_plan(augmentation=BUSY), cases, cases, run("first"))
     again = fit(tiny_plan(augmentation=BUSY), cases, [], run("again"))
     other = fit(tiny_plan(augmentation=BUSY, training={"seed": 1}), cases, cases, run("other"))
-    for name, tensor in first.weights.items():  # looking at the validation part changes nothing
-        assert torch.equal(tensor, again.weights[name]), name
+    assert_same_weights(again.weights, first.weights)  # looking at the validation part changes nothing
     assert [row.validation_dice for row in again.history] == [None] * 10
     assert not torch.equal(first.weights["head.weight"], other.weights["head.weight"])
 
@@ -330,8 +328,7 @@ def test_validation_dice_is_that_of_the_model_to_be(tiny_plan: PlanMaker, tiny_c
     assert trainer.validation_dice([empty, unscored]) is None
     assert trainer.validation_dice([]) is None
     assert network.training
-    for name, tensor in network.state_dict().items():
-        assert torch.equal(before[name], tensor), name
+    assert_same_weights(network.state_dict(), before)
 
 
 def test_at_most_32_validation_cases_are_looked_at_spread_evenly(

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from same_weights import assert_same_weights
 
 from delineate.errors import Interrupted, ModelFileError, OutputError
 from delineate.networks.settings import UNetSettings
@@ -41,8 +42,7 @@ def test_what_is_kept_is_read_back(tmp_path: Path) -> None:
     found = read_start(tmp_path, SETTINGS)
     assert (found.started_from, found.case_digests) == (start.started_from, DIGESTS)
     assert not found.unknown_images
-    assert found.weights.keys() == start.weights.keys()
-    assert all(torch.equal(tensor, found.weights[name]) for name, tensor in start.weights.items())
+    assert_same_weights(found.weights, start.weights)
     before = (tmp_path / "checkpoints" / "start.safetensors").read_bytes()
     write_start(tmp_path, start)
     assert (tmp_path / "checkpoints" / "start.safetensors").read_bytes() == before
@@ -112,7 +112,7 @@ def test_the_first_step_sees_the_given_weights(
     start = started(plan.network)
     trainer = Trainer(plan, tiny_cases(), 12, start.weights)
     state = trainer.state.network.state_dict()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in start.weights.items())
+    assert_same_weights(state, start.weights)
     trainer.take_step()
     assert not torch.equal(state["head.weight"], start.weights["head.weight"])  # and leaves the given alone
 
@@ -147,8 +147,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
             )
     kept = read_start(tmp_path / "stopped", plan.network)
     resumed = fit(plan, cases, cases[:2], tmp_path / "stopped", resume=True, start=kept.weights)
-    assert whole.weights.keys() == resumed.weights.keys()
-    assert all(torch.equal(tensor, resumed.weights[name]) for name, tensor in whole.weights.items())
+    assert_same_weights(resumed.weights, whole.weights)
     curves = [
         [(row.step, row.train_loss, row.validation_dice) for row in done.history] for done in (whole, resumed)
     ]
