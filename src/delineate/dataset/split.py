@@ -1,4 +1,4 @@
-"""Which cases to train on, to choose by, and to keep for the test: repeatable, balanced, no group divided."""
+"""Which cases to train on, to validate by and to keep for the test: repeatable, balanced, groups whole."""
 
 from __future__ import annotations
 
