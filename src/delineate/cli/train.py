@@ -111,7 +111,8 @@ def train(
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Of weights, order and augmentation.", show_default="0")
+        int | None,
+        typer.Option(help="Random seed for weights, case order and augmentation.", show_default="0"),
     ] = None,
     plan: Annotated[Path | None, typer.Option(help="A plan.yaml to train by.", metavar="plan.yaml")] = None,
     resume: Annotated[
@@ -121,7 +122,7 @@ def train(
         Path | None, typer.Option(help="A splits.json: which case is in which part.", metavar="splits.json")
     ] = None,
     split_seed: Annotated[
-        int | None, typer.Option(help="Of drawing the held-out part.", show_default="42")
+        int | None, typer.Option(help="Random seed for drawing the held-out part.", show_default="42")
     ] = None,
     folds: Annotated[
         int | None,
@@ -136,7 +137,7 @@ def train(
     labels: LabelsOption = None,
     group_regex: GroupOption = None,
     precision: Annotated[
-        Precision | None, typer.Option(help="Of the computations.", show_default="what is fast here")
+        Precision | None, typer.Option(help="Number format to compute in.", show_default="what is fast here")
     ] = None,
     dims: Annotated[
         int | None,
@@ -203,8 +204,8 @@ def train(
         option is not None for option in (*options, *options_of_volumes, precision, log, start_from, encoder)
     ):
         raise UsageError(
-            "--resume goes on with a run as it was begun; give the run's folder alone, or beside it DATA and "
-            "--test where these were moved."
+            "--resume continues a run with its original settings: give only the run's folder, plus DATA and "
+            "--test if the data have moved."
         )
     from delineate.cli.console import ConsoleReporter, results, show_summary  # noqa: PLC0415  quick --help
     from delineate.jobs import training  # noqa: PLC0415  likewise

@@ -86,8 +86,8 @@ def checked_number(number: int) -> int:
         whole = 0
     if whole < 2:
         raise UsageError(
-            f"There cannot be {number!r} folds: give 2 or more, such as --folds {USUAL_FOLDS}, or leave "
-            "--folds away to hold out one part."
+            f"There cannot be {number!r} folds: give 2 or more, such as --folds {USUAL_FOLDS}, or omit "
+            "--folds to hold out one part."
         )
     return whole
 

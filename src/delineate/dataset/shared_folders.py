@@ -38,7 +38,7 @@ def shared_folders(cases: Sequence[CaseFiles], root: Path, *, split_given: bool)
     names = listed((f"{folder}/" for folder in sorted(shared, key=natural_key)), 6)
     message = (
         f"{counted(len(shared), 'sub-folder')} with several cases: {names}. Sub-folders are not taken for "
-        f"patients; if they are, their cases may come into different parts, which flatters the score: {todo}."
+        f"patients; if they are, their cases may come into different parts, which inflates the score: {todo}."
     )
     return [Problem("warning", "shared-folders", message)]
 

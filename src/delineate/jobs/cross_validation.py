@@ -68,7 +68,7 @@ def refuse_too_many(plan: Plan, members: int) -> None:
         PlanError: It would have too many parameters.
     """
     if fault := members_error(plan, members):
-        raise PlanError(f"{fault}: leave --ensemble away, or give fewer folds or smaller network.widths.")
+        raise PlanError(f"{fault}: omit --ensemble, or give fewer folds or smaller network.widths.")
 
 
 @dataclass(frozen=True)

@@ -270,7 +270,7 @@ def threshold_sentence(threshold: float, dice: float | None) -> str:
         why = f"the training reached a Dice of {dice:.2f} only"
     else:
         why = f"half of the Dice of {dice:.2f} that the training reached"
-    return f"A pixel is foreground from a probability of {threshold:g} on: {why}."
+    return f"Pixels with a probability of at least {threshold:g} count as foreground: {why}."
 
 
 def made(folder: Path) -> Path:

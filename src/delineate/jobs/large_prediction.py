@@ -164,9 +164,7 @@ class _LargePrediction:
             OutputError: The place cannot be written.
         """
         if self.wanted.mask_format != "auto":
-            raise DataError(
-                f"its mask is written as a tiled TIFF: leave --format {self.wanted.mask_format} away"
-            )
+            raise DataError(f"its mask is written as a tiled TIFF: omit --format {self.wanted.mask_format}")
         saved = self.kept.saved or self._begun()
         with contextlib.ExitStack() as stack:
             labels, probabilities = self._spools(saved.rows)

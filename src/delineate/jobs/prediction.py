@@ -204,7 +204,7 @@ def _refuse_too_little(memory_bytes: int | None) -> None:
     if memory_bytes is not None and memory_bytes < PROGRAM_BYTES:
         raise UsageError(
             f"--memory allows {memory_bytes / 1e6:.3g} MB, but the program alone takes "
-            f"{PROGRAM_BYTES / 1e6:.0f} MB. Give more, or leave --memory away."
+            f"{PROGRAM_BYTES / 1e6:.0f} MB. Give more, or omit --memory."
         )
 
 

@@ -83,7 +83,7 @@ class Story:
         title: The page's.
         scored_part: To stand in a sentence: "the validation part of this run".
         used_to_choose: A sentence.
-        cautions: What may flatter the scores, or is to be known of them, to stand beside them.
+        cautions: What may inflate the scores, or is to be known of them, to stand beside them.
         curves: Of the training, if it is known.
         plan_yaml: The plan as it lies in the run, with its comments; None to write it from the model.
         curves_note: Whose curves they are, if not the model's.

@@ -95,7 +95,7 @@ class Source:
         if self.log is not None and self.log not in get_args(Log):
             raise UsageError(f"There is no log {self.log!r}. Give one of {', '.join(get_args(Log))}.")
         if self.splits is not None and not self.splits.is_file():
-            raise UsageError(f"There is no file {self.splits}. Give a splits.json, or leave --splits away.")
+            raise UsageError(f"There is no file {self.splits}. Give a splits.json, or omit --splits.")
         if type(self.split_seed) is not int or self.split_seed < 0:
             raise UsageError(f"The split's seed {self.split_seed!r} is out of range: give 0 or more.")
         if self.folds != 0:
@@ -122,7 +122,7 @@ class Parts:
         scored_name: What it is, to stand in a sentence.
         scored_kind: Whether it was looked at on the way.
         splits: The division of the data.
-        cautions: What may flatter the score, or is to be known of its tolerance.
+        cautions: What may inflate the score, or is to be known of its tolerance.
         leaks: What of the scored part was met in training.
     """
 
@@ -256,7 +256,7 @@ def _checked(
 
 
 def flattering(whole: Part, *, drawn: bool, by_marks: bool) -> tuple[str, ...]:
-    """What was found that may flatter a score on a part of the data.
+    """What was found that may inflate a score on a part of the data.
 
     Args:
         whole: All of them.

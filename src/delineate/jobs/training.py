@@ -272,7 +272,7 @@ def _found(source: Source, folder: Path, data: Path | None, test: Path | None) -
         UsageError: They do not lie there, or there is no test set.
     """
     if test is not None and source.test is None:
-        raise UsageError(f"The run {folder} was begun without --test. Leave it away.")
+        raise UsageError(f"The run {folder} was begun without --test. Omit it.")
     source = replace(source, data=data or source.data, test=test or source.test)
     run = shlex.quote(str(folder))
     for path, command in (
@@ -281,7 +281,7 @@ def _found(source: Source, folder: Path, data: Path | None, test: Path | None) -
     ):
         if path is not None and not (is_folder(path) or is_file(path)):
             raise UsageError(
-                f"The run's data are not to be found at {path}. If they were moved, say where they lie now: "
+                f"The run's data were not found at {path}. If they were moved, say where they lie now: "
                 f"{command}"
             )
     return source

@@ -78,7 +78,7 @@ class Wishes:
             if self.encoder not in ("plain", theirs):
                 raise PlanError(
                     f"The plan {self.plan} has the network.encoder {theirs}, the weights are those of a "
-                    f"{self.encoder}. Make them alike, or leave --plan away."
+                    f"{self.encoder}. Make them alike, or omit --plan."
                 )
 
 

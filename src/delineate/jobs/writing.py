@@ -111,7 +111,7 @@ class Results:
 
     def _mask(self, mask: Mask, wanted: Wanted) -> Path:
         if wanted.mask_format == "png" and self._volume:
-            raise DataError("it is a volume, and PNG holds one picture: leave --format away, or give nifti")
+            raise DataError("it is a volume, and PNG holds one picture: omit --format, or give nifti")
         if wanted.mask_format == "nifti":
             return self._file("", ".nii.gz", lambda path: nifti.write_mask(path, mask))
         if wanted.mask_format == "auto":

@@ -269,5 +269,6 @@ def intensity_scheme(data: Fingerprint) -> tuple[IntensityScheme, str]:
             f"each image's own mean and deviation: labels cover only {covered:.1%} of the pixels"
         )
     return IntensityScheme("dataset", data.mean, data.standard_deviation), (
-        f"mean and deviation of the training images: an image's own tell of labels that cover {covered:.1%}"
+        f"mean and deviation of all training images: labels cover {covered:.1%} of the pixels, so an image's "
+        "own values would depend on them"
     )

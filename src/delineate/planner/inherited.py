@@ -79,7 +79,7 @@ def refuse_other_network(plan: Plan, network: UNetSettings, named: str) -> None:
     if differences:
         raise PlanError(
             f"{named} has another network than the model to start from, so that its weights do not fit: "
-            f"{'; '.join(differences)}. Make them alike, or leave one of the two options away."
+            f"{'; '.join(differences)}. Make them alike, or omit one of the two options."
         )
 
 

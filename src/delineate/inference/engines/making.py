@@ -105,7 +105,7 @@ def settled_precision(net: Net, name: EngineName, precision: PrecisionChoice) ->
         return net.usual_precision(name)
     if name == "onnxruntime" and precision == "bf16":
         raise UsageError(
-            "ONNX Runtime computes in fp32 on a processor. Leave --precision away, or give --engine openvino "
+            "ONNX Runtime computes in fp32 on a processor. Omit --precision, or give --engine openvino "
             "or torch."
         )
     return precision
