@@ -99,9 +99,9 @@ class StoredSource(BaseModel):
         return Source(
             Path(self.data),
             Path(self.test) if self.test is not None else None,
-            environment.labels,
-            self.group_regex,
-            environment.log,
+            labels=environment.labels,
+            group_regex=self.group_regex,
+            log=environment.log,
             reading=Reading(self.maximum_megapixels, self.fourth_axis, self.resample_masks),
             pseudonyms=Pseudonyms(bytes.fromhex(self.salt), self.anonymous),
             tolerance_mm=self.tolerance_mm,

@@ -142,15 +142,15 @@ def predict(
                 _make(folder / name)
         pseudonyms = Pseudonyms(unfinished.salt, all_names=anonymous)
         work = Work(
-            loaded,
-            folder,
-            wanted,
-            reading,
-            memory_bytes,
-            threads_beside(workers),
-            pseudonyms,
-            unfinished,
-            reporter,
+            model=loaded,
+            folder=folder,
+            wanted=wanted,
+            reading=reading,
+            memory_bytes=memory_bytes,
+            workers=threads_beside(workers),
+            pseudonyms=pseudonyms,
+            unfinished=unfinished,
+            reporter=reporter,
         )
         hide = pseudonyms.redacted
         pseudonyms.hide_others(path for problem in found.problems for path in problem.paths)

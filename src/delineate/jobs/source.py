@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -73,6 +73,7 @@ class Source:
 
     data: Path
     test: Path | None = None
+    _: KW_ONLY
     labels: str | None = None
     group_regex: str | None = None
     log: Log | None = None

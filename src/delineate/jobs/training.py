@@ -138,31 +138,31 @@ def train(
     source = Source(
         as_path(data),
         as_path(test) if test is not None else None,
-        labels,
-        group_regex,
-        log,
-        as_path(splits) if splits is not None else None,
-        split_seed,
-        reading,
-        Pseudonyms(all_names=anonymous),
-        checked_tolerance(tolerance_mm),
-        0 if folds is None else checked_number(folds),
-        ensemble,
-        as_path(start_from) if isinstance(start_from, str | Path) else None,
+        labels=labels,
+        group_regex=group_regex,
+        log=log,
+        splits=as_path(splits) if splits is not None else None,
+        split_seed=split_seed,
+        reading=reading,
+        pseudonyms=Pseudonyms(all_names=anonymous),
+        tolerance_mm=checked_tolerance(tolerance_mm),
+        folds=0 if folds is None else checked_number(folds),
+        ensemble=ensemble,
+        start_from=as_path(start_from) if isinstance(start_from, str | Path) else None,
     )
     if start_from is not None and encoder is not None:
         raise UsageError("Give either --from or --encoder: a model brings its own encoder's weights.")
     pretrained = read_encoder(as_path(encoder)) if encoder is not None else None
     wishes = Wishes(
         Length(parse_budget(budget) if budget is not None else None, epochs),
-        preset,
-        seed,
-        precision,
-        as_path(plan) if plan is not None else None,
-        dims,
-        left_right,
-        reading.fourth_axis,
-        pretrained.architecture if pretrained else "plain",
+        preset=preset,
+        seed=seed,
+        precision=precision,
+        plan=as_path(plan) if plan is not None else None,
+        dims=dims,
+        left_right=left_right,
+        fourth_axis=reading.fourth_axis,
+        encoder=pretrained.architecture if pretrained else "plain",
     )
     ancestor = Ancestor.of(start_from) if start_from is not None else None
     folder = _run_folder(as_path(out) if out is not None else None, source.data)

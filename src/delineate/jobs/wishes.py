@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -43,6 +43,7 @@ class Wishes:
     """
 
     length: Length = field(default_factory=Length)
+    _: KW_ONLY
     preset: Preset | None = None
     seed: int | None = None
     precision: Precision | None = None
