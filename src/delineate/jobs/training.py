@@ -323,8 +323,8 @@ def _begun(
         data_sha256=facts.sha256,
         precision=precision_for(planned.plan),
         plan_given=wishes.plan is not None,
-        started_from=start.started_from if start and ancestor else None,
-        encoder_sha256=pretrained.sha256 if pretrained else None,
+        started_from=start.started_from if start else None,
+        encoder_sha256=start.encoder_sha256 if start else None,
     )
     write_source(folder, source)
     source.pseudonyms.write_table(folder)

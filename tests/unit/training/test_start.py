@@ -99,6 +99,13 @@ def test_it_is_removed_with_its_folder_but_not_with_other_work(tmp_path: Path) -
     assert (tmp_path / "checkpoints" / "last.safetensors").exists()
 
 
+def test_an_encoders_weights_are_of_no_model(tmp_path: Path) -> None:
+    start = Start(started().weights, None, (), unknown_images=True, encoder_sha256="cd" * 32)
+    write_start(tmp_path, start)
+    found = read_start(tmp_path, SETTINGS)
+    assert (found.started_from, found.encoder_sha256, found.unknown_images) == (None, "cd" * 32, True)
+
+
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("in the way")
     with pytest.raises(OutputError, match="checkpoints"):
