@@ -116,9 +116,7 @@ def fit(
         ModelFileError: The checkpoint cannot be used.
         OutputError: The folder cannot be written.
     """
-    if plan.training.steps is None:
-        raise ValueError("the plan's steps are not settled; see training.speed.measure_steps")
-    trainer = Trainer(plan, cases, plan.training.steps, start)
+    trainer = Trainer(plan, cases, start)
     checkpoint = folder / FOLDER / NAME
     try:
         checkpoint.parent.mkdir(exist_ok=True)

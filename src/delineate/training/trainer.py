@@ -65,9 +65,8 @@ class Trainer:
     """A network with its optimizer on a device, ready to take steps.
 
     Args:
-        plan: With its number of steps settled, or the steps given here.
+        plan: With its number of steps settled.
         cases: The training cases.
-        steps: Length of the schedule, as planned at first.
         start: Weights to start from; None for those that the seed gives.
     """
 
@@ -75,11 +74,12 @@ class Trainer:
         self,
         plan: Plan,
         cases: Sequence[CachedCase],
-        steps: int,
         start: Mapping[str, Tensor] | None = None,
     ) -> None:
+        if plan.training.steps is None:
+            raise ValueError("the plan's steps are not settled; see training.speed.measure_steps")
         self.plan, self.cases = plan, cases
-        self.schedule = Schedule(steps, plan.training.adjusted)
+        self.schedule = Schedule(plan.training.steps, plan.training.adjusted)
         self.precision = precision_for(plan)
         keep_freed_memory()
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

@@ -215,7 +215,7 @@ def test_history_holds_the_means_of_its_steps(
     plan, cases = tiny_plan(training={"steps": 10, "evaluations": 4}), tiny_cases()
     history = fit(plan, cases[:4], cases[4:], run("run"), clock=ticking()).history
     assert [row.step for row in history] == [2, 5, 8, 10]  # 2.5 and 7.5 go to the even side
-    trainer, expected = Trainer(plan, cases[:4], 10), iter(history)
+    trainer, expected = Trainer(plan.with_steps(10), cases[:4]), iter(history)
     state = trainer.state
     for step in range(1, 11):
         trainer.take_step()
@@ -271,7 +271,7 @@ def test_nonsense_stops_with_step_and_cases_named_and_weights_untouched(
     bad = dataclasses.replace(cases[3], name="the bad one", pixels=cases[3].pixels.float())
     bad.pixels[0, 5, 5] = value
     cases[3] = bad
-    trainer = Trainer(plan, cases, 12)
+    trainer = Trainer(plan, cases)
     step = next(step for step in range(12) if "the bad one" in names_at(plan, cases, step))
     for _ in range(step):
         trainer.take_step()
@@ -309,7 +309,7 @@ def test_validation_dice_is_that_of_the_model_to_be(tiny_plan: PlanMaker, tiny_c
     plan, cases = tiny_plan(augmentation=BUSY), tiny_cases(4)
     empty = dataclasses.replace(cases[0], mask=torch.zeros_like(cases[0].mask))
     unscored = dataclasses.replace(cases[0], mask=torch.full_like(cases[0].mask, IGNORED))
-    trainer = Trainer(plan, cases, 12)
+    trainer = Trainer(plan, cases)
     for _ in range(4):
         trainer.take_step()
     scores = []
@@ -423,7 +423,7 @@ def test_batches_without_a_label_do_not_count_as_found(
     tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path
 ) -> None:
     cases = [dataclasses.replace(case, mask=torch.zeros_like(case.mask)) for case in tiny_cases()]
-    trainer = Trainer(tiny_plan(), cases, 4)
+    trainer = Trainer(tiny_plan().with_steps(4), cases)
     assert trainer.state.dice is None
     trainer.state.pixels.extend([(0, 0), (10, 2), (0, 0), (30, 8)])
     assert trainer.state.dice == 2 * 10 / 40

@@ -117,7 +117,7 @@ def test_the_first_step_sees_the_given_weights(
 ) -> None:
     plan = tiny_plan()
     start = started(plan.network)
-    trainer = Trainer(plan, tiny_cases(), 12, start.weights)
+    trainer = Trainer(plan, tiny_cases(), start.weights)
     state = trainer.state.network.state_dict()
     assert_same_weights(state, start.weights)
     trainer.take_step()

@@ -138,7 +138,7 @@ def test_two_volumes_are_learned_by_heart(tmp_path: Path) -> None:
 
 def test_validation_dice_is_that_of_all_windows_blended() -> None:
     plan, cases = plan_of(), balls()
-    trainer = Trainer(plan, cases, 6)
+    trainer = Trainer(plan.with_steps(6), cases)
     trainer.take_step()
     network = trainer.state.network.eval()
     scores = []

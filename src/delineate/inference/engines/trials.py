@@ -60,12 +60,12 @@ def try_out(net: Net, wanted: Sequence[Candidate], *, limit_s: float) -> dict[st
     network = on_processor(net.network)
     reference, seconds = _timed(TorchEngine(network), batch)
     if Candidate("torch", "fp32") in wanted:
-        found["torch fp32"] = Trial(seconds=seconds, changed=0)
+        found["torch fp32"] = Trial(seconds=seconds)
     threshold, of_torch = net.plan.threshold, 0.0
     if any(each.precision == "bf16" for each in wanted):
         shares, seconds = _timed(TorchEngine(network, bf16=True), batch)
         of_torch = changed_labels(shares, reference, threshold)
-        found["torch bf16"] = Trial(seconds=seconds, changed=of_torch)
+        found["torch bf16"] = Trial(seconds=seconds)
     for name in ENGINES[1:]:
         precisions = [each.precision for each in wanted if each.name == name]
         if not precisions:
@@ -77,7 +77,6 @@ def try_out(net: Net, wanted: Sequence[Candidate], *, limit_s: float) -> dict[st
                 seconds=probed.seconds if fault is None else None,
                 fault=fault,
                 late_s=limit_s if probed.late else None,
-                changed=None if probed.found is None else _share(probed.found, reference, threshold),
             )
     return found
 
@@ -104,10 +103,6 @@ def _fault(
     if probed.found is None or probed.found.shape != reference.shape:
         return "gives no probabilities of the right size"
     return disagreement(probed.found, reference, precision, threshold=threshold, of_torch=of_torch)
-
-
-def _share(found: Numbers, reference: Numbers, threshold: float) -> float | None:
-    return changed_labels(found, reference, threshold) if found.shape == reference.shape else None
 
 
 def _timed(engine: TorchEngine, batch: Tensor) -> tuple[Numbers, float]:
