@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from delineate.errors import PlanError
 from delineate.fingerprint import Fingerprint
+from delineate.geometry import times
 from delineate.plan import USUAL_THRESHOLD, DataPlan, Plan, TrainingPlan
 
 Preset = Literal["auto", "classic"]
@@ -128,8 +128,7 @@ def data_reasons(data: Fingerprint) -> dict[str, str]:
     )
     reasons = {"data": f"{data.cases} training cases, {sizes}", "data.colour": colour}
     if data.axes == 3 and data.spacing_mm is not None:
-        spacing = " × ".join(f"{each:.3g}" for each in reversed(data.spacing_mm))
-        reasons["data"] += f", median spacing {spacing} mm"
+        reasons["data"] += f", median spacing {times(data.spacing_mm)} mm"
     return reasons
 
 
@@ -216,11 +215,6 @@ def left_right_mirroring(data: Fingerprint, asked: Asked, likeness: float) -> Mi
 def likeness_reason(likeness: float) -> str:
     """What a likeness says."""
     return f"where labels lie agrees with its mirror image to {min(1.0, likeness):.2f}"
-
-
-def times(size: Sequence[int]) -> str:
-    """A size `(…, H, W)` as people say it, width first."""
-    return " × ".join(str(side) for side in reversed(size))
 
 
 def up(length: float, multiple: int) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from delineate.errors import PlanError, UsageError
+from delineate.geometry import times
 from delineate.networks.settings import UNetSettings, with_channels_of
 from delineate.plan import Plan, plan_error
-from delineate.planner.common import Planned, times, up_to_strides
+from delineate.planner.common import Planned, up_to_strides
 from delineate.planner.encoders import ENCODER_RATE
 
 KINDS = {2: "pictures or slices", 3: "volumes"}

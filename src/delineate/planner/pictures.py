@@ -6,7 +6,7 @@ import math
 
 from delineate.augment.settings import AugmentationSettings
 from delineate.fingerprint import Fingerprint
-from delineate.geometry import left_right_axis
+from delineate.geometry import left_right_axis, times
 from delineate.losses import LossSettings
 from delineate.networks.settings import UNetSettings
 from delineate.plan import MAXIMUM_SIDE, Plan, PredictionPlan, PreprocessingPlan, output_channels
@@ -23,7 +23,6 @@ from delineate.planner.common import (
     likeness_reason,
     outputs_reason,
     threshold_plan,
-    times,
     training_plan,
     up,
 )
