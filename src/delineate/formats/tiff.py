@@ -33,6 +33,7 @@ from delineate.formats.pixels import (
 from delineate.formats.stored import MAXIMUM_CHANNELS, Family, Header, Source, StoredMask
 from delineate.formats.tiff_layout import Layout, layout
 from delineate.formats.tiff_page import (
+    AS_ANY_OTHER,
     COLOUR_SAMPLES,
     JPEG,
     PALETTE,
@@ -57,7 +58,6 @@ logging.getLogger("tifffile").propagate = False
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # tifffile reads these in ways of their own, partly by the file's name; here they are TIFFs like others
-_AS_ANY_OTHER = {"is_ndpi": False, "is_lsm": False, "is_scanimage": False}
 
 
 class _File(Protocol):
@@ -177,7 +177,7 @@ def _stack(source: Source) -> Iterator[_Stack]:
     """The pages of a file, the first of them checked."""
     import tifffile  # noqa: PLC0415  heavy
 
-    with tifffile.TiffFile(source.stream, name=source.path.name, _multifile=False, **_AS_ANY_OTHER) as tiff:
+    with tifffile.TiffFile(source.stream, name=source.path.name, _multifile=False, **AS_ANY_OTHER) as tiff:
         file = cast(_File, tiff)
         first = file.pages[0]
         source.check_size(first.imagelength, first.imagewidth)

@@ -31,6 +31,7 @@ from delineate.formats.tiff_directories import count_pages
 from delineate.formats.tiff_layout import name_of_slide
 from delineate.formats.tiff_ome import beside_a_slide
 from delineate.formats.tiff_page import (
+    AS_ANY_OTHER,
     COLOUR_SAMPLES,
     PALETTE,
     WHITE_IS_ZERO,
@@ -41,7 +42,6 @@ from delineate.formats.tiff_page import (
     palette_of,
 )
 
-_AS_ANY_OTHER = {"is_ndpi": False, "is_lsm": False, "is_scanimage": False}
 _OF_SCANNERS = frozenset({"svs", "ome", "philips", "qpi"})
 _FINEST_PRINT_MM = 0.01  # pixels a screen's or printer's resolution stands for are larger
 _RESOLUTIONS = (283, 282)  # of rows and columns
@@ -92,7 +92,7 @@ class TiffRegions(Closing):
         self._stream.seek(0)
         import tifffile  # noqa: PLC0415  heavy
 
-        tiff = tifffile.TiffFile(self._stream, name=source.path.name, _multifile=False, **_AS_ANY_OTHER)
+        tiff = tifffile.TiffFile(self._stream, name=source.path.name, _multifile=False, **AS_ANY_OTHER)
         first = cast(Page, tiff.pages[0])
         check_sides((first.imagelength, first.imagewidth), source)
         description = first.description if isinstance(first.description, str) else ""
