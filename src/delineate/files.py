@@ -265,6 +265,19 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def made_folder(path: Path) -> Path:
+    """The folder `path`, made if need be, with those above it.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(path, error) from error
+    return path
+
+
 def output_error(path: Path, error: OSError) -> DelineateError:
     """The OSError of a write, said for the user."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

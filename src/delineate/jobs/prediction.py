@@ -15,7 +15,7 @@ from delineate.dataset.case_files import Problem
 from delineate.dataset.inputs import prediction_inputs
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import Interrupted, Stopped, UsageError
-from delineate.files import as_path, as_paths, output_error, remove_unfinished, sole_use
+from delineate.files import as_path, as_paths, made_folder, remove_unfinished, sole_use
 from delineate.formats import Reading
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.exported import ExportedModel
@@ -139,7 +139,7 @@ def predict(
             remove_unfinished(folder)
         for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
             if asked:
-                _make(folder / name)
+                made_folder(folder / name)
         pseudonyms = Pseudonyms(unfinished.salt, all_names=anonymous)
         work = Work(
             model=loaded,
@@ -261,10 +261,3 @@ def _not_tried(problem: Problem, hide: Callable[[str], str]) -> Predicted:
     else:
         names = tuple(hide(path.name) for path in problem.paths if formats.is_image(path))
     return Predicted(names, status="failed", reason=reasons.get(problem.code, "it cannot be used"))
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from torch import Tensor
 
 from delineate.errors import Interrupted, ModelFileError
-from delineate.files import output_error
+from delineate.files import made_folder
 from delineate.interruption import StopRequest, stop_requests
 from delineate.plan import Plan
 from delineate.training.budget import Budget, Pace, checks, fitting_steps
@@ -118,10 +118,7 @@ def fit(
     """
     trainer = Trainer(plan, cases, start)
     checkpoint = folder / FOLDER / NAME
-    try:
-        checkpoint.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise output_error(checkpoint.parent, error) from error
+    made_folder(checkpoint.parent)
     if resume and checkpoint.exists():
         state, begun = trainer.state, plan.with_adjusted(())
         facts = load_checkpoint(checkpoint, state.network, state.optimizer, begun.sha256())

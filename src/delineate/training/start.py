@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from delineate.errors import ModelFileError
-from delineate.files import output_error, write_with
+from delineate.files import made_folder, write_with
 from delineate.model_file import weights_sha256
 from delineate.networks.settings import UNetSettings
 from delineate.networks.unet import UNet
@@ -53,10 +53,7 @@ def write_start(folder: Path, start: Start) -> None:
         OutputError: The place cannot be written.
     """
     path = folder / FOLDER / NAME
-    try:
-        path.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise output_error(path.parent, error) from error
+    made_folder(path.parent)
     facts = {
         "weights_sha256": weights_sha256(start.weights),
         "started_from": start.started_from,
