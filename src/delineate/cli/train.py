@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from delineate.choices import SPLIT_SEED, FourthAxis, Precision, Preset
 from delineate.errors import UsageError
 
 if TYPE_CHECKING:
     from delineate.formats import Reading
 
-Preset = Literal["auto", "classic"]
-Precision = Literal["auto", "bf16", "fp32"]
 Log = Literal["tensorboard"]
-FourthAxis = Literal["refuse", "channels"]
 LabelsOption = Annotated[
     str | None,
     typer.Option(help="What the mask values mean, for example '1=liver,2=tumour'.", metavar="VALUE=NAME,…"),
@@ -122,7 +120,8 @@ def train(
         Path | None, typer.Option(help="A splits.json: which case is in which part.", metavar="splits.json")
     ] = None,
     split_seed: Annotated[
-        int | None, typer.Option(help="Random seed for drawing the held-out part.", show_default="42")
+        int | None,
+        typer.Option(help="Random seed for drawing the held-out part.", show_default=str(SPLIT_SEED)),
     ] = None,
     folds: Annotated[
         int | None,
@@ -225,7 +224,7 @@ def train(
                 seed=seed,
                 plan=plan,
                 splits=splits,
-                split_seed=42 if split_seed is None else split_seed,
+                split_seed=SPLIT_SEED if split_seed is None else split_seed,
                 labels=labels,
                 group_regex=group_regex,
                 precision=precision,

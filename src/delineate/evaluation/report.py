@@ -12,8 +12,9 @@ from typing import Literal
 from delineate.evaluation.digits import distance_text
 from delineate.evaluation.figures import CurvePoint, curves_svg, distribution_svg
 from delineate.evaluation.outlines import outline_colours
-from delineate.evaluation.scores import VOLUME, CaseScore, Metric
+from delineate.evaluation.scores import VOLUME, CaseScore
 from delineate.evaluation.summary import LabelSummary, Summary
+from delineate.model_file import Metric
 
 Rank = Literal["worst", "median", "best"]
 CHOSEN = 3  # of a rank at most

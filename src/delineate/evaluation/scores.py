@@ -19,7 +19,6 @@ VOLUME = 3  # axes
 MM3_PER_ML = 1000
 Unit = Literal["mm", "px"]
 State = Literal["scored", "both empty", "missed", "false alarm"]
-Metric = Literal["dice", "iou", "precision", "recall", "accuracy", "hd95_px", "hd95_mm", "nsd"]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from delineate.choices import SPLIT_SEED
 from delineate.dataset.folds import checked_number
 from delineate.dataset.mask_encoding import MaskEncoding
 from delineate.dataset.naming import counted, listed, printable
@@ -78,7 +79,7 @@ class Source:
     group_regex: str | None = None
     log: Log | None = None
     splits: Path | None = None
-    split_seed: int = 42
+    split_seed: int = SPLIT_SEED
     reading: Reading = USUAL
     pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
     tolerance_mm: float | None = None

@@ -8,6 +8,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+from delineate.choices import SPLIT_SEED
 from delineate.dataset.folds import checked_number, write_folds
 from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms
 from delineate.dataset.split import write_splits
@@ -73,7 +74,7 @@ def train(
     labels: str | None = None,
     group_regex: str | None = None,
     precision: Precision | None = None,
-    split_seed: int = 42,
+    split_seed: int = SPLIT_SEED,
     dims: Dims | None = None,
     left_right: str | None = None,
     reading: Reading = USUAL,

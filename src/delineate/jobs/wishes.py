@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
+from delineate.choices import FourthAxis
 from delineate.errors import PlanError, UsageError
 from delineate.fingerprint import Fingerprint
 from delineate.model_file import ModelCard
@@ -18,7 +19,6 @@ from delineate.planner.encoders import with_encoder
 from delineate.planner.inherited import inherit, refuse_other_network
 from delineate.training.speed import measure_step
 
-FourthAxis = Literal["refuse", "channels"]
 LEAST_MEASURED_S = 60.0  # in a shorter budget measuring takes too large a share
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import ValidationError
 
+from delineate.choices import FourthAxis, Precision, Preset
 from delineate.errors import PlanError
 from delineate.fingerprint import Fingerprint
 from delineate.plan import plan_error
@@ -16,8 +15,6 @@ from delineate.planner.common import (
     Dims,
     Length,
     Planned,
-    Precision,
-    Preset,
 )
 from delineate.planner.pictures import plan_pictures, why_as_large, why_larger
 from delineate.planner.volumes import choose_dims, plan_volumes
@@ -45,7 +42,7 @@ def make_plan(
     precision: Precision = "auto",
     dims: Dims | None = None,
     left_right: tuple[tuple[str, str], ...] = (),
-    fourth_axis: Literal["refuse", "channels"] = "refuse",
+    fourth_axis: FourthAxis = "refuse",
     larger: str = "",
 ) -> Planned:
     """Choose everything.

@@ -7,13 +7,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from delineate.choices import FourthAxis, Precision
 from delineate.errors import PlanError
 from delineate.fingerprint import Fingerprint
 from delineate.geometry import times
 from delineate.plan import USUAL_THRESHOLD, DataPlan, Plan, TrainingPlan
 
-Preset = Literal["auto", "classic"]
-Precision = Literal["auto", "bf16", "fp32"]
 Dims = Literal[2, 3]
 DEFAULT_BUDGET_S = 600.0
 LITTLE = 0.2  # share of the pixels that labels may cover for images to be normalized each by itself
@@ -76,7 +75,7 @@ class Asked:
     precision: Precision = "auto"
     dims: Dims | None = None
     left_right: tuple[tuple[str, str], ...] = ()
-    fourth_axis: Literal["refuse", "channels"] = "refuse"
+    fourth_axis: FourthAxis = "refuse"
     larger: str = ""
 
 

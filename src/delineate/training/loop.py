@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
+from delineate.choices import FloatPrecision
 from delineate.errors import Interrupted, ModelFileError
 from delineate.files import made_folder
 from delineate.interruption import StopRequest, stop_requests
@@ -72,7 +73,7 @@ class Trained:
     weights: dict[str, Tensor]
     history: tuple[HistoryRow, ...]
     seconds: float
-    precision: Literal["bf16", "fp32"]
+    precision: FloatPrecision
     plan: Plan
     dice: float | None = None
 

@@ -6,13 +6,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor
 
+from delineate.choices import FloatPrecision
 from delineate.image import IGNORED
 from delineate.inference.hardware import computing_device, has_fast_bf16
 from delineate.inference.windows import predict_windows, slabs_of_windows
@@ -54,7 +55,7 @@ class State:
         return 2 * sum(both for _, both in self.pixels) / together if together else None
 
 
-def precision_for(plan: Plan) -> Literal["bf16", "fp32"]:
+def precision_for(plan: Plan) -> FloatPrecision:
     """The precision that the plan means on this machine."""
     if plan.training.precision == "auto":
         return "bf16" if has_fast_bf16() else "fp32"

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from delineate.choices import FloatPrecision
 from delineate.inference.engines.agreement import changed_labels, disagreement
 from delineate.inference.engines.engine import EngineName
 from delineate.inference.engines.making import Net
 from delineate.inference.engines.probe import MEASURE_S, Probed, Task, probe
 from delineate.inference.engines.pytorch import TorchEngine, on_processor
 from delineate.inference.engines.remembered import Trial
-from delineate.inference.engines.sessions import FloatPrecision, Numbers
+from delineate.inference.engines.sessions import Numbers
 
 ENGINES: tuple[EngineName, ...] = ("torch", "onnxruntime", "openvino")
 PRECISIONS: tuple[FloatPrecision, ...] = ("fp32", "bf16")
