@@ -45,7 +45,9 @@ from delineate.formats.tiff_page import (
     check_kind,
     check_whole,
     decode,
+    full_range,
     has_alpha,
+    inverted,
     kind_of,
     palette_of,
 )
@@ -132,8 +134,7 @@ def read(source: Source) -> Image:
             palette = palette_of(page)
             check_indices(channels[0], palette, source)
             return Image(through_palette(channels[0], palette), geometry, notes)
-        if page.bitspersample in (2, 4):
-            channels = (channels * (255 // (2**page.bitspersample - 1))).astype(np.uint8)
+        channels = full_range(channels, page)
         if has_alpha(page):
             channels, notes = without_alpha(channels, source), (*notes, ALPHA_NOTE)
         if page.photometric == WHITE_IS_ZERO:
@@ -265,13 +266,11 @@ def _joined(planes: Array, stack: _Stack) -> Array:
 
 
 def _inverted(channels: Array, source: Source) -> Array:
-    if channels.dtype == np.bool_:
-        return np.logical_not(channels)
-    if channels.dtype not in (np.uint8, np.uint16):
+    if channels.dtype not in (np.bool_, np.uint8, np.uint16):
         raise source.refuse(
             "its white is zero, but its pixels are not 8-bit or 16-bit. Save it with black as zero"
         )
-    return np.bitwise_not(channels.astype(channels.dtype.newbyteorder("="), copy=False))
+    return inverted(channels.astype(channels.dtype.newbyteorder("="), copy=False))
 
 
 FAMILY = Family(

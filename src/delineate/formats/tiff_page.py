@@ -194,6 +194,20 @@ def palette_of(page: Page) -> npt.NDArray[np.uint8]:
     return (colours >> 8).astype(np.uint8) if colours.dtype.itemsize > 1 else colours.astype(np.uint8)
 
 
+def full_range(channels: Array, page: Page) -> Array:
+    """Values of 2 and 4 bits a pixel as 0…255; of others as they are."""
+    if page.bitspersample not in (2, 4):
+        return channels
+    found: Array = (channels * (255 // (2**page.bitspersample - 1))).astype(np.uint8)
+    return found
+
+
+def inverted(channels: Array) -> Array:
+    """Integers or truth values whose white is zero, so that black is."""
+    found: Array = np.logical_not(channels) if channels.dtype == np.bool_ else np.bitwise_not(channels)
+    return found
+
+
 def kind_of(page: Page) -> tuple[object, ...]:
     """What the pages of a stack have in common."""
     palette = b"" if page.colormap is None else np.asarray(page.colormap).tobytes()

@@ -38,7 +38,9 @@ from delineate.formats.tiff_page import (
     Page,
     check_believable,
     check_kind,
+    full_range,
     has_alpha,
+    inverted,
     palette_of,
 )
 
@@ -142,8 +144,7 @@ class TiffRegions(Closing):
         if self._palette is not None:
             check_indices(channels, self._palette, self._source)
             return through_palette(channels[0], self._palette)
-        if page.bitspersample in (2, 4):
-            channels = (channels * (255 // (2**page.bitspersample - 1))).astype(np.uint8)
+        channels = full_range(channels, page)
         if self._alpha is not None:
             if (channels[-1] != self._alpha).any():
                 raise self._source.refuse(
@@ -152,7 +153,7 @@ class TiffRegions(Closing):
                 )
             channels = channels[:-1]
         if page.photometric == WHITE_IS_ZERO:
-            channels = np.logical_not(channels) if channels.dtype == np.bool_ else np.bitwise_not(channels)
+            channels = inverted(channels)
         return image_pixels(channels, self._source)[0]
 
     def close(self) -> None:
