@@ -61,7 +61,7 @@ def import_keras(
         file: `.keras`, `.h5` or `.weights.h5`.
         out: The model file to be, ending in `.safetensors`.
         wishes: What the file does not say.
-        reporter: Told what was taken to be so.
+        reporter: Told what was assumed.
 
     Returns:
         What the model file says about itself.
@@ -118,7 +118,7 @@ def _refuse_pointless(path: Path, net: ImportedNet, wishes: KerasWishes) -> None
 
 
 def _planned(path: Path, net: ImportedNet, wishes: KerasWishes) -> tuple[Plan, tuple[str, ...]]:
-    """The plan, and what was taken to be so without the file's or the user's word."""
+    """The plan, and what was assumed without the file's or the user's word."""
     found, assumed = net.found, _assumed_of_graph(net, wishes)
     if found.output == "linear" and not wishes.logits:
         raise UsageError(
