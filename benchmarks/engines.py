@@ -32,12 +32,13 @@ from PIL import Image as Pillow
 from torch.utils.flop_counter import FlopCounterMode
 
 from delineate import phantoms
+from delineate.choices import FloatPrecision
 from delineate.fingerprint import Fingerprint, measure
 from delineate.image import Geometry, Image, LabelSet, Mask
 from delineate.inference.engines.agreement import changed_labels
 from delineate.inference.engines.engine import EngineName
 from delineate.inference.engines.making import Net, make_engine
-from delineate.inference.engines.sessions import FloatPrecision, Numbers
+from delineate.inference.engines.sessions import Numbers
 from delineate.inference.engines.trials import probing_batch
 from delineate.model_file import ModelCard, TrainingFacts, save_model, weights_sha256
 from delineate.networks.unet import UNet, parameter_count

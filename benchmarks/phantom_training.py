@@ -60,7 +60,7 @@ def phantom_trainer(
             update={"preprocessing": plan.preprocessing.model_copy(update={"size": (seen, seen)})}
         )
     named = ((f"image_{number}", image, mask) for number, (image, mask) in enumerate(pairs))
-    return Trainer(plan, build_cache(named, plan, Store(Path(tempfile.gettempdir()))), steps=1000)
+    return Trainer(plan.with_steps(1000), build_cache(named, plan, Store(Path(tempfile.gettempdir()))))
 
 
 def device_of(trainer: Trainer) -> torch.device:

@@ -233,5 +233,5 @@ class Conversation:
             raise SystemExit("The process has ended before its answer; its message stands above.")
         answer = json.loads(line)
         if not isinstance(answer, dict):
-            raise SystemExit(f"The Keras process answered with no record: {line}")
+            raise SystemExit(f"The process answered with no record: {line}")
         return answer

@@ -10,7 +10,7 @@ import os
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -286,6 +286,31 @@ def sha256(path: Path) -> str:
     except OSError as error:
         raise ImageError(path, error.strerror or str(error)) from error
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def removed_on_error(paths: Collection[Path]) -> Iterator[None]:
+    """Remove these files if the block ends in an error, or is stopped; those may come to be in the block."""
+    try:
+        yield
+    except BaseException:
+        for path in paths:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
+
+
+def made_folder(path: Path) -> Path:
+    """The folder `path`, made if need be, with those above it.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(path, error) from error
+    return path
 
 
 def output_error(path: Path, error: OSError) -> DelineateError:

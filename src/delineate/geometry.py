@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -143,6 +143,11 @@ class Geometry:
             return Geometry(spacing)
         first = [(r - 1) / 2 for r in ratio]  # the edges stay, so the first centre moves
         return Geometry(spacing, _vector(self.affine()[:3] @ [*first, 1]), self.directions)
+
+
+def times(lengths: Sequence[float]) -> str:
+    """Sides or spacings `(…, H, W)` as people say them, width first: "640 × 480", "0.5 × 0.5 × 3"."""
+    return " × ".join(str(each) if isinstance(each, int) else f"{each:.3g}" for each in reversed(lengths))
 
 
 NOWHERE = Geometry()

@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from delineate.choices import FloatPrecision
 from delineate.errors import ModelFileError, UsageError
 from delineate.files import write_with
 from delineate.fingerprint import Fingerprint
@@ -120,7 +121,7 @@ class TrainingFacts(_Part):
     cases: int | None
     steps: int | None
     seconds: float | None
-    precision: Literal["bf16", "fp32"]
+    precision: FloatPrecision
     seed: int | None
     case_digests: tuple[Annotated[str, Field(pattern="^[0-9a-f]{16}$")], ...] = ()
     started_from: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
@@ -135,7 +136,7 @@ class Imported(_Part):
         program: That saved it.
         version: Of the program, if the file says it.
         file_sha256: Of the file.
-        assumed: What the file does not say, and was taken to be so.
+        assumed: What the file does not say, and was assumed.
     """
 
     program: Literal["keras"]

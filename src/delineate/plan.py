@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from delineate.augment.settings import AugmentationSettings
+from delineate.choices import FourthAxis, Precision, Preset
 from delineate.errors import PlanError
 from delineate.files import write_text
 from delineate.geometry import is_orientation
@@ -77,7 +78,7 @@ class DataPlan(_Section):
     axes: Literal[2, 3] = 2
     colour: Colour
     channels: Annotated[int, Field(ge=1, le=64)]
-    fourth_axis: Literal["refuse", "channels"] = "refuse"
+    fourth_axis: FourthAxis = "refuse"
     pixels: Literal["integer", "float"] = "integer"
     labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=254)]
     left_right: tuple[tuple[str, str], ...] = ()
@@ -176,7 +177,7 @@ class TrainingPlan(_Section):
     foreground_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     evaluations: Annotated[int, Field(ge=1, le=1000)] = 10
     watched_cases: Annotated[int, Field(ge=1, le=1000)] = 32
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: Precision = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
     @model_validator(mode="after")
@@ -221,7 +222,7 @@ class Plan(_Section):
     """All of it. See the sections."""
 
     format: Literal[1] = 1
-    preset: Literal["auto", "classic"]
+    preset: Preset
     data: DataPlan
     preprocessing: PreprocessingPlan
     network: UNetSettings

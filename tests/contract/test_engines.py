@@ -10,10 +10,11 @@ import pytest
 import torch
 from test_ensembles import KINDS, model, net, picture, plan_of
 
+from delineate.choices import FloatPrecision
 from delineate.errors import UsageError
 from delineate.inference.engines.engine import EngineName
 from delineate.inference.engines.making import Net, make_engine
-from delineate.inference.engines.sessions import FloatPrecision, open_session
+from delineate.inference.engines.sessions import open_session
 from delineate.inference.engines.wish import PrecisionChoice
 from delineate.inference.model import Model
 from delineate.networks.settings import UNetSettings

@@ -118,4 +118,4 @@ def test_the_command(weights: Path, small_data: Path, command: Command, tmp_path
     assert "Traceback" not in done.stderr
     done = command("train", "--resume", tmp_path, "--encoder", weights)
     assert done.returncode == 2
-    assert "goes on with a run as it was begun" in " ".join(done.stderr.split())
+    assert "continues a run with its original settings" in " ".join(done.stderr.split())

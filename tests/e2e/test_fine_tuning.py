@@ -162,7 +162,7 @@ def test_what_cannot_be_is_said_on_the_command_line(
     assert not (tmp_path / "run").exists()
     done = command("train", "--resume", finished_run, "--from", finished_run)
     assert done.returncode == 2
-    assert "--resume goes on with a run as it was begun" in " ".join(done.stderr.split())
+    assert "--resume continues a run with its original settings" in " ".join(done.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -341,7 +341,8 @@ PATHS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "all": (
         {"normalization": "dataset", "mean": (-500.0,), "standard_deviation": (400.0,), "clip": ()},
-        "mean and deviation of the training images: an image's own tell of labels that cover 30.0%",
+        "mean and deviation of all training images: labels cover 30.0% of the pixels, so an image's own "
+        "values would depend on them",
     ),
     "light": (
         {"normalization": "image", "mean": (), "standard_deviation": (), "clip": ()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,19 +85,16 @@ def test_every_job_refuses_what_is_no_number_before_anything_else(job: object, t
 
 @pytest.mark.parametrize(("threads", "at_once"), [(1, 1), (5, 2), (None, 2)])
 def test_files_are_read_by_no_more_threads(threads: int | None, at_once: int) -> None:
-    running: list[int] = []
-    most = [0]
+    together, seen = threading.Barrier(at_once), set[int]()
 
     def read(item: int) -> int:
-        running.append(item)
-        most[0] = max(most[0], len(running))
-        time.sleep(0.02)
-        running.remove(item)
+        seen.add(threading.get_ident())
+        together.wait(60)  # so many at a time there must be
         return item
 
     with computing_threads(threads):
         assert list(in_threads(read, range(8), lambda *_: None)) == list(range(8))
-    assert most[0] == at_once
+    assert len(seen) == at_once
 
 
 def test_this_machine_has_a_processor() -> None:

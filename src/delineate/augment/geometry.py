@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from delineate.augment.left_right import LeftRight, swap_labels
 from delineate.augment.movement import Movement, draw_movement, output_to_input
 from delineate.augment.settings import AugmentationSettings
 from delineate.augment.transfer import to_device
@@ -17,14 +16,7 @@ __all__ = ["Movement", "draw_movement", "inside_of", "move", "output_to_input", 
 
 
 def move(
-    images: Tensor,
-    masks: Tensor,
-    movement: Movement,
-    settings: AugmentationSettings,
-    *,
-    size: tuple[int, ...] | None = None,
-    spacing: tuple[float, ...] | None = None,
-    left_right: LeftRight | None = None,
+    images: Tensor, masks: Tensor, movement: Movement, settings: AugmentationSettings
 ) -> tuple[Tensor, Tensor]:
     """Move images and their masks alike; an identity leaves every value exactly as it was.
 
@@ -33,24 +25,16 @@ def move(
         masks: `(N, H, W)` or `(N, D, H, W)` uint8.
         movement: N movements, of volumes with a depth.
         settings: Only `fill` is read.
-        size: Of the outputs, cut about the centre; None for that of the images. With a size of its own an
-            identity too is read between pixels.
-        spacing: Distances between pixels per axis, in any unit; None where they are alike.
-        left_right: Labels that change sides where an image is mirrored along its axis.
 
     Returns:
-        Images and masks, of the same shapes or of `size`.
+        Images and masks, of the same shapes.
     """
-    if left_right is not None:
-        masks = swap_labels(masks, movement.is_mirrored(left_right.axis), left_right.pairs)
-    if size is not None:
-        return warp(images, masks, output_to_input(movement, size, spacing), size, settings)
     still = movement.is_identity()
     if bool(still.all()):
         return images, masks
     still = to_device(still, images.device)
     size = tuple(images.shape[2:])
-    moved, labels = warp(images, masks, output_to_input(movement, size, spacing), size, settings)
+    moved, labels = warp(images, masks, output_to_input(movement, size), size, settings)
     return torch.where(_each(still, images), images, moved), torch.where(_each(still, masks), masks, labels)
 
 

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from delineate.dataset.naming import counted, printable
+from delineate.geometry import times
 from delineate.jobs.duration import in_words
 from delineate.jobs.reporter import Reporter
 
@@ -91,22 +92,24 @@ class ConsoleReporter(Reporter):
         if not self._errors.is_terminal:
             return
         if self._stage != name:
-            self._clear()
-            self._bar = Progress(
+            columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
-                console=self._errors,
-                transient=True,
             )
-            self._bar.add_task(name, total=total)
-            self._bar.start()
-            self._stage = name
+            self._begin(name, Progress(*columns, console=self._errors, transient=True), total)
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=done, total=total)
         if done >= total:
             self._clear()
+
+    def _begin(self, name: str, bar: Progress, total: float) -> None:
+        """Show this bar in place of the one before."""
+        self._clear()
+        self._bar, self._stage = bar, name
+        bar.add_task(name, total=total, numbers="")
+        bar.start()
 
     def megapixels(self, name: str, done: float, total: float, per_second: float) -> None:
         """So many millions of pixels of an image are done."""
@@ -121,17 +124,14 @@ class ConsoleReporter(Reporter):
                 self._errors.print(f"{name}: {numbers}", markup=False, soft_wrap=True)
             return
         if self._stage != name:
-            self._clear()
-            self._bar = Progress(
+            bar = Progress(
                 TextColumn("{task.description}", table_column=Column(no_wrap=True)),
                 BarColumn(),
                 TextColumn("{task.fields[numbers]}", table_column=Column(no_wrap=True)),
                 console=self._errors,
                 transient=True,
             )
-            self._bar.add_task(name, total=total, numbers=numbers)
-            self._bar.start()
-            self._stage = name
+            self._begin(name, bar, total)
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=done, numbers=numbers)
         if done >= total:
@@ -146,7 +146,7 @@ class ConsoleReporter(Reporter):
         """The plan stands."""
         plan = planned.plan
         self._clear()
-        seen = " × ".join(str(side) for side in reversed(plan.preprocessing.size))
+        seen = times(plan.preprocessing.size)
         what = "slices" if plan.data.axes > plan.network.axes else "images"
         seen = f"whole {what} at {seen}" if plan.preprocessing.mode == "whole" else f"patches of {seen}"
         if plan.training.steps is None and plan.training.budget_s is not None:
@@ -176,8 +176,7 @@ class ConsoleReporter(Reporter):
             return
         now = time.monotonic()
         if self._stage != "training":
-            self._clear()
-            self._bar = Progress(
+            bar = Progress(
                 TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
                 BarColumn(bar_width=None, table_column=Column(ratio=1)),
                 TextColumn("{task.fields[numbers]}", table_column=Column(no_wrap=True)),
@@ -186,9 +185,7 @@ class ConsoleReporter(Reporter):
                 transient=True,
                 auto_refresh=False,
             )
-            self._bar.add_task("training", total=progress.steps, numbers="")
-            self._bar.start()
-            self._stage = "training"
+            self._begin("training", bar, progress.steps)
         if self._bar is not None and (now - self._last_line > 0.2 or row is not None):
             self._last_line = now
             numbers = (
@@ -212,11 +209,11 @@ def show_check(console: Console, report: CheckReport, data: Path, *, errors_too:
     sizes = report.sizes
     facts = [counted(len(report.cases), "case")]
     if sizes is not None:
-        low, high = (" × ".join(map(str, reversed(size))) for size in (sizes.smallest, sizes.largest))
+        low, high = (times(size) for size in (sizes.smallest, sizes.largest))
         unit = "px" if report.axes == 2 else "voxels"
         facts.append(f"{low} {unit}" if low == high else f"{low} to {high} {unit}")
         if sizes.spacing_mm is not None:
-            facts.append(f"{' × '.join(f'{each:.3g}' for each in reversed(sizes.spacing_mm))} mm apart")
+            facts.append(f"{times(sizes.spacing_mm)} mm apart")
         facts.append({"grey": "grey", "rgb": "colour"}.get(report.colour, f"{report.channels} channels"))
     groups = len(set(report.case_groups().values()))
     if groups != len(report.cases):

@@ -18,5 +18,7 @@ ScoringEngineOption = Annotated[
 ]
 PrecisionOption = Annotated[
     PrecisionChoice,
-    typer.Option(help="In which numbers; 'auto' is as in the training where the engine can."),
+    typer.Option(
+        help="Number format to compute in; 'auto' uses that of the training if the engine supports it."
+    ),
 ]

@@ -66,13 +66,13 @@ def export(
         from delineate.cli.export_int8 import export_int8  # noqa: PLC0415  likewise
 
         if channels != "last" or pixels is not None:
-            raise UsageError("--channels and --pixels have no meaning with int8. Leave them away.")
+            raise UsageError("--channels and --pixels have no meaning with int8. Omit them.")
         given = reading(max_megapixels, fourth_axis)
         export_int8(model, to, out, images or (), data, max_dice_loss, given, threads)
         return
     for option, value in (("--data", data), ("--max-dice-loss", max_dice_loss)):
         if value is not None:
-            raise UsageError(f"{option} is for --precision int8 alone: leave it away.")
+            raise UsageError(f"{option} is for --precision int8 alone: omit it.")
     with ConsoleReporter() as reporter:
         made = job.export(
             model,

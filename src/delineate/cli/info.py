@@ -45,14 +45,15 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
 
     from delineate.cli.console import estimate_text, mean_distance_text, mean_text  # noqa: PLC0415  likewise
     from delineate.dataset.naming import counted, printable  # noqa: PLC0415  likewise
+    from delineate.geometry import times  # noqa: PLC0415  likewise
     from delineate.jobs.imported import imported_in_words  # noqa: PLC0415  likewise
 
     plan, scores = card.plan, card.scores
     pre = plan.preprocessing
     seen = plan.window
-    size = f"{' × '.join(map(str, reversed(seen)))} {'px' if len(seen) == 2 else 'voxels'}"
+    size = f"{times(seen)} {'px' if len(seen) == 2 else 'voxels'}"
     if pre.spacing_mm is not None:
-        size += f" of {' × '.join(f'{each:.3g}' for each in reversed(pre.spacing_mm))} mm"
+        size += f" of {times(pre.spacing_mm)} mm"
     encoder = "" if plan.network.encoder == "plain" else f" around a {plan.network.encoder}"
     facts = {
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
@@ -109,13 +110,14 @@ def show_card(console: Console, card: ModelCard, path: Path) -> None:
 def _training_in_words(card: ModelCard) -> dict[str, str]:
     """How the weights came about."""
     from delineate.dataset.naming import counted  # noqa: PLC0415  quick --help
+    from delineate.geometry import times  # noqa: PLC0415  likewise
     from delineate.jobs.duration import in_words  # noqa: PLC0415  likewise
 
     training, data = card.training, card.fingerprint
     median = ""
     if data is not None:
         unit = "px" if data.axes == 2 else "voxels"
-        median = f", median {' × '.join(map(str, reversed(data.median)))} {unit}"
+        median = f", median {times(data.median)} {unit}"
     return {
         "trained on": f"{counted(training.cases or 0, 'case')}{median}",
         "trained for": f"{training.steps} steps{' each' if card.members > 1 else ''} in "

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from delineate.choices import SPLIT_SEED, FourthAxis, Precision, Preset
 from delineate.errors import UsageError
 
 if TYPE_CHECKING:
     from delineate.formats import Reading
 
-Preset = Literal["auto", "classic"]
-Precision = Literal["auto", "bf16", "fp32"]
 Log = Literal["tensorboard"]
-FourthAxis = Literal["refuse", "channels"]
 LabelsOption = Annotated[
     str | None,
     typer.Option(help="What the mask values mean, for example '1=liver,2=tumour'.", metavar="VALUE=NAME,…"),
@@ -102,8 +100,8 @@ def _refuse_beside_resume(context: typer.Context) -> None:
     ]
     if given:
         raise UsageError(
-            f"--resume goes on with a run as it was begun: leave {', '.join(given)} away. Give the run's "
-            "folder alone, or beside it DATA and --test where these were moved, and --threads."
+            f"--resume continues a run with its original settings: omit {', '.join(given)}. Give only the run's "
+            "folder, plus DATA and --test if the data have moved, and --threads."
         )
 
 
@@ -136,7 +134,8 @@ def train(
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Of weights, order and augmentation.", show_default="0")
+        int | None,
+        typer.Option(help="Random seed for weights, case order and augmentation.", show_default="0"),
     ] = None,
     plan: Annotated[Path | None, typer.Option(help="A plan.yaml to train by.", metavar="plan.yaml")] = None,
     resume: Annotated[
@@ -146,7 +145,8 @@ def train(
         Path | None, typer.Option(help="A splits.json: which case is in which part.", metavar="splits.json")
     ] = None,
     split_seed: Annotated[
-        int | None, typer.Option(help="Of drawing the held-out part.", show_default="42")
+        int | None,
+        typer.Option(help="Random seed for drawing the held-out part.", show_default=str(SPLIT_SEED)),
     ] = None,
     folds: Annotated[
         int | None,
@@ -161,7 +161,7 @@ def train(
     labels: LabelsOption = None,
     group_regex: GroupOption = None,
     precision: Annotated[
-        Precision | None, typer.Option(help="Of the computations.", show_default="what is fast here")
+        Precision | None, typer.Option(help="Number format to compute in.", show_default="what is fast here")
     ] = None,
     dims: Annotated[
         int | None,
@@ -231,7 +231,7 @@ def train(
                 seed=seed,
                 plan=plan,
                 splits=splits,
-                split_seed=42 if split_seed is None else split_seed,
+                split_seed=SPLIT_SEED if split_seed is None else split_seed,
                 labels=labels,
                 group_regex=group_regex,
                 precision=precision,

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from delineate.choices import SPLIT_SEED
 from delineate.dataset.case_files import CaseFiles
 from delineate.dataset.naming import counted, listed, natural_key, printable
 from delineate.dataset.split import TRIES, seeded_order, stated_parts
@@ -86,8 +87,8 @@ def checked_number(number: int) -> int:
         whole = 0
     if whole < 2:
         raise UsageError(
-            f"There cannot be {number!r} folds: give 2 or more, such as --folds {USUAL_FOLDS}, or leave "
-            "--folds away to hold out one part."
+            f"There cannot be {number!r} folds: give 2 or more, such as --folds {USUAL_FOLDS}, or omit "
+            "--folds to hold out one part."
         )
     return whole
 
@@ -97,7 +98,7 @@ def draw_folds(
     groups: Mapping[str, str],
     number: int,
     *,
-    seed: int = 42,
+    seed: int = SPLIT_SEED,
     labels_by_case: Mapping[str, Collection[str]] | None = None,
     test_elsewhere: bool = False,
 ) -> Folds:

@@ -78,7 +78,7 @@ class MaskEncoding:
             path: Its file, for messages.
 
         Returns:
-            `(H, W)` uint8: 0 background, 1…n the labels.
+            `(H, W)` or `(D, H, W)` uint8: 0 background, 1…n the labels.
 
         Raises:
             MaskError: It holds values whose meaning was not decided, or is of another kind than the set.
@@ -161,7 +161,7 @@ class MaskEncoding:
 
 
 def nearest_labels(levels: Integers, ranges: tuple[tuple[int, int, int], ...]) -> npt.NDArray[np.uint8]:
-    """The label of the nearest colour of `ranges`, `(H, W)` uint8, by distance in RGB."""
+    """The label of the nearest colour of `ranges`, in the mask's size, uint8, by distance in RGB."""
     seen, where = np.unique(levels, return_inverse=True)
     colours = np.array([first for first, _, _ in ranges])
     labels = np.array([label for _, _, label in ranges], dtype=np.uint8)

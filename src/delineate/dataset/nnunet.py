@@ -22,7 +22,7 @@ _CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
 def nnunet_folders(listing: Listing) -> tuple[Path, ...]:
-    """The folders laid out as nnU-Net's raw data: the data's own, or those below it that hold all pictures."""
+    """The folders laid out as nnU-Net's raw data: the given one, or those below it with all pictures."""
     folders = {path.parent.parent for path in listing.files if path.parent.name == PARTS[0][0]}
     if listing.root in folders:
         return (listing.root,)

@@ -47,7 +47,7 @@ def duplicates(
         if not near_kept_together:
             message += (
                 " More than half of the set is one such group, so a split that is drawn does not keep them "
-                "together, which flatters the score: state real groups (patients, videos) with --group-regex "
+                "together, which inflates the score: state real groups (patients, videos) with --group-regex "
                 "or in a CSV table."
             )
         elif not split_given:
@@ -71,7 +71,7 @@ def sequence(share_alike: float) -> list[Problem]:
     message = (
         f"Images that follow one another by name look alike ({share_alike:.0%} of them): they seem to be "
         "slices of a "
-        "volume or frames of a video. A random split puts neighbours into different parts, which flatters "
+        "volume or frames of a video. A random split puts neighbours into different parts, which inflates "
         "the "
         "score. Say what belongs together with --group-regex ('^(.*)\\d$' makes blocks of ten of names that "
         "end in a "
@@ -100,7 +100,7 @@ def straddling(
             lines = [by_part(group, part) for group in across]
             shown = _grouped(lines) if code != "group-across-split" else _listed_groups(lines)
             message = (
-                f"{what} in different parts of the given split, which flatters the score: {shown}. "
+                f"{what} in different parts of the given split, which inflates the score: {shown}. "
                 "Move each group into one part, or keep one image of it."
             )
             problems.append(Problem("warning" if groups is near else "error", code, message))

@@ -48,7 +48,7 @@ def shared_folders(cases: Sequence[CaseFiles], root: Path, *, drawn: Sequence[Ca
             named = listed((f"{folder}/" for folder in sorted(found, key=natural_key)), 6)
             message = (
                 f"{counted(len(found), 'sub-folder')} {which}: {named}. Sub-folders are not taken for "
-                f"patients; if they are, their cases {come}, which flatters the score: {todo}.{kinds}"
+                f"patients; if they are, their cases {come}, which inflates the score: {todo}.{kinds}"
             )
             problems.append(Problem("warning", code, message))
     return problems

@@ -1,4 +1,4 @@
-"""Which cases to train on, to choose by, and to keep for the test: repeatable, balanced, no group divided."""
+"""Which cases to train on, to validate by and to keep for the test: repeatable, balanced, groups whole."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
+from delineate.choices import SPLIT_SEED
 from delineate.dataset.case_files import CaseFiles, Split
 from delineate.dataset.naming import counted, natural_key
 from delineate.dataset.splits_file import Splits, read_splits, write_splits
@@ -20,7 +21,7 @@ def split(
     groups: Mapping[str, str],
     *,
     validation_fraction: float = 0.2,
-    seed: int = 42,
+    seed: int = SPLIT_SEED,
     labels_by_case: Mapping[str, Collection[str]] | None = None,
 ) -> Splits:
     """Divide cases into training, validation and test.

@@ -134,7 +134,7 @@ def _near_warnings(divided: Groups, part_of: Mapping[str, str]) -> tuple[str, ..
     groups = "; ".join(_with_parts(names, part_of) for names in divided[:NAMES_SHOWN])
     more = f"; and {len(divided) - NAMES_SHOWN} more groups" if len(divided) > NAMES_SHOWN else ""
     return (
-        "The split puts nearly identical images into different parts, which flatters the score: "
+        "The split puts nearly identical images into different parts, which inflates the score: "
         f"{groups}{more}. Move each group into one part, or keep one image of it.",
     )
 
@@ -153,9 +153,7 @@ def read_content(path: Path) -> Mapping[str, object]:
     except OSError as error:
         raise DataError(f"{where} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{where} is no valid JSON: {error}. Mend it, or leave it away for a new split."
-        ) from error
+        raise DataError(f"{where} is no valid JSON: {error}. Mend it, or omit it for a new split.") from error
     if not isinstance(content, dict):
         raise DataError(f'{where} must be an object with the lists "train", "validation" and "test".')
     return content

@@ -77,9 +77,9 @@ def by_subject(
     several = sum(len(groups) > 1 for groups in stated.values())
     if several:
         message = (
-            f"By what the files tell, the cases of {counted(several, 'patient')} are in several groups that "
-            "the data state, and so may come into different parts, which flatters the score. State one group "
-            "a patient."
+            f"According to the file headers, the cases of {counted(several, 'patient')} are spread over "
+            "several of your groups and may end up in different parts, which inflates the score. Give each "
+            "patient one group."
         )
         problems.append(Problem("warning", "divided-patients", message))
     elif number:

@@ -34,7 +34,7 @@ def _copies(cases: Sequence[CaseFiles]) -> list[Problem]:
         return []
     message = (
         f"Names with .rf., as Roboflow gives them: {counted(several, 'picture')} in several copies, which "
-        "may come into different parts, which flatters the score. Give --group-regex '^(.+)\\.rf\\.' to keep "
+        "may come into different parts, which inflates the score. Give --group-regex '^(.+)\\.rf\\.' to keep "
         "the copies of one picture together."
     )
     return [Problem("warning", "copies-by-name", message)]

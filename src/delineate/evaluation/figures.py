@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delineate.evaluation.scores import CaseScore, Metric
+from delineate.evaluation.scores import CaseScore
+from delineate.model_file import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ def model_scores(summary: Summary, *, part: str, used_to_choose: str) -> Scores:
 
     Args:
         summary: Of the evaluation after training.
-        part: Which cases were scored: "validation" or "test".
+        part: Which cases were scored: "validation", "test" or "cross-validation".
         used_to_choose: A sentence: whether they were used to choose anything.
     """
     in_mm = summary.in_millimetres

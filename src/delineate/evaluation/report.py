@@ -12,10 +12,12 @@ from typing import Literal
 from delineate.evaluation.digits import distance_text
 from delineate.evaluation.figures import CurvePoint, curves_svg, distribution_svg
 from delineate.evaluation.outlines import outline_colours
-from delineate.evaluation.scores import VOLUME, CaseScore, Metric
+from delineate.evaluation.scores import VOLUME, CaseScore
 from delineate.evaluation.summary import LabelSummary, Summary
+from delineate.model_file import Metric
 
 Rank = Literal["worst", "median", "best"]
+CHOSEN = 3  # of a rank at most
 COLUMNS: tuple[tuple[Metric, str], ...] = (
     ("dice", "Dice"),
     ("iou", "IoU"),
@@ -94,12 +96,13 @@ class Report:
     model: Mapping[str, str] = field(default_factory=dict)
 
 
-def choose_cases(scores: Sequence[CaseScore], each: int = 3) -> tuple[tuple[str, float, Rank], ...]:
+def choose_cases(scores: Sequence[CaseScore]) -> tuple[tuple[str, float, Rank], ...]:
     """The cases worth looking at: the worst, those about the median, and the best, none of them twice.
+
+    Three of each rank at most.
 
     Args:
         scores: Of all cases.
-        each: How many of each rank at most.
 
     Returns:
         Case, its mean Dice over the labels that have one, and its rank; within a rank the worse first. Cases
@@ -110,7 +113,7 @@ def choose_cases(scores: Sequence[CaseScore], each: int = 3) -> tuple[tuple[str,
         if score.dice is not None:
             by_case.setdefault(score.case, []).append(score.dice)
     ordered = sorted((fmean(values), case) for case, values in by_case.items())
-    each = min(each, max(1, len(ordered) // 3))
+    each = min(CHOSEN, max(1, len(ordered) // 3))
     worst = ordered[:each]
     rest = ordered[each:]
     best = rest[-each:]

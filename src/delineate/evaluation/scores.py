@@ -19,7 +19,6 @@ VOLUME = 3  # axes
 MM3_PER_ML = 1000
 Unit = Literal["mm", "px"]
 State = Literal["scored", "both empty", "missed", "false alarm"]
-Metric = Literal["dice", "iou", "precision", "recall", "accuracy", "hd95_px", "hd95_mm", "nsd"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,6 @@ def score_case(
     reference: Mask,
     prediction: Mask,
     *,
-    tolerance_px: float = TOLERANCE_PX,
     tolerance_mm: float | None = None,
 ) -> tuple[CaseScore, ...]:
     """Score a prediction, one label after the other.
@@ -94,9 +92,8 @@ def score_case(
         group: Its group's.
         reference: The expert's mask, `(H, W)` or `(D, H, W)`.
         prediction: Ours, on the same grid and with the same labels.
-        tolerance_px: Of the normalised surface Dice, in pixels, where it is not in millimetres.
-        tolerance_mm: The same in millimetres, where the spacing is known. None is 2 mm for volumes, and
-            leaves images with two axes at `tolerance_px`.
+        tolerance_mm: Of the normalised surface Dice, where the spacing is known. None is 2 mm for volumes
+            and 2 pixels for images with two axes. Without a spacing it is always 2 pixels.
 
     Returns:
         One score a label, in their order.
@@ -125,7 +122,7 @@ def score_case(
             (prediction.values == label.value) & counted,
             ignored=reference.values.size - pixels,
             spacing_mm=spacing_mm,
-            tolerance=_tolerance(reference.values.ndim, spacing_mm, tolerance_px, tolerance_mm),
+            tolerance=_tolerance(reference.values.ndim, spacing_mm, tolerance_mm),
             pixel_accuracy=pixel_accuracy,
         )
         for label in reference.labels
@@ -178,10 +175,10 @@ def _score_label(
 
 
 def _tolerance(
-    axes: int, spacing_mm: tuple[float, ...] | None, tolerance_px: float, tolerance_mm: float | None
+    axes: int, spacing_mm: tuple[float, ...] | None, tolerance_mm: float | None
 ) -> tuple[float, Unit]:
     if spacing_mm is None or (axes != VOLUME and tolerance_mm is None):
-        return tolerance_px, "px"
+        return TOLERANCE_PX, "px"
     return (TOLERANCE_MM if tolerance_mm is None else tolerance_mm), "mm"
 
 

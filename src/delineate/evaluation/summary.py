@@ -20,10 +20,11 @@ from delineate.evaluation.distributions import (
     proportion,
     statistics_of,
 )
-from delineate.evaluation.scores import CaseScore, Metric, State, Unit
+from delineate.evaluation.scores import CaseScore, State, Unit
 from delineate.evaluation.volumes import Volumes, volumes_of
 from delineate.image import LabelSet
 from delineate.metrics.intervals import LEVEL, RESAMPLES, Interval, bootstrap_label_mean
+from delineate.model_file import Metric
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 FEW_GROUPS = 10  # below, bootstrap intervals are too narrow to be taken at their word

@@ -21,7 +21,7 @@ from delineate.export.agreement import Agreement, compare, refuse_disagreement
 from delineate.export.bundle_configs import PICTURES, VOLUMES, Json, inference_config, metadata
 from delineate.export.order import Order
 from delineate.export.scripted_model import scripted_model
-from delineate.files import new_folder, output_error, write_text, write_with
+from delineate.files import made_folder, new_folder, write_text, write_with
 from delineate.image import Image, Mask, turn_of
 from delineate.inference.fitting import like_shares, prepared, units_of
 from delineate.inference.found import Found, label_probabilities
@@ -147,11 +147,8 @@ def write_bundle(folder: Path, model: Model, script: bytes, agreement: str) -> N
         OutputError: The folder holds something already, or cannot be written.
     """
     new_folder(folder, "the bundle")
-    try:
-        for name in ("configs", "models", "docs"):
-            (folder / name).mkdir()
-    except OSError as error:
-        raise output_error(folder, error) from error
+    for name in ("configs", "models", "docs"):
+        made_folder(folder / name)
     nets = list(model.network) if isinstance(model.network, torch.nn.ModuleList) else [model.network]
     save_model(folder / BUNDLED_MODEL, model.card, together([net.state_dict() for net in nets]))
     write_with(folder / "models" / "model.ts", lambda stream: stream.write(script))

@@ -61,6 +61,6 @@ def form_for(model: Model, channels: Channels, pixels: Pixels | None) -> Form:
     if pixels not in (None, "float32"):
         raise UsageError(
             f"--pixels {pixels}: the model learned from numbers as they are (floats, or those of a clinical "
-            "format), which integer pixels cannot stand for. Leave --pixels away."
+            "format), which integer pixels cannot stand for. Omit --pixels."
         )
     return Form("float32", channels)

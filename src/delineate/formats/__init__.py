@@ -1,4 +1,4 @@
-"""Picture files, in and out: one registry, one file a family.
+"""Image files, in and out: one registry, one file a family.
 
 A file's content, not its name, says what it is. Whatever bytes a file holds, reading it gives pixels or an
 `ImageError` with a reason in plain words, and nothing larger than the limit is ever unpacked. `pixels.py` has

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.dataset import Dataset
 
 from delineate.errors import ImageError
 from delineate.formats.dicom_file import DicomFile, guarded, items, text
@@ -23,22 +22,6 @@ SOP_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.
 LONGEST_NAME = 64
 PAIRS_LISTED = 5
 BACKGROUND_SEGMENT = 0  # described by some label maps
-_CATEGORY, _TYPE = "SegmentedPropertyCategoryCodeSequence", "SegmentedPropertyTypeCodeSequence"
-
-
-@dataclass(frozen=True)
-class Code:
-    """A term of a terminology, as the file says it.
-
-    Attributes:
-        value: "10200004".
-        scheme: "SCT" for SNOMED CT.
-        meaning: "Liver".
-    """
-
-    value: str
-    scheme: str
-    meaning: str
 
 
 @dataclass(frozen=True)
@@ -48,16 +31,12 @@ class Segment:
     Attributes:
         number: In the file, 1 or more.
         name: What the file calls it, fit to be shown: no control characters, 64 at most, none twice.
-        category: "Tissue", "Morphologically Abnormal Structure", …; None where the file does not say.
-        type: "Liver", "Neoplasm", …; None where the file does not say.
         size: `(D, H, W)` of the grid that all segments of the file are on, or `(H, W)` where it has no place.
         geometry: The grid's.
     """
 
     number: int
     name: str
-    category: Code | None
-    type: Code | None
     size: tuple[int, ...]
     geometry: Geometry
     _planes: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict, repr=False)
@@ -167,7 +146,6 @@ def _segments(frames: Frames) -> tuple[Segment, ...]:
         )
         numbers = [number for number, _ in described]
         names = _names({number: text(item, "SegmentLabel") for number, item in described})
-        terms = {number: (_code(item, _CATEGORY), _code(item, _TYPE)) for number, item in described}
     if not numbers or len(set(numbers)) != len(numbers) or numbers[0] < 0:
         raise source.refuse("the file is damaged: it describes no segment, or one twice")
     planes: dict[int, dict[int, npt.NDArray[np.uint8]]] = {number: {} for number in numbers}
@@ -184,10 +162,7 @@ def _segments(frames: Frames) -> tuple[Segment, ...]:
             )
         planes[number][index] = np.packbits(plane)
     size = frames.size if frames.placed else frames.size[1:]
-    return tuple(
-        Segment(number, names[number], *terms[number], size, frames.geometry, planes[number])
-        for number in numbers
-    )
+    return tuple(Segment(number, names[number], size, frames.geometry, planes[number]) for number in numbers)
 
 
 def _overlap_refused(source: Source, segments: Sequence[Segment]) -> ImageError:
@@ -203,19 +178,6 @@ def _overlap_refused(source: Source, segments: Sequence[Segment]) -> ImageError:
     return source.refuse(
         f"segments overlap, and a mask has one label a voxel: {'; '.join(listed)}. "
         f"`delineate segments FILE --out FOLDER` writes one mask a segment"
-    )
-
-
-def _code(item: Dataset, keyword: str) -> Code | None:
-    """A coded term, whose value may be too long for its usual attribute."""
-    term = next(iter(items(item, keyword)), None)
-    if term is None:
-        return None
-    values = (text(term, each) for each in ("CodeValue", "LongCodeValue", "URNCodeValue"))
-    return Code(
-        plain(next(filter(None, values), "")),
-        plain(text(term, "CodingSchemeDesignator")),
-        plain(text(term, "CodeMeaning")),
     )
 
 

@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
+from delineate.choices import FourthAxis
 from delineate.errors import ImageError
 from delineate.geometry import NOWHERE, Geometry
 from delineate.image import Image, Mask
@@ -20,7 +21,6 @@ MAXIMUM_VOLUME_MEGAPIXELS = 600.0
 MAXIMUM_CHANNELS = 64
 HEAD_BYTES = 1024
 Probabilities = npt.NDArray[np.floating]
-FourthAxis = Literal["refuse", "channels"]
 
 
 def millions(count: int) -> str:

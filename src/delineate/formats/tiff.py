@@ -33,6 +33,7 @@ from delineate.formats.pixels import (
 from delineate.formats.stored import MAXIMUM_CHANNELS, Family, Header, Source, StoredMask
 from delineate.formats.tiff_layout import Layout, layout
 from delineate.formats.tiff_page import (
+    AS_ANY_OTHER,
     COLOUR_SAMPLES,
     JPEG,
     PALETTE,
@@ -44,7 +45,9 @@ from delineate.formats.tiff_page import (
     check_kind,
     check_whole,
     decode,
+    full_range,
     has_alpha,
+    inverted,
     kind_of,
     palette_of,
 )
@@ -57,7 +60,6 @@ logging.getLogger("tifffile").propagate = False
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # tifffile reads these in ways of their own, partly by the file's name; here they are TIFFs like others
-_AS_ANY_OTHER = {"is_ndpi": False, "is_lsm": False, "is_scanimage": False}
 
 
 class _File(Protocol):
@@ -132,8 +134,7 @@ def read(source: Source) -> Image:
             palette = palette_of(page)
             check_indices(channels[0], palette, source)
             return Image(through_palette(channels[0], palette), geometry, notes)
-        if page.bitspersample in (2, 4):
-            channels = (channels * (255 // (2**page.bitspersample - 1))).astype(np.uint8)
+        channels = full_range(channels, page)
         if has_alpha(page):
             channels, notes = without_alpha(channels, source), (*notes, ALPHA_NOTE)
         if page.photometric == WHITE_IS_ZERO:
@@ -177,7 +178,7 @@ def _stack(source: Source) -> Iterator[_Stack]:
     """The pages of a file, the first of them checked."""
     import tifffile  # noqa: PLC0415  heavy
 
-    with tifffile.TiffFile(source.stream, name=source.path.name, _multifile=False, **_AS_ANY_OTHER) as tiff:
+    with tifffile.TiffFile(source.stream, name=source.path.name, _multifile=False, **AS_ANY_OTHER) as tiff:
         file = cast(_File, tiff)
         first = file.pages[0]
         source.check_size(first.imagelength, first.imagewidth)
@@ -265,13 +266,11 @@ def _joined(planes: Array, stack: _Stack) -> Array:
 
 
 def _inverted(channels: Array, source: Source) -> Array:
-    if channels.dtype == np.bool_:
-        return np.logical_not(channels)
-    if channels.dtype not in (np.uint8, np.uint16):
+    if channels.dtype not in (np.bool_, np.uint8, np.uint16):
         raise source.refuse(
             "its white is zero, but its pixels are not 8-bit or 16-bit. Save it with black as zero"
         )
-    return np.bitwise_not(channels.astype(channels.dtype.newbyteorder("="), copy=False))
+    return inverted(channels.astype(channels.dtype.newbyteorder("="), copy=False))
 
 
 FAMILY = Family(

@@ -29,7 +29,9 @@ _REFUSED_PHOTOMETRIC = {4: "transparency mask", 5: "CMYK", 8: "Lab", 9: "Lab", 1
 # none, CCITT (three kinds), LZW, JPEG, deflate (two numbers), PackBits, LZMA, Zstandard: none of them unpacks
 # to more than the header says; JPEG is checked for it
 _COMPRESSIONS = {1, 2, 3, 4, 5, JPEG, 8, 32946, 32773, 34925, 50000}
-_SEPARATE_PLANES = 2
+SEPARATE_PLANES = 2
+AS_ANY_OTHER = {"is_ndpi": False, "is_lsm": False, "is_scanimage": False}
+"""For `tifffile`: these files are read by what their pages say."""
 # A file smaller than its pixels by more than this, which is more than deflate can do, is not believed where
 # the pixels would take much memory.
 _MUCH_BYTES, _MOST_PACKED = 1 << 28, 1100
@@ -116,7 +118,7 @@ def check_whole(page: Page, source: Source) -> None:
     columns = page.tilewidth if page.is_tiled else page.imagewidth
     source.check_size(rows, columns)
     parts = math.ceil(page.imagelength / rows) * math.ceil(page.imagewidth / columns)
-    if page.planarconfig == _SEPARATE_PLANES:
+    if page.planarconfig == SEPARATE_PLANES:
         parts *= page.samplesperpixel
     offsets, counts = page.dataoffsets, page.databytecounts
     contiguous = len(offsets) == 1 and page.compression == 1
@@ -174,7 +176,7 @@ def decode(page: Page, source: Source) -> Array:
 def channels_first(array: Array, page: Page) -> Array:
     """`(N, S, H, W)` from the pixels of N pages in the order in which they are stored."""
     size = (page.imagelength, page.imagewidth)
-    if page.planarconfig == _SEPARATE_PLANES and page.samplesperpixel > 1:
+    if page.planarconfig == SEPARATE_PLANES and page.samplesperpixel > 1:
         return array.reshape(-1, page.samplesperpixel, *size)
     return array.reshape(-1, *size, page.samplesperpixel).transpose(0, 3, 1, 2)
 
@@ -190,6 +192,20 @@ def palette_of(page: Page) -> npt.NDArray[np.uint8]:
     """`(K, 3)` colours of a palette."""
     colours = np.asarray(page.colormap).T
     return (colours >> 8).astype(np.uint8) if colours.dtype.itemsize > 1 else colours.astype(np.uint8)
+
+
+def full_range(channels: Array, page: Page) -> Array:
+    """Values of 2 and 4 bits a pixel as 0…255; of others as they are."""
+    if page.bitspersample not in (2, 4):
+        return channels
+    found: Array = (channels * (255 // (2**page.bitspersample - 1))).astype(np.uint8)
+    return found
+
+
+def inverted(channels: Array) -> Array:
+    """Integers or truth values whose white is zero, so that black is."""
+    found: Array = np.logical_not(channels) if channels.dtype == np.bool_ else np.bitwise_not(channels)
+    return found
 
 
 def kind_of(page: Page) -> tuple[object, ...]:

@@ -129,7 +129,7 @@ class ExportedModel(Segmenter):
         if mirror != bool(mirrored_axes(self.plan)) and trained_axes(self.plan):
             raise UsageError(
                 f"{self._file.path} averages over {'' if not mirror else 'no '}mirrored images, which was "
-                "settled when it was exported: leave --tta and --no-tta away, or predict with the model file."
+                "settled when it was exported: omit --tta and --no-tta, or predict with the model file."
             )
         return self
 

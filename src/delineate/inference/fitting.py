@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from delineate.errors import DataError
+from delineate.geometry import times
 from delineate.image import Image, as_colour, oriented
 from delineate.plan import Plan, PreprocessingPlan
 
@@ -37,7 +38,7 @@ def notes_on(image: Image, plan: Plan) -> tuple[str, ...]:
         found.append(f"it does not say how it lies in the patient: taken as stored for {wanted}")
     spacing = plan.preprocessing.spacing_mm
     if spacing is not None and image.geometry.spacing_mm is None:
-        said = " × ".join(f"{each:.3g}" for each in reversed(spacing))
+        said = times(spacing)
         found.append(f"it does not say how far its voxels lie apart: taken for {said} mm, as the model works")
     if (far := _far_spacing(image, plan)) is not None:
         found.append(far)
@@ -54,8 +55,7 @@ def _far_spacing(image: Image, plan: Plan) -> str | None:
     ratio = math.prod(own) / math.prod(wanted)
     if 1 / MOST_UNLIKE <= ratio <= MOST_UNLIKE:
         return None
-    theirs, ours = (" × ".join(f"{each:.3g}" for each in reversed(steps)) for steps in (own, wanted))
-    return f"its voxels are {theirs} mm, but the model works at {ours} mm: are its units right?"
+    return f"its voxels are {times(own)} mm, but the model works at {times(wanted)} mm: are its units right?"
 
 
 def working_size(

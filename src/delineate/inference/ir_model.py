@@ -55,11 +55,11 @@ def load_ir(path: Path, *, engine: EngineChoice = "auto", precision: PrecisionCh
         ModelFileError: It cannot be read, is none of ours, or is damaged.
     """
     if engine not in ("auto", "openvino"):
-        raise UsageError(f"{path} is an OpenVINO IR, which {engine} does not compute. Leave --engine away.")
+        raise UsageError(f"{path} is an OpenVINO IR, which {engine} does not compute. Omit --engine.")
     file = read_ir(path)
     if precision not in ("auto", file.precision):
         raise UsageError(
-            f"{path} was exported in {file.precision}, not in {precision}. Leave --precision away, or "
+            f"{path} was exported in {file.precision}, not in {precision}. Omit --precision, or "
             "give the model file."
         )
     return IrModel(file)

@@ -71,7 +71,7 @@ def load_any(
     if is_exported(path):
         if engine not in (None, "auto", "onnxruntime") or precision not in (None, "auto", "fp32"):
             raise UsageError(
-                f"{path} is computed by ONNX Runtime in fp32: leave the engine and the precision away, "
+                f"{path} is computed by ONNX Runtime in fp32: omit the engine and the precision, "
                 "or give the model file it was made of."
             )
         from delineate.inference.exported import ExportedModel  # noqa: PLC0415  needs no torch, the other does

@@ -126,7 +126,7 @@ class Model(ComputedModel):
         chosen = choose(self.net, precision)
         self.engine = chosen.engine
         for each in chosen.passed_over:
-            warnings.warn(f"The engine {each}. It is passed over.", DelineateWarning, stacklevel=2)
+            warnings.warn(f"The engine {each}. It is skipped.", DelineateWarning, stacklevel=2)
 
     @property
     def parameters(self) -> int:

@@ -57,8 +57,6 @@ def predict_windows(
     image: Tensor,
     window: tuple[int, int],
     overlap: float,
-    *,
-    batch_size: int | None = None,
 ) -> Tensor:
     """Apply a predictor window by window and blend.
 
@@ -67,13 +65,12 @@ def predict_windows(
         image: `(C, H, W)`, any size; filled up with its edge where smaller than a window.
         window: `(height, width)`.
         overlap: Least share by which neighbouring windows overlap.
-        batch_size: Windows a call; None for `windows_of_one`.
 
     Returns:
         `(K, H, W)` float32, the weighted mean of the windows' predictions.
     """
     windows = Blended(image, window, overlap)
-    fill(windows, predictor, batch_size)
+    fill(windows, predictor)
     return windows.result()
 
 
@@ -161,17 +158,14 @@ class Whole:
         return self._found[:, : self._size[0], : self._size[1]]
 
 
-def fill(
-    windows: Blended | Whole, predictor: Callable[[Tensor], Tensor], batch_size: int | None = None
-) -> None:
-    """Have all windows of an image predicted.
+def fill(windows: Blended | Whole, predictor: Callable[[Tensor], Tensor]) -> None:
+    """Have all windows of an image predicted, `at_once` in a call.
 
     Args:
         windows: The image's.
         predictor: `(N, C, height, width)` → `(N, K, height, width)`.
-        batch_size: Windows a call; None for `at_once` of them.
     """
-    for some in _batches(range(len(windows.corners)), batch_size or windows.at_once):
+    for some in _batches(range(len(windows.corners)), windows.at_once):
         batch = torch.stack([windows.cut(at) for at in some])
         for at, prediction in zip(some, predictor(batch), strict=True):
             windows.add(at, prediction)

@@ -21,11 +21,11 @@ from delineate.evaluation.tables import (
     write_cases_csv,
     write_summary_json,
 )
-from delineate.files import write_text
+from delineate.files import made_folder, write_text
 from delineate.inference.model import MODEL_NAME, Model
 from delineate.jobs.duration import in_words
 from delineate.jobs.fold_parts import FoldParts
-from delineate.jobs.job import EVALUATION, PLAN_NAME, SPLITS_NAME, Job, Run, made
+from delineate.jobs.job import EVALUATION, PLAN_NAME, SPLITS_NAME, Job, Run
 from delineate.jobs.out_of_fold import (
     FoldNets,
     Masks,
@@ -69,7 +69,7 @@ def refuse_too_many(plan: Plan, members: int) -> None:
         PlanError: It would have too many parameters.
     """
     if fault := members_error(plan, members):
-        raise PlanError(f"{fault}: leave --ensemble away, or give fewer folds or smaller network.widths.")
+        raise PlanError(f"{fault}: omit --ensemble, or give fewer folds or smaller network.widths.")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class CrossValidation:
                 to_score=self._to_score,
                 trainings=self._trainings,
             )
-        masks = Masks(made(job.folder / PREDICTIONS), labels, known=self.parts.known)
+        masks = Masks(made_folder(job.folder / PREDICTIONS), labels, known=self.parts.known)
         if resumed:
             masks.go_on()
         for number in range(1, len(self.parts.folds) + 1):
@@ -181,7 +181,7 @@ class CrossValidation:
         reporter.say(
             f"{name}: learning from {counted(len(parts.train), 'case')}, {len(parts.scored)} held out."
         )
-        made(folder)
+        made_folder(folder)
         write_text(folder / PLAN_NAME, (self.job.folder / PLAN_NAME).read_text(encoding="utf-8"))
         write_splits(folder / SPLITS_NAME, parts.splits)
         learned = dict(zip(self.parts.folds.cases, self.job.facts.digests, strict=True))
@@ -195,7 +195,7 @@ class CrossValidation:
         scores = masks.score(model, parts.scored, number, reporter, job.tolerance_mm)
         masks.write(complete=False)
         summary = summarise(scores, model.labels)
-        write_cases_csv(made(folder / EVALUATION) / "cases.csv", scores)
+        write_cases_csv(made_folder(folder / EVALUATION) / "cases.csv", scores)
         write_summary_json(folder / EVALUATION / "summary.json", summary)
         if summary.mean_dice is not None:
             reporter.say(f"{name}: mean Dice {summary.mean_dice.mean:.3f} on what it holds out.")
@@ -264,7 +264,7 @@ class CrossValidation:
             by_fold=table_by_fold([read_summary_json(table / "summary.json") for table in tables]),
         )
         evaluation = write_evaluation(
-            made(self.job.folder / EVALUATION),
+            made_folder(self.job.folder / EVALUATION),
             model,
             whole,
             scores,

@@ -19,4 +19,10 @@ def start_from_encoder(encoder: PretrainedEncoder, plan: Plan) -> Start:
     """
     torch.manual_seed(plan.training.seed)
     fresh = UNet(plan.network).state_dict()
-    return Start(fresh | encoder.start_weights(plan.network), encoder.sha256, (), unknown_images=True)
+    return Start(
+        fresh | encoder.start_weights(plan.network),
+        started_from=None,
+        case_digests=(),
+        unknown_images=True,
+        encoder_sha256=encoder.sha256,
+    )

@@ -88,7 +88,7 @@ class Wish:
             chosen = choose(net, self.precision or "auto", windows=windows())
             model.engine, times = chosen.engine, chosen.times_torch
             for each in chosen.passed_over:
-                reporter.warn(f"The engine {each}. It is passed over.")
+                reporter.warn(f"The engine {each}. It is skipped.")
         faster = "" if times is None else f", {times:.1f} × as fast here as torch"
         reporter.say(f"Computed by {model.engine.name} in {model.engine.precision}{faster}.")
 

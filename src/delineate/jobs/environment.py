@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from delineate.choices import FloatPrecision, FourthAxis
 from delineate.dataset.pseudonyms import PRIVATE, Pseudonyms, private_folder
 from delineate.errors import DataError, UsageError
 from delineate.files import write_text
 from delineate.formats import Reading
-from delineate.formats.stored import FourthAxis
 from delineate.inference.hardware import computing_device
 from delineate.jobs.expectation import Expectation
 from delineate.jobs.software import software_versions
@@ -57,7 +57,7 @@ class Environment(BaseModel):
     threads: int
     plan_given: bool
     splits_given: bool = False
-    precision: Literal["bf16", "fp32"]
+    precision: FloatPrecision
     folds: Annotated[int, Field(ge=0)] = 0
     ensemble: bool = False
     started_from: str | None = None
@@ -99,9 +99,9 @@ class StoredSource(BaseModel):
         return Source(
             Path(self.data),
             Path(self.test) if self.test is not None else None,
-            environment.labels,
-            self.group_regex,
-            environment.log,
+            labels=environment.labels,
+            group_regex=self.group_regex,
+            log=environment.log,
             reading=Reading(self.maximum_megapixels, self.fourth_axis, self.resample_masks),
             pseudonyms=Pseudonyms(bytes.fromhex(self.salt), self.anonymous),
             tolerance_mm=self.tolerance_mm,
@@ -115,7 +115,7 @@ def describe(
     source: Source,
     *,
     data_sha256: str,
-    precision: Literal["bf16", "fp32"],
+    precision: FloatPrecision,
     plan_given: bool,
     started_from: str | None = None,
     encoder_sha256: str | None = None,
@@ -142,7 +142,7 @@ def describe(
     )
 
 
-def differences(begun: Environment, precision: Literal["bf16", "fp32"]) -> list[str]:
+def differences(begun: Environment, precision: FloatPrecision) -> list[str]:
     """What of a run that goes on is otherwise than where it was begun, so that the result may be another.
 
     Args:

@@ -119,7 +119,7 @@ def export(
     reporter = reporter or Reporter()
     exporter = exporter_of(to)
     if not TARGETS[to].formed and (channels != "last" or pixels is not None):
-        raise UsageError(f"--channels and --pixels have no meaning with --to {to}. Leave them away.")
+        raise UsageError(f"--channels and --pixels have no meaning with --to {to}. Omit them.")
     path = free_path(as_path(out), TARGETS[to].suffix)
     if not isinstance(model, Model):
         refuse_exported(model, "be exported again")

@@ -32,7 +32,7 @@ IN_FLIGHT_BYTES = 384 << 20
 SIZED_AHEAD = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Work:
     """All that predicting images needs.
 
@@ -262,7 +262,15 @@ class Flow:
             path = results.write(found, self.work.wanted)
             names = tuple(path.name for path in told_files(item.given))
             plan = self.work.model.plan
-            made = record(names, loaded.digests, loaded.image, results, found.mask, path, plan)
+            made = record(
+                names,
+                loaded.digests,
+                image=loaded.image,
+                results=results,
+                mask=found.mask,
+                path=path,
+                plan=plan,
+            )
         except FAILURES as error:
             for path in results.made:
                 path.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ class FoldParts:
         test: What only the final model is scored on; may be empty.
         test_name: What that is, to stand in a sentence.
         folds: Which case is in which fold.
-        cautions: What may flatter the scores of the folds, or is to be known of their tolerance.
+        cautions: What may inflate the scores of the folds, or is to be known of their tolerance.
         test_cautions: Likewise of the test part.
         leaks: What of the test part was met in training.
         known: Names of the cases that the model started from had learned from.

@@ -61,7 +61,7 @@ def import_keras(
         file: `.keras`, `.h5` or `.weights.h5`.
         out: The model file to be, ending in `.safetensors`.
         wishes: What the file does not say.
-        reporter: Told what was taken to be so.
+        reporter: Told what was assumed.
 
     Returns:
         What the model file says about itself.
@@ -88,7 +88,7 @@ def import_keras(
     )
     save_model(target, card, weights)
     for each in assumed:
-        reporter.say(f"Taken to be so: {each}.")
+        reporter.say(f"Assumed: {each}.")
     return card
 
 
@@ -96,17 +96,17 @@ def _refuse_pointless(path: Path, net: ImportedNet, wishes: KerasWishes) -> None
     """Options that say what the file says itself, or that mean nothing for this net."""
     found = net.found
     if wishes.skips_first and net.has_graph:
-        raise UsageError(f"{path} has a graph, which says the order of channels: leave --skips-first away.")
+        raise UsageError(f"{path} has a graph, which says the order of channels: omit --skips-first.")
     if wishes.size is not None and found.size not in (None, wishes.size):
-        raise UsageError(f"{path} says its own size, {_by(found.size)}: leave --size away.")
+        raise UsageError(f"{path} says its own size, {_by(found.size)}: omit --size.")
     if wishes.bgr and found.channels != 3:
         raise UsageError(f"{path} takes images of {found.channels} channel(s): --bgr is for three.")
     if wishes.logits and found.output in ("sigmoid", "softmax"):
-        raise UsageError(f"{path} ends in a {found.output}, which gives no logits: leave --logits away.")
+        raise UsageError(f"{path} ends in a {found.output}, which gives no logits: omit --logits.")
 
 
 def _planned(path: Path, net: ImportedNet, wishes: KerasWishes) -> tuple[Plan, tuple[str, ...]]:
-    """The plan, and what was taken to be so without the file's or the user's word."""
+    """The plan, and what was assumed without the file's or the user's word."""
     found, assumed = net.found, _assumed_of_graph(net, wishes)
     if found.output == "linear" and not wishes.logits:
         raise UsageError(
@@ -136,9 +136,7 @@ def _planned(path: Path, net: ImportedNet, wishes: KerasWishes) -> tuple[Plan, t
     )
     labels = _labels(path, net, wishes, assumed)
     if len(labels) > 1 and wishes.threshold != USUAL_THRESHOLD:
-        raise UsageError(
-            f"{path} has {len(labels)} labels, of which the likeliest wins: leave --threshold away."
-        )
+        raise UsageError(f"{path} has {len(labels)} labels, of which the likeliest wins: omit --threshold.")
     return plan_imported(net.settings, intake, labels, wishes.threshold), tuple(assumed)
 
 

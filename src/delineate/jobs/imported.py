@@ -31,5 +31,5 @@ def imported_in_words(imported: Imported) -> dict[str, str]:
         "started from": f"a file of Keras{version} with the SHA-256 {imported.file_sha256}",
     }
     if imported.assumed:
-        told["taken to be so"] = "; ".join(imported.assumed)
+        told["assumed"] = "; ".join(imported.assumed)
     return told

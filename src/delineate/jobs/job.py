@@ -11,7 +11,7 @@ from delineate.dataset.naming import counted
 from delineate.errors import TooLittleMemoryError
 from delineate.evaluation.figures import CurvePoint
 from delineate.evaluation.model_scores import model_scores
-from delineate.files import output_error, write_text
+from delineate.files import made_folder, write_text
 from delineate.inference.model import MODEL_NAME, Model, load
 from delineate.jobs.environment import Environment, write_environment
 from delineate.jobs.expectation import look_ahead
@@ -270,7 +270,7 @@ class Job:
             history: Of its training; may be empty.
             below: The name of the folder in the run.
         """
-        folder = made(self.folder / below)
+        folder = made_folder(self.folder / below)
         scored = self.parts.scored
         story = Story(
             title=self.title,
@@ -296,20 +296,7 @@ def threshold_sentence(threshold: float, dice: float | None) -> str:
         why = f"the training reached a Dice of {dice:.2f} only"
     else:
         why = f"half of the Dice of {dice:.2f} that the training reached"
-    return f"A pixel is foreground from a probability of {threshold:g} on: {why}."
-
-
-def made(folder: Path) -> Path:
-    """The folder, made if need be.
-
-    Raises:
-        OutputError: It cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error
-    return folder
+    return f"Pixels with a probability of at least {threshold:g} count as foreground: {why}."
 
 
 def curve_point(row: HistoryRow) -> CurvePoint:

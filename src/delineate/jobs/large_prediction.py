@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from delineate.dataset.inputs import GivenImage
 from delineate.errors import DataError
+from delineate.files import removed_on_error
 from delineate.formats.pyramid_writing import reduced_levels, write_mask_pyramid, write_probability_tiles
 from delineate.formats.regions import Regions
 from delineate.formats.tile_spool import TILE_PX, TileSpool
@@ -164,22 +165,15 @@ class _LargePrediction:
             OutputError: The place cannot be written.
         """
         if self.wanted.mask_format != "auto":
-            raise DataError(
-                f"its mask is written as a tiled TIFF: leave --format {self.wanted.mask_format} away"
-            )
+            raise DataError(f"its mask is written as a tiled TIFF: omit --format {self.wanted.mask_format}")
         saved = self.kept.saved or self._begun()
         with contextlib.ExitStack() as stack:
             labels, probabilities = self._spools(saved.rows)
             for spool in (labels, *probabilities):
                 stack.enter_context(spool)
             counts = self._predict(saved, labels, probabilities)
-            try:
+            with removed_on_error(self._made):  # the manifest will not name them
                 mask = self._finish(labels, probabilities)
-            except BaseException:  # also when stopped: the manifest will not name them
-                for path in self._made:
-                    with contextlib.suppress(OSError):
-                        path.unlink(missing_ok=True)
-                raise
         return mask, counts
 
     def _begun(self) -> Saved:

@@ -64,9 +64,10 @@ class Predicted:
         )
 
 
-def record(  # noqa: PLR0917  an image and all that was made of it
+def record(
     names: tuple[str, ...],
     digests: tuple[str, ...],
+    *,
     image: Image,
     results: Results,
     mask: Mask,

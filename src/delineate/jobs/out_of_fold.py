@@ -102,12 +102,12 @@ class Masks:
             self.files[path.name] = record(
                 tuple(each.name for each in told),
                 tuple(sha256(each) for each in files.image if not each.is_dir()),
-                case.image,
-                results,
-                mask,
-                path,
-                model.plan,
-                (origin,),
+                image=case.image,
+                results=results,
+                mask=mask,
+                path=path,
+                plan=model.plan,
+                notes=(origin,),
             ).hidden(hide)
         self.weights.append(model.card.weights_sha256)
         self.seconds += time.monotonic() - start

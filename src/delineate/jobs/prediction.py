@@ -15,7 +15,7 @@ from delineate.dataset.case_files import Problem
 from delineate.dataset.inputs import prediction_inputs
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import Interrupted, Stopped, UsageError
-from delineate.files import as_path, as_paths, output_error, remove_unfinished, sole_use
+from delineate.files import as_path, as_paths, made_folder, remove_unfinished, sole_use
 from delineate.formats import Reading
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.exported import ExportedModel
@@ -139,18 +139,18 @@ def predict(
             remove_unfinished(folder)
         for name, asked in ((OVERLAYS, overlay), (PROBABILITIES, probabilities)):
             if asked:
-                _make(folder / name)
+                made_folder(folder / name)
         pseudonyms = Pseudonyms(unfinished.salt, all_names=anonymous)
         work = Work(
-            loaded,
-            folder,
-            wanted,
-            reading,
-            memory_bytes,
-            threads_beside(workers),
-            pseudonyms,
-            unfinished,
-            reporter,
+            model=loaded,
+            folder=folder,
+            wanted=wanted,
+            reading=reading,
+            memory_bytes=memory_bytes,
+            workers=threads_beside(workers),
+            pseudonyms=pseudonyms,
+            unfinished=unfinished,
+            reporter=reporter,
         )
         hide = pseudonyms.redacted
         pseudonyms.hide_others(path for problem in found.problems for path in problem.paths)
@@ -204,7 +204,7 @@ def _refuse_too_little(memory_bytes: int | None) -> None:
     if memory_bytes is not None and memory_bytes < PROGRAM_BYTES:
         raise UsageError(
             f"--memory allows {memory_bytes / 1e6:.3g} MB, but the program alone takes "
-            f"{PROGRAM_BYTES / 1e6:.0f} MB. Give more, or leave --memory away."
+            f"{PROGRAM_BYTES / 1e6:.0f} MB. Give more, or omit --memory."
         )
 
 
@@ -261,10 +261,3 @@ def _not_tried(problem: Problem, hide: Callable[[str], str]) -> Predicted:
     else:
         names = tuple(hide(path.name) for path in problem.paths if formats.is_image(path))
     return Predicted(names, status="failed", reason=reasons.get(problem.code, "it cannot be used"))
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error

@@ -20,7 +20,7 @@ from delineate.evaluation.report import Finding, Overlay, Report, Table, choose_
 from delineate.evaluation.scores import CaseScore, score_case
 from delineate.evaluation.summary import Summary, summarise
 from delineate.evaluation.tables import write_cases_csv, write_summary_json
-from delineate.files import as_path, output_error, sole_new_folder, write_text, write_with
+from delineate.files import as_path, made_folder, sole_new_folder, write_text, write_with
 from delineate.formats import Reading
 from delineate.image import Mask
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
@@ -83,7 +83,7 @@ class Story:
         title: The page's.
         scored_part: To stand in a sentence: "the validation part of this run".
         used_to_choose: A sentence.
-        cautions: What may flatter the scores, or is to be known of them, to stand beside them.
+        cautions: What may inflate the scores, or is to be known of them, to stand beside them.
         curves: Of the training, if it is known.
         plan_yaml: The plan as it lies in the run, with its comments; None to write it from the model.
         curves_note: Whose curves they are, if not the model's.
@@ -379,10 +379,7 @@ def _draw(
     folder: Path, predict: Callable[[LoadedCase], Mask], part: Part, scores: Sequence[CaseScore]
 ) -> list[Overlay]:
     """The worst, median and best cases, drawn, written and kept for the report."""
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error) from error
+    made_folder(folder)
     chosen = choose_cases(scores)
     ranks = {name: (dice, rank) for name, dice, rank in chosen}
     drawn: dict[str, Overlay] = {}

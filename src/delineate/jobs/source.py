@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from delineate.choices import SPLIT_SEED
 from delineate.dataset.folds import checked_number
 from delineate.dataset.mask_encoding import MaskEncoding
 from delineate.dataset.naming import counted, listed, printable
@@ -76,11 +77,12 @@ class Source:
 
     data: Path
     test: Path | None = None
+    _: KW_ONLY
     labels: str | None = None
     group_regex: str | None = None
     log: Log | None = None
     splits: Path | None = None
-    split_seed: int = 42
+    split_seed: int = SPLIT_SEED
     reading: Reading = USUAL
     pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
     tolerance_mm: float | None = None
@@ -98,7 +100,7 @@ class Source:
         if self.log is not None and self.log not in get_args(Log):
             raise UsageError(f"There is no log {self.log!r}. Give one of {', '.join(get_args(Log))}.")
         if self.splits is not None and not self.splits.is_file():
-            raise UsageError(f"There is no file {self.splits}. Give a splits.json, or leave --splits away.")
+            raise UsageError(f"There is no file {self.splits}. Give a splits.json, or omit --splits.")
         if type(self.split_seed) is not int or self.split_seed < 0:
             raise UsageError(f"The split's seed {self.split_seed!r} is out of range: give 0 or more.")
         if self.folds != 0:
@@ -125,7 +127,7 @@ class Parts:
         scored_name: What it is, to stand in a sentence.
         scored_kind: Whether it was looked at on the way.
         splits: The division of the data.
-        cautions: What may flatter the score, or is to be known of its tolerance.
+        cautions: What may inflate the score, or is to be known of its tolerance.
         leaks: What of the scored part was met in training.
     """
 
@@ -262,7 +264,7 @@ def _checked(
 
 
 def flattering(whole: Part, *, drawn: bool, by_marks: bool) -> tuple[str, ...]:
-    """What was found that may flatter a score on a part of the data.
+    """What was found that may inflate a score on a part of the data.
 
     Args:
         whole: All of them.

@@ -8,6 +8,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+from delineate.choices import SPLIT_SEED
 from delineate.dataset.folds import checked_number, write_folds
 from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms
 from delineate.dataset.split import write_splits
@@ -73,7 +74,7 @@ def train(
     labels: str | None = None,
     group_regex: str | None = None,
     precision: Precision | None = None,
-    split_seed: int = 42,
+    split_seed: int = SPLIT_SEED,
     dims: Dims | None = None,
     left_right: str | None = None,
     reading: Reading = USUAL,
@@ -138,31 +139,31 @@ def train(
     source = Source(
         as_path(data),
         as_path(test) if test is not None else None,
-        labels,
-        group_regex,
-        log,
-        as_path(splits) if splits is not None else None,
-        split_seed,
-        reading,
-        Pseudonyms(all_names=anonymous),
-        checked_tolerance(tolerance_mm),
-        0 if folds is None else checked_number(folds),
-        ensemble,
-        as_path(start_from) if isinstance(start_from, str | Path) else None,
+        labels=labels,
+        group_regex=group_regex,
+        log=log,
+        splits=as_path(splits) if splits is not None else None,
+        split_seed=split_seed,
+        reading=reading,
+        pseudonyms=Pseudonyms(all_names=anonymous),
+        tolerance_mm=checked_tolerance(tolerance_mm),
+        folds=0 if folds is None else checked_number(folds),
+        ensemble=ensemble,
+        start_from=as_path(start_from) if isinstance(start_from, str | Path) else None,
     )
     if start_from is not None and encoder is not None:
         raise UsageError("Give either --from or --encoder: a model brings its own encoder's weights.")
     pretrained = read_encoder(as_path(encoder)) if encoder is not None else None
     wishes = Wishes(
         Length(parse_budget(budget) if budget is not None else None, epochs),
-        preset,
-        seed,
-        precision,
-        as_path(plan) if plan is not None else None,
-        dims,
-        left_right,
-        reading.fourth_axis,
-        pretrained.architecture if pretrained else "plain",
+        preset=preset,
+        seed=seed,
+        precision=precision,
+        plan=as_path(plan) if plan is not None else None,
+        dims=dims,
+        left_right=left_right,
+        fourth_axis=reading.fourth_axis,
+        encoder=pretrained.architecture if pretrained else "plain",
     )
     ancestor = Ancestor.of(start_from) if start_from is not None else None
     folder = _run_folder(as_path(out) if out is not None else None, source.data)
@@ -280,7 +281,7 @@ def _found(source: Source, folder: Path, data: Path | None, test: Path | None) -
         UsageError: They do not lie there, or there is no test set.
     """
     if test is not None and source.test is None:
-        raise UsageError(f"The run {folder} was begun without --test. Leave it away.")
+        raise UsageError(f"The run {folder} was begun without --test. Omit it.")
     source = replace(source, data=data or source.data, test=test or source.test)
     run = shlex.quote(str(folder))
     for path, command in (
@@ -289,7 +290,7 @@ def _found(source: Source, folder: Path, data: Path | None, test: Path | None) -
     ):
         if path is not None and not (is_folder(path) or is_file(path)):
             raise UsageError(
-                f"The run's data are not to be found at {path}. If they were moved, say where they lie now: "
+                f"The run's data were not found at {path}. If they were moved, say where they lie now: "
                 f"{command}"
             )
     return source
@@ -331,8 +332,8 @@ def _begun(
         data_sha256=facts.sha256,
         precision=precision_for(planned.plan),
         plan_given=wishes.plan is not None,
-        started_from=start.started_from if start and ancestor else None,
-        encoder_sha256=pretrained.sha256 if pretrained else None,
+        started_from=start.started_from if start else None,
+        encoder_sha256=start.encoder_sha256 if start else None,
     )
     write_source(folder, source)
     source.pseudonyms.write_table(folder)

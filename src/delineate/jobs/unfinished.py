@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delineate.errors import DataError, OutputError, UsageError
-from delineate.files import new_folder, output_error, write_text
+from delineate.files import made_folder, new_folder, output_error, write_text
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice, checked_choice
 from delineate.jobs.writing import Wanted
 
@@ -139,11 +139,7 @@ class Unfinished:
             OutputError: The place cannot be written.
         """
         self._save()
-        folder = self.results / UNFINISHED / self.key(name)
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise output_error(folder, error) from error
+        folder = made_folder(self.results / UNFINISHED / self.key(name))
         content = _content(folder / STATE)
         if content is None:
             return UnfinishedImage(folder, belongs_to)

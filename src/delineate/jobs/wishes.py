@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
+from delineate.choices import FourthAxis
 from delineate.errors import PlanError, UsageError
 from delineate.fingerprint import Fingerprint
 from delineate.model_file import ModelCard
@@ -29,7 +30,6 @@ from delineate.planner.encoders import with_encoder
 from delineate.planner.inherited import inherit, refuse_other_network
 from delineate.training.speed import measure_step
 
-FourthAxis = Literal["refuse", "channels"]
 LEAST_MEASURED_S = 60.0  # in a shorter budget measuring takes too large a share
 
 
@@ -54,6 +54,7 @@ class Wishes:
     """
 
     length: Length = field(default_factory=Length)
+    _: KW_ONLY
     preset: Preset | None = None
     seed: int | None = None
     precision: Precision | None = None
@@ -89,7 +90,7 @@ class Wishes:
             if self.encoder not in ("plain", theirs):
                 raise PlanError(
                     f"The plan {self.plan} has the network.encoder {theirs}, the weights are those of a "
-                    f"{self.encoder}. Make them alike, or leave --plan away."
+                    f"{self.encoder}. Make them alike, or omit --plan."
                 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from delineate import formats
 from delineate.errors import DataError, ImageError
-from delineate.files import write_with
+from delineate.files import removed_on_error, write_with
 from delineate.formats import nifti_writing as nifti
 from delineate.image import Image, Mask
 from delineate.inference.found import Found
@@ -73,18 +72,13 @@ class Results:
             DataError: A mask of this image cannot be written as wanted.
             OutputError: The folder cannot be written.
         """
-        try:
+        with removed_on_error(self.made):  # the manifest will not name them
             mask = self._mask(found.mask, wanted)
             if wanted.overlay:
                 overlay = draw(self.image, found.mask)
                 self._file(OVERLAYS, ".png", lambda path: write_with(path, lambda to: to.write(overlay)))
             if wanted.probabilities and found.probabilities is not None:
                 self._probabilities(found.probabilities)
-        except BaseException:  # also when stopped: the manifest will not name them
-            for path in self.made:
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
-            raise
         return mask
 
     @property
@@ -111,7 +105,7 @@ class Results:
 
     def _mask(self, mask: Mask, wanted: Wanted) -> Path:
         if wanted.mask_format == "png" and self._volume:
-            raise DataError("it is a volume, and PNG holds one picture: leave --format away, or give nifti")
+            raise DataError("it is a volume, and PNG holds one picture: omit --format, or give nifti")
         if wanted.mask_format == "nifti":
             return self._file("", ".nii.gz", lambda path: nifti.write_mask(path, mask))
         if wanted.mask_format == "auto":

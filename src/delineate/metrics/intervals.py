@@ -17,60 +17,15 @@ FEWEST_GROUPS = 2  # of a single group one cannot see how groups differ
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its interval.
+    """An interval about an estimate.
 
     Attributes:
-        mean: The estimate.
         low: Lower end.
         high: Upper end.
-        n: How many values it rests on.
-        groups: In how many groups (patients) they lie.
-        level: Share of repetitions in which such an interval holds the truth, 0…1.
-        method: How it was computed, in words.
     """
 
-    mean: float
     low: float
     high: float
-    n: int
-    groups: int
-    level: float
-    method: str
-
-
-def bootstrap_interval(
-    values: Sequence[float],
-    groups: Sequence[str],
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval | None:
-    """The mean of values with its cluster bootstrap percentile interval.
-
-    Whole groups are drawn with replacement, so that images of one patient do not pass for independent ones.
-    With fewer than about ten groups such intervals are too narrow.
-
-    Args:
-        values: One number a case.
-        groups: The group of each.
-        level: Coverage, between 0 and 1.
-        resamples: How often the groups are drawn anew.
-        seed: Of the draws; the result depends on nothing else but the data.
-
-    Returns:
-        The interval, or None with fewer than two groups: nothing then tells how much groups differ.
-
-    Raises:
-        ValueError: Lengths differ, a value is not finite, or the level or number of draws is out of range.
-
-    Source:
-        Field & Welsh, J R Stat Soc B 69(3), 2007 (cluster bootstrap); Efron & Tibshirani, 1993, ch. 13.
-    """
-    column = np.asarray(values, dtype=np.float64)[:, None]
-    if not np.isfinite(column).all():
-        raise ValueError("values must be finite; leave undefined ones out")
-    return bootstrap_label_mean(column, groups, level=level, resamples=resamples, seed=seed)
 
 
 def bootstrap_label_mean(
@@ -81,9 +36,11 @@ def bootstrap_label_mean(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval | None:
-    """The mean over cases within each label, then over labels, with its cluster bootstrap interval.
+    """The cluster bootstrap percentile interval of the mean over cases within each label, then over labels.
 
-    A draw of groups in which some label has no value at all is left out, since it estimates another mean.
+    Whole groups are drawn with replacement, so that images of one patient do not pass for independent ones.
+    With fewer than about ten groups such intervals are too narrow. A draw of groups in which some label has
+    no value at all is left out, since it estimates another mean.
 
     Args:
         values: `(cases, labels)`, NaN where a case has no value for a label. A label without any value
@@ -98,6 +55,9 @@ def bootstrap_label_mean(
 
     Raises:
         ValueError: Lengths differ, or the level or the number of draws is out of range.
+
+    Source:
+        Field & Welsh, J R Stat Soc B 69(3), 2007 (cluster bootstrap); Efron & Tibshirani, 1993, ch. 13.
     """
     if len(values) != len(groups):
         raise ValueError(f"{len(values)} values and {len(groups)} groups; there must be one group a value")
@@ -125,19 +85,11 @@ def bootstrap_label_mean(
         return None
     means = (drawn_sums[whole] / drawn_counts[whole]).mean(axis=1)
     low, high = np.percentile(means, [50 * (1 - level), 50 * (1 + level)])
-    return Interval(
-        mean=float((sums.sum(axis=0) / counts.sum(axis=0)).mean()),
-        low=float(low),
-        high=float(high),
-        n=int(used_rows.sum()),
-        groups=len(names),
-        level=level,
-        method=f"cluster bootstrap by group, percentile, {resamples} draws, seed {seed}",
-    )
+    return Interval(float(low), float(high))
 
 
 def wilson_interval(successes: int, n: int, *, level: float = LEVEL) -> Interval | None:
-    """A share with its Wilson score interval, which stays within 0…1 and has a width at 0 and 1 too.
+    """The Wilson score interval of a share, which stays within 0…1 and has a width at 0 and 1 too.
 
     Args:
         successes: How many of them.
@@ -164,4 +116,4 @@ def wilson_interval(successes: int, n: int, *, level: float = LEVEL) -> Interval
     half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     low = 0.0 if successes == 0 else max(0.0, centre - half)  # exact at the ends, where rounding would miss
     high = 1.0 if successes == n else min(1.0, centre + half)
-    return Interval(share, low, high, n, n, level, "Wilson score, cases taken as independent")
+    return Interval(low, high)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import ValidationError
 
+from delineate.choices import FourthAxis, Precision, Preset
 from delineate.errors import PlanError
 from delineate.fingerprint import Fingerprint
 from delineate.plan import plan_error
@@ -16,8 +15,6 @@ from delineate.planner.common import (
     Dims,
     Length,
     Planned,
-    Precision,
-    Preset,
     Seen,
 )
 from delineate.planner.pictures import plan_pictures
@@ -49,7 +46,7 @@ def make_plan(
     precision: Precision = "auto",
     dims: Dims | None = None,
     left_right: tuple[tuple[str, str], ...] = (),
-    fourth_axis: Literal["refuse", "channels"] = "refuse",
+    fourth_axis: FourthAxis = "refuse",
     seen: Seen | None = None,
 ) -> Planned:
     """Choose everything.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from delineate.choices import FourthAxis, Precision
 from delineate.errors import PlanError
 from delineate.fingerprint import Fingerprint
+from delineate.geometry import times
 from delineate.plan import USUAL_THRESHOLD, DataPlan, Plan, PreprocessingPlan, TrainingPlan
 
-Preset = Literal["auto", "classic"]
-Precision = Literal["auto", "bf16", "fp32"]
 Dims = Literal[2, 3]
 DEFAULT_BUDGET_S = 600.0
 LITTLE = 0.2  # share of the pixels that labels may cover for images to be normalized each by itself
@@ -91,7 +90,7 @@ class Asked:
     precision: Precision = "auto"
     dims: Dims | None = None
     left_right: tuple[tuple[str, str], ...] = ()
-    fourth_axis: Literal["refuse", "channels"] = "refuse"
+    fourth_axis: FourthAxis = "refuse"
     seen: Seen | None = None
 
 
@@ -173,8 +172,7 @@ def data_reasons(data: Fingerprint) -> dict[str, str]:
     )
     reasons = {"data": f"{data.cases} training cases, {sizes}", "data.colour": colour}
     if data.axes == 3 and data.spacing_mm is not None:
-        spacing = " × ".join(f"{each:.3g}" for each in reversed(data.spacing_mm))
-        reasons["data"] += f", median spacing {spacing} mm"
+        reasons["data"] += f", median spacing {times(data.spacing_mm)} mm"
     return reasons
 
 
@@ -269,11 +267,6 @@ def likeness_reason(likeness: float) -> str:
     return f"where labels lie agrees with its mirror image to {min(1.0, likeness):.2f}"
 
 
-def times(size: Sequence[int]) -> str:
-    """A size `(…, H, W)` as people say it, width first."""
-    return " × ".join(str(side) for side in reversed(size))
-
-
 def up(length: float, multiple: int) -> int:
     """The next multiple."""
     return math.ceil(length / multiple) * multiple
@@ -321,6 +314,6 @@ def intensity_scheme(data: Fingerprint) -> tuple[IntensityScheme, str]:
             f"each image's own mean and deviation: labels cover only {covered:.1%} of the pixels{cut}"
         )
     return IntensityScheme("dataset", data.mean, data.standard_deviation, data.stray), (
-        f"mean and deviation of the training images: an image's own tell of labels that cover {covered:.1%}"
-        + cut
+        f"mean and deviation of all training images: labels cover {covered:.1%} of the pixels, so an image's "
+        f"own values would depend on them{cut}"
     )

@@ -7,9 +7,10 @@ import math
 from pydantic import ValidationError
 
 from delineate.errors import PlanError, UsageError
+from delineate.geometry import times
 from delineate.networks.settings import UNetSettings, with_channels_of
 from delineate.plan import Plan, plan_error
-from delineate.planner.common import Planned, times, up_to_strides
+from delineate.planner.common import Planned, up_to_strides
 from delineate.planner.encoders import ENCODER_RATE
 from delineate.planner.seen import LARGER_SIDE
 
@@ -100,7 +101,7 @@ def refuse_other_network(plan: Plan, network: UNetSettings, named: str) -> None:
     if differences:
         raise PlanError(
             f"{named} has another network than the model to start from, so that its weights do not fit: "
-            f"{'; '.join(differences)}. Make them alike, or leave one of the two options away."
+            f"{'; '.join(differences)}. Make them alike, or omit one of the two options."
         )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from delineate.geometry import times
 from delineate.plan import Plan
-from delineate.planner.common import Seen, times
+from delineate.planner.common import Seen
 
 LARGER_SIDE = 192  # of whole images
 LEAST_ROOM = 2500  # steps at the smaller side

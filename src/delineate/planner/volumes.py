@@ -8,7 +8,7 @@ from typing import Literal
 
 from delineate.augment.settings import AugmentationSettings
 from delineate.fingerprint import Fingerprint
-from delineate.geometry import left_right_axis
+from delineate.geometry import left_right_axis, times
 from delineate.losses import LossSettings
 from delineate.networks.settings import UNetSettings
 from delineate.plan import Plan, PredictionPlan, PreprocessingPlan, output_channels
@@ -25,7 +25,6 @@ from delineate.planner.common import (
     likeness_reason,
     outputs_reason,
     threshold_plan,
-    times,
     training_plan,
     up,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,19 +124,13 @@ class _Spill:
         return kept
 
 
-def build_cache(
-    cases: Iterable[tuple[str, Image, Mask]],
-    plan: Plan,
-    store: Store,
-    progress: Callable[[int], None] = lambda _: None,
-) -> list[CachedCase]:
+def build_cache(cases: Iterable[tuple[str, Image, Mask]], plan: Plan, store: Store) -> list[CachedCase]:
     """Bring cases to their working size.
 
     Args:
         cases: Name, image and mask of each, one in memory at a time.
         plan: Says which size; for a net of two axes volumes become slices, each a case.
         store: Where the results are kept.
-        progress: Told the number of cases done.
 
     Returns:
         The cached cases in the given order; in mode "whole" all of `plan.preprocessing.size`.
@@ -145,7 +139,7 @@ def build_cache(
         DataError: A case does not fit the plan; it is named.
     """
     cached: list[CachedCase] = []
-    for done, (name, image, mask) in enumerate(cases, start=1):
+    for name, image, mask in cases:
         turned, values = prepared(image, plan), oriented_mask(mask, plan.preprocessing.orientation).values
         try:
             if len(image.size) == 3 and plan.network.axes == 2:
@@ -157,7 +151,6 @@ def build_cache(
                 cached.append(_cached(name, turned, values, plan, store))
         except DataError as error:
             raise DataError(f"Case {name} does not fit the plan: {error}.") from error
-        progress(done)
     return cached
 
 

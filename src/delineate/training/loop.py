@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
+from delineate.choices import FloatPrecision
 from delineate.errors import Interrupted, ModelFileError
-from delineate.files import output_error
+from delineate.files import made_folder
 from delineate.interruption import StopRequest, stop_requests
 from delineate.plan import Plan
 from delineate.training.budget import Budget, Pace, checks, fitting_steps
@@ -73,7 +74,7 @@ class Trained:
     weights: dict[str, Tensor]
     history: tuple[HistoryRow, ...]
     seconds: float
-    precision: Literal["bf16", "fp32"]
+    precision: FloatPrecision
     plan: Plan
     dice: float | None = None
 
@@ -117,14 +118,9 @@ def fit(
         ModelFileError: The checkpoint cannot be used.
         OutputError: The folder cannot be written.
     """
-    if plan.training.steps is None:
-        raise ValueError("the plan's steps are not settled; see training.speed.measure_steps")
-    trainer = Trainer(plan, cases, plan.training.steps, start)
+    trainer = Trainer(plan, cases, start)
     checkpoint = folder / FOLDER / NAME
-    try:
-        checkpoint.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise output_error(checkpoint.parent, error) from error
+    made_folder(checkpoint.parent)
     if resume and checkpoint.exists():
         state, begun = trainer.state, plan.with_adjusted(())
         facts = load_checkpoint(checkpoint, state.network, state.optimizer, begun.sha256())

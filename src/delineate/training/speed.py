@@ -152,7 +152,7 @@ def _timed(
 
     At least `warm_up` + 1 steps are timed, and more while they took less than `allowed_s`, up to `most`.
     """
-    trainer = Trainer(plan.with_steps(1000), cases, 1000)
+    trainer = Trainer(plan.with_steps(1000), cases)
     for _ in range(warm_up + trainer.reports.steps_ahead):  # from then on a step waits for an earlier one
         trainer.take_step()
     seconds: list[float] = []

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from delineate.errors import ModelFileError
-from delineate.files import output_error, write_with
+from delineate.files import made_folder, write_with
 from delineate.model_file import weights_sha256
 from delineate.networks.settings import UNetSettings
 from delineate.networks.unet import UNet
@@ -29,15 +29,17 @@ class Start:
 
     Attributes:
         weights: Of the net to be trained, as it names them.
-        started_from: Hash of the weights of the model that they come from.
+        started_from: Hash of the weights of the model that they come from; None for an encoder's.
         case_digests: Of the images that this model, and those it started from, were trained on.
         unknown_images: Whether they may have learned from others, too, of which nothing is known.
+        encoder_sha256: Of the file of the pretrained encoder that they come from; None for a model's.
     """
 
     weights: dict[str, Tensor]
-    started_from: str
+    started_from: str | None
     case_digests: tuple[str, ...]
     unknown_images: bool = False
+    encoder_sha256: str | None = None
 
 
 def write_start(folder: Path, start: Start) -> None:
@@ -51,15 +53,13 @@ def write_start(folder: Path, start: Start) -> None:
         OutputError: The place cannot be written.
     """
     path = folder / FOLDER / NAME
-    try:
-        path.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise output_error(path.parent, error) from error
+    made_folder(path.parent)
     facts = {
         "weights_sha256": weights_sha256(start.weights),
         "started_from": start.started_from,
         "case_digests": start.case_digests,
         "unknown_images": start.unknown_images,
+        "encoder_sha256": start.encoder_sha256,
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in start.weights.items()}
     content = save(tensors, metadata={ENTRY: json.dumps(facts)})
@@ -83,7 +83,13 @@ def read_start(folder: Path, network: UNetSettings) -> Start:
             weights = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  no dict
         digests = tuple(map(str, facts["case_digests"]))
         unknown = bool(facts.get("unknown_images", not digests))  # older files do not say it
-        start = Start(weights, str(facts["started_from"]), digests, unknown)
+        start = Start(
+            weights,
+            _text(facts["started_from"]),
+            digests,
+            unknown,
+            _text(facts.get("encoder_sha256")),  # older files have an encoder's as `started_from`
+        )
         whole = weights_sha256(weights) == facts["weights_sha256"]
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise _unusable(path, error) from error
@@ -101,6 +107,10 @@ def remove_start(folder: Path) -> None:
     (folder / FOLDER / NAME).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):
         (folder / FOLDER).rmdir()
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _unusable(path: Path, reason: object) -> ModelFileError:

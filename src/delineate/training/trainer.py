@@ -6,13 +6,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor
 
+from delineate.choices import FloatPrecision
 from delineate.image import IGNORED
 from delineate.inference.hardware import computing_device, has_fast_bf16
 from delineate.inference.windows import predict_windows, slabs_of_windows
@@ -55,7 +56,7 @@ class State:
         return 2 * sum(both for _, both in self.pixels) / together if together else None
 
 
-def precision_for(plan: Plan) -> Literal["bf16", "fp32"]:
+def precision_for(plan: Plan) -> FloatPrecision:
     """The precision that the plan means on this machine."""
     if plan.training.precision == "auto":
         return "bf16" if has_fast_bf16() else "fp32"
@@ -66,9 +67,8 @@ class Trainer:
     """A network with its optimizer on a device, ready to take steps.
 
     Args:
-        plan: With its number of steps settled, or the steps given here.
+        plan: With its number of steps settled.
         cases: The training cases.
-        steps: Length of the schedule, as planned at first.
         start: Weights to start from; None for those that the seed gives.
     """
 
@@ -76,11 +76,12 @@ class Trainer:
         self,
         plan: Plan,
         cases: Sequence[CachedCase],
-        steps: int,
         start: Mapping[str, Tensor] | None = None,
     ) -> None:
+        if plan.training.steps is None:
+            raise ValueError("the plan's steps are not settled; see training.speed.measure_steps")
         self.plan, self.cases, self._having = plan, cases, having(cases)
-        self.schedule = Schedule(steps, plan.training.adjusted)
+        self.schedule = Schedule(plan.training.steps, plan.training.adjusted)
         self.precision = precision_for(plan)
         keep_freed_memory()
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

@@ -15,7 +15,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from delineate.augment.geometry import move, warp, warp_part
-from delineate.augment.left_right import LeftRight
+from delineate.augment.left_right import LeftRight, swap_labels
 from delineate.augment.movement import DepthMovement, Movement, draw_movement, output_to_input
 from delineate.augment.settings import CLASSIC, NONE, AugmentationSettings
 
@@ -88,6 +88,25 @@ def numbered(*size: int) -> tuple[Tensor, Tensor]:
     return torch.stack(places)[None].float(), number[None].to(torch.uint8)
 
 
+def shown(
+    images: Tensor,
+    masks: Tensor,
+    drawn: Movement,
+    settings: AugmentationSettings,
+    *,
+    spacing: tuple[float, ...],
+    size: tuple[int, ...] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """What a training sees of volumes: each through its own map."""
+    size = tuple(masks.shape[1:]) if size is None else size
+    maps = output_to_input(drawn, size, spacing)
+    each = [
+        warp_part(image, mask, seen, size, settings, device=CPU)
+        for image, mask, seen in zip(images, masks, maps, strict=True)
+    ]
+    return torch.stack([image for image, _ in each]), torch.stack([mask for _, mask in each])
+
+
 def by_hand(
     changes: dict[str, float], size: tuple[int, ...], spacing: tuple[float, ...]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -124,7 +143,7 @@ def test_equals_scipys_affine(
     image = generator.normal(size=size).astype(np.float32)
     mask = generator.integers(0, 4, size).astype(np.uint8)
     matrix, offset = by_hand(changes, size, spacing)
-    moved, labels = move(
+    moved, labels = shown(
         torch.from_numpy(image)[None, None],
         torch.from_numpy(mask)[None],
         movement(changes),
@@ -148,16 +167,16 @@ def test_image_and_mask_go_to_one_place(seed: int, fill: AugmentationSettings) -
     image, mask = numbered(*size)
     generator = torch.Generator().manual_seed(seed)
     drawn = draw_movement(WILD, 1, generator, axes=3)
-    moved, labels = move(image, mask, drawn, fill, spacing=(3.0, 1.0, 1.0))
+    moved, labels = shown(image, mask, drawn, fill, spacing=(3.0, 1.0, 1.0))
     number = labels[0].long()
-    shown = torch.stack([number // 63, number // 9 % 7, number % 9]).float()
-    assert (moved[0] - shown).abs().max() <= 0.5 + 1e-3
+    places = torch.stack([number // 63, number // 9 % 7, number % 9]).float()
+    assert (moved[0] - places).abs().max() <= 0.5 + 1e-3
 
 
 @pytest.mark.parametrize("turns", [-1, 1, 2, 3])
 def test_quarter_turns_within_the_slices(turns: int) -> None:
     volume, mask = numbered(3, 9, 9)
-    moved, labels = move(
+    moved, labels = shown(
         volume, mask, movement({"rotation_degrees": 90 * turns}), NEAREST, spacing=(4.0, 1, 1)
     )
     assert torch.equal(labels, torch.rot90(mask, turns, (2, 3)))
@@ -202,7 +221,7 @@ def test_a_ball_stays_a_ball_in_millimetres(seed: int) -> None:
     ball = (squares <= 14.5**2).to(torch.uint8)[None]
     turning = AugmentationSettings(rotation_degrees=180, tilt_degrees=180)
     drawn = draw_movement(turning, 1, torch.Generator().manual_seed(seed), axes=3)
-    _, turned = move(ball[None].float(), ball, drawn, turning, spacing=spacing)
+    _, turned = shown(ball[None].float(), ball, drawn, turning, spacing=spacing)
     # the ball lies about the centre: only voxels that its surface cuts may change
     surface = (squares.sqrt() - 14.5).abs() < 0.5 * math.hypot(*spacing) + 0.1
     assert not (turned != ball)[0, ~surface].any()
@@ -212,7 +231,7 @@ def test_without_its_spacing_a_tilted_ball_is_bent() -> None:
     z, y = (torch.arange(9) - 4.0) * 5, torch.arange(41) - 20.0
     disc = (z[:, None] ** 2 + y**2 <= 14.5**2).to(torch.uint8)[None, :, :, None].expand(-1, -1, -1, 3)
     tilt = movement({"tilt_rows_degrees": 90})
-    _, right = move(disc[:, None].float(), disc, tilt, NEAREST, spacing=(5.0, 1.0, 1.0))
+    _, right = shown(disc[:, None].float(), disc, tilt, NEAREST, spacing=(5.0, 1.0, 1.0))
     _, wrong = move(disc[:, None].float(), disc, tilt, NEAREST)
     assert float((right != disc).float().mean()) < 0.1
     assert float((wrong != disc).float().mean()) > 0.2
@@ -244,7 +263,7 @@ def test_images_too_turn_rigidly_on_pixels_that_are_no_squares() -> None:
     y, x = torch.arange(11) - 5.0, torch.arange(31) - 15.0
     bar = ((3 * y[:, None]).abs().le(13) & x.abs().le(4.4)).expand(11, 31).to(torch.uint8)[None]
     upright = replace(movement({"rotation_degrees": 90}), depth=None)
-    _, turned = move(bar[:, None].float(), bar, upright, NEAREST, spacing=(3.0, 1.0))
+    _, turned = shown(bar[:, None].float(), bar, upright, NEAREST, spacing=(3.0, 1.0))
     expected = ((3 * y[:, None]).abs().le(4.4) & x.abs().le(13)).to(torch.uint8)[None]
     assert torch.equal(turned, expected)
 
@@ -277,10 +296,10 @@ def test_a_batch_is_its_volumes_one_by_one() -> None:
     volumes = torch.randn(len(ANY), 2, 5, 9, 8, generator=torch.Generator().manual_seed(0))
     masks = numbered(5, 9, 5)[1].expand(len(ANY), -1, -1, -1)
     masks = torch.cat([masks, masks[..., :3]], dim=3)
-    moved, labels = move(volumes, masks, movement(*ANY.values()), REFLECT, spacing=(3.0, 1.0, 1.0))
+    moved, labels = shown(volumes, masks, movement(*ANY.values()), REFLECT, spacing=(3.0, 1.0, 1.0))
     for position, changes in enumerate(ANY.values()):
         one = slice(position, position + 1)
-        alone, label = move(volumes[one], masks[one], movement(changes), REFLECT, spacing=(3.0, 1.0, 1.0))
+        alone, label = shown(volumes[one], masks[one], movement(changes), REFLECT, spacing=(3.0, 1.0, 1.0))
         assert torch.allclose(alone, moved[one], atol=1e-5)
         assert torch.equal(label, labels[one])
 
@@ -289,7 +308,7 @@ def test_a_smaller_output_is_the_middle_of_the_larger() -> None:
     volumes, masks = numbered(6, 10, 12)
     small = movement(ANY["small"])
     maps = output_to_input(small, (4, 6, 8), (2.0, 1.0, 1.0))
-    middle, labels = move(volumes, masks, small, NEAREST, size=(4, 6, 8), spacing=(2.0, 1.0, 1.0))
+    middle, labels = shown(volumes, masks, small, NEAREST, size=(4, 6, 8), spacing=(2.0, 1.0, 1.0))
     whole, all_labels = warp(volumes, masks, maps, (6, 10, 12), NEAREST)
     assert torch.allclose(middle, whole[..., 1:5, 2:8, 2:10], atol=1e-4)
     assert torch.equal(labels, all_labels[:, 1:5, 2:8, 2:10])
@@ -394,10 +413,11 @@ def test_labels_change_sides_where_their_axis_is_mirrored() -> None:
     sides = LeftRight(axis=2, pairs=((1, 2),))
     images, masks = volume.expand(3, -1, -1, -1, -1), mask.expand(3, -1, -1, -1)
     drawn = movement({"zoom_columns": -1}, {"zoom_rows": -1}, {})
-    _, labels = move(images, masks, drawn, NEAREST, left_right=sides)
+    swapped = swap_labels(masks, drawn.is_mirrored(sides.axis), sides.pairs)
+    _, labels = move(images, swapped, drawn, NEAREST)
     expected = torch.tensor([[1, 0, 2, 2], [1, 0, 0, 3], [1, 1, 0, 255]], dtype=torch.uint8)
     assert torch.equal(labels[0], expected.expand(2, 3, 4))
     assert torch.equal(labels[1:2], mask.flip(2))  # along another axis left stays left
     assert torch.equal(labels[2:], mask)
-    _, cut = move(images, masks, drawn, NEAREST, size=(2, 3, 2), left_right=sides)
+    _, cut = shown(images, swapped, drawn, NEAREST, spacing=(1.0, 1.0, 1.0), size=(2, 3, 2))
     assert torch.equal(cut[0], expected[:, 1:3].expand(2, 3, 2))

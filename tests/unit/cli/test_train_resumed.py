@@ -53,4 +53,4 @@ def test_each_option_of_a_new_run_is_refused_by_its_name(name: str, tmp_path: Pa
         assert isinstance(found, ReachedError)
     else:
         assert isinstance(found, UsageError)
-        assert f"leave {OPTIONS[name].opts[0]} away" in str(found)
+        assert f"omit {OPTIONS[name].opts[0]}." in str(found)

@@ -184,7 +184,7 @@ def test_parts_that_copies_or_groups_straddle(tmp_path: Path) -> None:
     report = check(tmp_path)
     assert found(report) == ["duplicate-across-split", "group-across-split"]
     assert "0 (train) = 1 (test)" in said(report, "duplicate-across-split")
-    assert "flatters the score: 4 (train), 5 (test). Move" in said(report, "group-across-split")
+    assert "inflates the score: 4 (train), 5 (test). Move" in said(report, "group-across-split")
     assert "2 (train) = 3 (test)" in said(report, "near-duplicate-across-split")
     assert "near-duplicate-across-split" in found(report, "warning")
     assert said(report, "duplicate").endswith("0 = 1. Keep one image of each.")

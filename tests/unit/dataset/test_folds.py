@@ -96,7 +96,7 @@ def test_the_seed_decides_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("number", [1, 0, -3, True, 2.5])
 def test_so_many_folds_there_cannot_be(number: int) -> None:
-    with pytest.raises(UsageError, match=r"give 2 or more, such as --folds 5, or leave --folds away"):
+    with pytest.raises(UsageError, match=r"give 2 or more, such as --folds 5, or omit --folds"):
         checked_number(number)
 
 

@@ -44,7 +44,7 @@ def test_the_pattern_named_makes_a_group_of_each_folder(
     cases = cases_of(tmp_path, *images)
     (problem,) = shared_folders(cases, tmp_path, drawn=cases)
     assert (problem.level, problem.code) == ("warning", "shared-folders")
-    assert problem.message.endswith(f"flatters the score: give --group-regex '{pattern}'.")
+    assert problem.message.endswith(f"inflates the score: give --group-regex '{pattern}'.")
     found, problems = stated_groups(cases, re.compile(pattern), dict)
     assert ([found[case.name] for case in cases], problems) == (groups, [])
 
@@ -54,7 +54,7 @@ def test_a_table_is_named_where_no_pattern_fits(tmp_path: Path) -> None:
     (problem,) = shared_folders(cases, tmp_path, drawn=cases)
     assert problem.message == (
         "1 sub-folder with several cases: p__1/. Sub-folders are not taken for patients; if they are, their "
-        "cases may come into different parts, which flatters the score: name them in a CSV table with a "
+        "cases may come into different parts, which inflates the score: name them in a CSV table with a "
         "column group."
     )
 

@@ -165,7 +165,7 @@ def test_a_file_may_divide_near_duplicates_with_a_warning(tmp_path: Path) -> Non
     near = (("a", "b", "f"), ("c", "d"), ("e", "g"))
     read = read_splits(path, groups, near=near)
     assert read.warnings == (
-        "The split puts nearly identical images into different parts, which flatters the score: "
+        "The split puts nearly identical images into different parts, which inflates the score: "
         "a (train), b (validation), f (test). Move each group into one part, or keep one image of it.",
     )
     assert dict(read.groups) == {"a": "p", "c": "p", "d": "d", "b": "b", "e": "e", "f": "f"} | {

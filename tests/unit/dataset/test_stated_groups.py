@@ -43,7 +43,7 @@ def test_a_patient_in_several_groups_is_a_warning() -> None:
     found, (problem,) = groups(("g1", "X"), (None, "X"), ("g2", "X"), ("g1", None))
     assert found == ["g1", "g1", "g2", "g1"]
     assert (problem.level, problem.code) == ("warning", "divided-patients")
-    assert "the cases of 1 patient are in several groups" in problem.message
+    assert "the cases of 1 patient are spread over several of your groups" in problem.message
 
 
 def test_groups_alone_need_no_word() -> None:

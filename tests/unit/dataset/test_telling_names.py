@@ -71,9 +71,9 @@ def test_other_names_say_nothing(names: list[str]) -> None:
 def test_few_folders_of_many_cases_get_no_pattern(tmp_path: Path) -> None:
     images = [f"{kind}/{kind}{n}" for kind in ("benign", "malignant") for n in range(6)]
     cases = discover(tree(tmp_path, *(f"{i}{end}.png" for i in images for end in ("", "_mask")))).cases
-    (problem,) = shared_folders(cases, tmp_path, split_given=False)
+    (problem,) = shared_folders(cases, tmp_path, drawn=cases)
     assert problem.message.endswith(
-        "flatters the score: name them in a CSV table with a column group. They are few for patients and may "
+        "inflates the score: name them in a CSV table with a column group. They are few for patients and may "
         "be kinds of images instead."
     )
 

@@ -375,9 +375,9 @@ def test_choice_of_cases() -> None:
         return replace(cohort(LESION, count=1)[0], case=case, label=label, dice=dice)
 
     many = [scored(f"{number:02}", "a", number / 100) for number in range(20)]
-    chosen = choose_cases(many, each=2)
-    assert [case for case, _, _ in chosen] == ["00", "01", "09", "10", "18", "19"]
-    assert [rank for _, _, rank in chosen] == ["worst"] * 2 + ["median"] * 2 + ["best"] * 2
+    chosen = choose_cases(many)
+    assert [case for case, _, _ in chosen] == ["00", "01", "02", "08", "09", "10", "17", "18", "19"]
+    assert [rank for _, _, rank in chosen] == ["worst"] * 3 + ["median"] * 3 + ["best"] * 3
     # the mean over the labels that have a Dice counts; a case without any is left out
     mixed = [scored("x", "a", 0.2), scored("x", "b", 0.8), scored("y", "a", 0.4), scored("y", "b", None)]
     assert choose_cases([*mixed, scored("z", "a", None), scored("z", "b", None)]) == (

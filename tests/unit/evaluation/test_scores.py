@@ -119,7 +119,8 @@ def test_millimetres_where_the_reference_knows_them() -> None:
 def test_tolerance_is_in_pixels() -> None:
     reference, prediction = mask("1......"), mask("...1...")
     assert only(score_case("a", "p1", reference, prediction)).nsd == 0.0
-    assert only(score_case("a", "p1", reference, prediction, tolerance_px=3)).nsd == 1.0
+    nearer = mask("..1....")
+    assert only(score_case("a", "p1", reference, nearer)).nsd == 1.0
 
 
 def volume(*voxels: tuple[int, int, int], spacing_mm: tuple[float, ...] | None = None) -> Mask:

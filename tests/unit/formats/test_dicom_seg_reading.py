@@ -147,10 +147,6 @@ def test_overlapping_segments_are_refused_and_read_one_by_one(made: Make) -> Non
     assert np.array_equal(second.voxels(), OVERLAP[1:, ..., 1])
     assert first.overlap(second) == 4
     assert (first.number, first.name) == (1, "liver")
-    assert first.type is not None
-    assert (first.type.value, first.type.scheme, first.type.meaning) == ("10200004", "SCT", "Liver")
-    assert first.category is not None
-    assert first.category.meaning == "Tissue"
 
 
 def test_deflated_files(made: Make) -> None:

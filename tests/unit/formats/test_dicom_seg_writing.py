@@ -14,7 +14,7 @@ from highdicom._standard_utils import check_required_attributes, get_iod_module_
 from pydicom.dataset import Dataset
 
 from delineate.errors import DataError, ImageError, OutputError
-from delineate.formats.dicom_seg import read_mask, read_segments
+from delineate.formats.dicom_seg import read_mask
 from delineate.formats.dicom_seg_writing import RESEARCH, Algorithm, write_segmentation
 from delineate.formats.stored import Source, StoredMask
 from delineate.geometry import Geometry, Turn, fit
@@ -241,9 +241,9 @@ def test_label_names_of_any_kind(ct_files: CtFiles, tmp_path: Path) -> None:
     labels = LabelSet.of("Leber ‒ größer", "a\\b\nc", "Ω" * 90)
     write_segmentation(out, replace(some_mask(), labels=labels), ct_files(), MODEL)
     assert read_back(out).names == {1: "Leber ‒ größer", 2: "a/b c", 3: "Ω" * 64}
-    assert [each.type and each.type.scheme for each in read_segments(Source(out.open("rb"), out))] == [
-        "99DELINEATE"
-    ] * 3
+    described = pydicom.dcmread(out).SegmentSequence
+    codes = [each.SegmentedPropertyTypeCodeSequence[0].CodingSchemeDesignator for each in described]
+    assert codes == ["99DELINEATE"] * 3
 
 
 @pytest.mark.parametrize(

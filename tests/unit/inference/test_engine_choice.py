@@ -233,7 +233,7 @@ def test_a_loaded_model_warns_of_what_is_passed_over(measuring: Callable[..., Tr
     measuring(openvino_fp32="crashed in its first inference (SIGFPE)")
     given = made("patches")
     weights = {name: each.clone() for name, each in given.network.state_dict().items()}
-    with pytest.warns(DelineateWarning, match=r"The engine openvino in fp32 crashed .*\. It is passed over"):
+    with pytest.warns(DelineateWarning, match=r"The engine openvino in fp32 crashed .*\. It is skipped"):
         assert Model(given.card, weights, engine="auto").engine.name == "torch"
 
 

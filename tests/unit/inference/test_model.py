@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image as Pillow
+from same_weights import assert_same_weights
 
 from delineate.augment.settings import AugmentationSettings
 from delineate.errors import DataError, ImageError, ModelFileError, UsageError
@@ -268,7 +269,7 @@ def test_predicting_leaves_the_random_state_and_the_weights_alone(grey: Model) -
     state = torch.get_rng_state()
     first = grey.probabilities(NOISE)
     assert torch.equal(torch.get_rng_state(), state)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in grey.network.state_dict().items())
+    assert_same_weights(grey.network.state_dict(), before)
     assert np.array_equal(grey.probabilities(NOISE), first)
 
 

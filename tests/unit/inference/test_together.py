@@ -104,8 +104,12 @@ def test_an_engine_that_changes_its_digits_gets_each_picture_alone(mode: str) ->
 
 
 def test_where_together_is_too_much_each_is_computed_alone() -> None:
-    found = together(Watched(failing=(4,)), plan_of("whole"), pictures(*[(16, 16)] * 5), 4)
-    assert all(isinstance(one, Tensor) for one in found)
+    plan, images = plan_of("whole"), pictures(*[(16, 16)] * 5)
+    found = together(Watched(failing=(4,)), plan, images, 4)
+    alone = Watched()
+    for image, one in zip(images, found, strict=True):
+        assert isinstance(one, Tensor)
+        assert torch.equal(one, probabilities(alone, plan, image))
 
 
 def test_the_fault_of_one_is_its_own_and_the_order_is_kept() -> None:

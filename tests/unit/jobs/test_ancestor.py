@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from example_model import PLAN, example
 from PIL import Image as Pictures
+from same_weights import assert_same_weights
 
 from delineate.dataset.pixel_digests import pixel_digest
 from delineate.errors import ModelFileError, UsageError
@@ -54,8 +54,7 @@ def test_a_model_a_file_and_a_run_are_the_same_ancestor(tmp_path: Path) -> None:
     for given in (Model(card, dict(weights)), tmp_path / MODEL_NAME, str(tmp_path)):
         found = Ancestor.of(given)
         assert found.card == card
-        assert found.weights.keys() == weights.keys()
-        assert all(torch.equal(tensor, found.weights[name]) for name, tensor in weights.items())
+        assert_same_weights(found.weights, weights)
 
 
 def test_where_there_is_no_model_it_is_said(tmp_path: Path) -> None:
@@ -88,7 +87,7 @@ def test_what_is_taken_over_is_said(plan: Plan, said: str) -> None:
     assert heard.said[0].endswith(said)
     assert (start.started_from, start.case_digests) == (card.weights_sha256, card.training.case_digests)
     again = Ancestor(card, weights).start_of(plan, heard)
-    assert all(torch.equal(tensor, again.weights[name]) for name, tensor in start.weights.items())
+    assert_same_weights(again.weights, start.weights)
 
 
 def residual(plan: Plan) -> Plan:

@@ -80,7 +80,7 @@ def test_what_is_chosen_is_said_and_written(run: Path, monkeypatch: pytest.Monke
     assert asked == [2]
     assert computed_by(run / "masks") == ("onnxruntime", "fp32")
     assert listener.said == ["Computed by onnxruntime in fp32, 2.3 × as fast here as torch."]
-    assert listener.warned == ["The engine openvino in fp32 crashed. It is passed over."]
+    assert listener.warned == ["The engine openvino in fp32 crashed. It is skipped."]
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])

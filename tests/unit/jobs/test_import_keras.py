@@ -74,7 +74,7 @@ def test_assumptions_are_told_and_kept(tmp_path: Path, out: Path) -> None:
     file = written(tmp_path, "batch_norm.weights.h5")
     card = delineate.import_keras(file, out, wishes=KerasWishes(size=(16, 32)), reporter=listener)
     assert card.imported is not None
-    assert listener.told == [f"Taken to be so: {each}." for each in card.imported.assumed]
+    assert listener.told == [f"Assumed: {each}." for each in card.imported.assumed]
     for part in ("with ReLU, and end in a sigmoid", "--skips-first", "epsilon, 0.001", "--range", "--labels"):
         assert any(part in each for each in card.imported.assumed), part
     assert card.plan.preprocessing.size == (16, 32)
@@ -106,8 +106,8 @@ def test_what_rescaling_layers_say_is_no_assumption(tmp_path: Path, out: Path) -
         ("plain.weights.h5", KerasWishes(), "does not say the size of the training's images: give --size"),
         ("any_size.keras", KerasWishes(), "does not say the size of the training's images: give --size"),
         ("normalizing.keras", KerasWishes(), "does not say which range they start from"),
-        ("plain.keras", KerasWishes(size=(32, 32)), "says its own size, 16x16: leave --size away"),
-        ("plain.keras", KerasWishes(skips_first=True), "leave --skips-first away"),
+        ("plain.keras", KerasWishes(size=(32, 32)), "says its own size, 16x16: omit --size"),
+        ("plain.keras", KerasWishes(skips_first=True), "omit --skips-first"),
         ("plain.keras", KerasWishes(bgr=True), "takes images of 1 channel(s): --bgr is for three"),
         ("plain.keras", KerasWishes(logits=True), "ends in a sigmoid, which gives no logits"),
         ("plain.keras", KerasWishes(labels=("a", "b")), "finds 1 label(s), and 2 are named by --labels"),
@@ -118,7 +118,7 @@ def test_what_rescaling_layers_say_is_no_assumption(tmp_path: Path, out: Path) -
         (
             "four_classes.keras",
             KerasWishes(threshold=0.3),
-            "of which the likeliest wins: leave --threshold away",
+            "of which the likeliest wins: omit --threshold",
         ),
     ],
 )

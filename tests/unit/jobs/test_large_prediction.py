@@ -211,7 +211,7 @@ def test_of_a_large_volume_the_limit_is_told(model: Model, tmp_path: Path) -> No
 def test_its_mask_is_a_tiff(model: Model, tmp_path: Path) -> None:
     path = save_tiled(tmp_path / "a.tif", blobs(200, 170))
     made = prediction.predict(model, path, tmp_path / "out", reading=SMALL, mask_format="png")
-    assert made.messages == (f"{path}: its mask is written as a tiled TIFF: leave --format png away",)
+    assert made.messages == (f"{path}: its mask is written as a tiled TIFF: omit --format png",)
     assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["manifest.json"]
 
 

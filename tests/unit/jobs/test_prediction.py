@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -259,14 +258,20 @@ def test_masks_and_manifest_are_the_same_whoever_works(
     (images / "b.png").write_bytes(b"")
     Pillow.fromarray(np.zeros((5, 5, 3), np.uint8)).save(images / "d.png")
     real = cases.load_image
+    another = threading.Event()
 
-    def slow_at_first(files: tuple[Path, ...], *arguments: Any, **options: Any) -> Image:
-        time.sleep(0.2 if files[0].name == "a.png" else 0)  # the others are read before it
-        return real(files, *arguments, **options)
+    def late_at_first(files: tuple[Path, ...], *arguments: Any, **options: Any) -> Image:
+        if files[0].name == "a.png" and workers > 1:
+            another.wait(0.2)  # it is read before the first, if its size was known in time
+        image = real(files, *arguments, **options)
+        if files[0].name == "c.png":
+            another.set()
+        return image
 
-    monkeypatch.setattr(reading, "load_image", slow_at_first)
+    monkeypatch.setattr(reading, "load_image", late_at_first)
     outs = [tmp_path / str(workers) for workers in WORKERS]
     for workers, out in zip(WORKERS, outs, strict=True):
+        another.clear()
         made = prediction.predict(model, images, out, overlay=True, probabilities=True, workers=workers)
         assert [file.input for file in made.files] == [("a.png",), ("b.png",), ("c.png",), ("d.png",)]
         assert made.messages == (f"{images / 'b.png'}: the file is empty",)
@@ -308,18 +313,19 @@ def test_an_error_of_a_thread_comes_as_it_is_and_stops_all(
 def test_stopped_by_the_user_what_is_being_written_is_finished_and_told(
     model: Model, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, begun = formats.write_mask, threading.Event()
+    real, begun, stopping = formats.write_mask, threading.Event(), threading.Event()
 
-    def slow(*arguments: Any) -> None:
+    def late(*arguments: Any) -> None:
         begun.set()
-        time.sleep(0.2)
+        assert stopping.wait(60)
         real(*arguments)
 
     def stopped(image: Image, **_options: object) -> Found:
-        begun.wait(10)
+        assert begun.wait(60)
+        stopping.set()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(formats, "write_mask", slow)
+    monkeypatch.setattr(formats, "write_mask", late)
     monkeypatch.setattr(model, "found_in", failing_after(model.found_in, 1, stopped))
     with pytest.raises(KeyboardInterrupt):
         prediction.predict(model, images, tmp_path / "out")

@@ -82,14 +82,14 @@ def test_near_copies_across_a_given_split_stand_beside_the_score(data: Path) -> 
     reporter = Warnings()
     parts = Parts.read(Source(data), reporter)
     assert [caution.split(":")[0] for caution in parts.cautions] == [
-        "Nearly identical images stand in different parts of the given split, which flatters the score"
+        "Nearly identical images stand in different parts of the given split, which inflates the score"
     ]
     assert "4 (train) = 5 (test)" in parts.cautions[0]
     assert not any("is kept in one part" in problem.message for problem in parts.train.report.problems)
     assert Parts.read(Source(data, data), reporter).cautions == ()  # another set is scored
 
 
-def test_marks_that_divide_nothing_scored_flatter_nothing(data: Path, tmp_path: Path) -> None:
+def test_marks_that_divide_nothing_scored_inflate_nothing(data: Path, tmp_path: Path) -> None:
     table(data, "0,,train", "1,,train", "2,,train", "3,,validation", "4,,train", "5,,validation")
     assert len(Parts.read(Source(data), Reporter()).cautions) == 1
     folded = FoldParts.read(Source(data, folds=2), 2, Reporter())
@@ -135,7 +135,9 @@ def test_patients_in_several_groups_stand_beside_the_score(tmp_path: Path) -> No
     lines = (f"images/{number}.dcm,masks/{number}.png,{number}\n" for number in range(4))
     (tmp_path / "cases.csv").write_text("image,mask,group\n" + "".join(lines))
     (caution,) = Parts.read(Source(tmp_path), Reporter()).cautions
-    assert caution.startswith("By what the files tell, the cases of 1 patient are in several groups")
+    assert caution.startswith(
+        "According to the file headers, the cases of 1 patient are spread over several of your groups"
+    )
 
 
 def test_a_division_that_cannot_be_drawn_is_taken_from_the_file_when_it_goes_on(

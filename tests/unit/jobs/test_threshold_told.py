@@ -18,4 +18,4 @@ from delineate.jobs.job import threshold_sentence
 )
 def test_the_threshold_is_told_with_its_reason(threshold: float, dice: float | None, why: str) -> None:
     said = threshold_sentence(threshold, dice)
-    assert said == f"A pixel is foreground from a probability of {threshold:g} on: {why}."
+    assert said == f"Pixels with a probability of at least {threshold:g} count as foreground: {why}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,7 @@ def test_a_picture_as_nifti_holds_the_labels_own_value(tmp_path: Path) -> None:
 def test_no_volume_is_a_png(tmp_path: Path, model: Model) -> None:
     made = prediction.predict(model, store(tmp_path / "a.nii.gz"), tmp_path / "out", mask_format="png")
     (failed,) = made.failed
-    assert failed.reason == "it is a volume, and PNG holds one picture: leave --format away, or give nifti"
+    assert failed.reason == "it is a volume, and PNG holds one picture: omit --format, or give nifti"
     assert (failed.mask, failed.label_values) == (None, None)
     assert files(tmp_path / "out") == ["manifest.json"]
 
@@ -329,13 +329,16 @@ def test_a_volume_is_alone_on_its_way_where_memory_is_limited(
     real, found_in = cases.load_image, model.found_in
     read: list[str] = []
     ahead: list[int] = []
+    another = threading.Event()
 
     def reading_one(files: tuple[Path, ...], *arguments: Any, **options: Any) -> Image:
         read.append(files[0].name)
+        if len(read) > 1:
+            another.set()
         return real(files, *arguments, **options)
 
     def finding(image: Image, **options: Any) -> Found:
-        time.sleep(0.2)  # so that the readers come to read others, if they may
+        another.wait(60 if others else 0.2)  # so that the readers come to read others, if they may
         ahead.append(len(read) - len(ahead) - 1)
         return found_in(image, **options)
 

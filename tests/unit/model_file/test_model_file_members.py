@@ -10,6 +10,7 @@ import pytest
 import torch
 from example_model import PLAN, Weights, content, example, refusal
 from safetensors.torch import save
+from same_weights import assert_same_weights
 
 from delineate.model_file import (
     ENTRY,
@@ -53,8 +54,7 @@ def test_what_is_put_together_comes_apart() -> None:
         back = apart(together(nets(count)), count)
         assert len(back) == count
         for given, found in zip(nets(count), back, strict=True):
-            assert given.keys() == found.keys()
-            assert all(torch.equal(given[name], found[name]) for name in given)
+            assert_same_weights(found, given)
 
 
 def test_a_file_of_several_nets_is_read_back(path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_file_of_several_nets_is_read_back(path: Path) -> None:
     assert header(path)["members"] == 3
     found, held = load_model(path)
     assert found == card == read_card(path)
-    assert all(torch.equal(held[name], weights[name]) for name in weights)
+    assert_same_weights(held, weights)
 
 
 def test_a_file_of_one_net_is_as_it_always_was(path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from same_weights import assert_same_weights
 from torch import Tensor
 
 from delineate.networks.settings import UNetSettings
@@ -79,8 +80,7 @@ def moved(
 def test_the_same_labels_and_channels_give_the_very_same_net(kind: str, labels: tuple[str, ...]) -> None:
     trained = net_of(settings_of(kind, 2, len(labels)), 1)
     found, net = moved(trained, labels, 2, labels)
-    assert found.weights.keys() == trained.state_dict().keys()
-    assert all(torch.equal(tensor, found.weights[name]) for name, tensor in trained.state_dict().items())
+    assert_same_weights(found.weights, trained.state_dict())
     assert (found.adapted, found.fresh, found.dropped, found.new_labels) == ((), (), (), ())
     assert found.labels == labels
     image = image_for(trained.settings)

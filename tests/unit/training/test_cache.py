@@ -198,9 +198,3 @@ def test_a_write_that_fails_says_why(tmp_path: Path) -> None:
 def test_a_case_that_does_not_fit_is_named(tiny_plan: PlanMaker, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^Case case 4 does not fit the plan: it has 2 channels, but 1"):
         cached(tiny_plan(), tmp_path, case(16, 16), case(16, 16, channels=2, seed=4))
-
-
-def test_progress_counts_the_cases_that_are_done(tiny_plan: PlanMaker, tmp_path: Path) -> None:
-    told: list[int] = []
-    build_cache([case(16, 16, seed=s) for s in range(3)], tiny_plan(labels=3), Store(tmp_path), told.append)
-    assert told == [1, 2, 3]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from same_weights import assert_same_weights
 from torch import Tensor
 
 from delineate.errors import Interrupted, OutputError, TrainingError
@@ -59,9 +60,7 @@ def without_time(rows: tuple[HistoryRow, ...] | list[HistoryRow]) -> list[Histor
 
 
 def assert_same(one: Trained, other: Trained) -> None:
-    assert one.weights.keys() == other.weights.keys()
-    for name, tensor in one.weights.items():
-        assert torch.equal(tensor, other.weights[name]), name
+    assert_same_weights(one.weights, other.weights)
     assert without_time(one.history) == without_time(other.history)
     assert one.precision == other.precision
     assert one.dice == other.dice
@@ -188,8 +187,7 @@ def test_the_seed_decides_all(
     first = fit(tiny_plan(augmentation=BUSY), cases, cases, run("first"))
     again = fit(tiny_plan(augmentation=BUSY), cases, [], run("again"))
     other = fit(tiny_plan(augmentation=BUSY, training={"seed": 1}), cases, cases, run("other"))
-    for name, tensor in first.weights.items():  # looking at the validation part changes nothing
-        assert torch.equal(tensor, again.weights[name]), name
+    assert_same_weights(again.weights, first.weights)  # looking at the validation part changes nothing
     assert [row.validation_dice for row in again.history] == [None] * 10
     assert not torch.equal(first.weights["head.weight"], other.weights["head.weight"])
 
@@ -217,7 +215,7 @@ def test_history_holds_the_means_of_its_steps(
     plan, cases = tiny_plan(training={"steps": 10, "evaluations": 4}), tiny_cases()
     history = fit(plan, cases[:4], cases[4:], run("run"), clock=ticking()).history
     assert [row.step for row in history] == [2, 5, 8, 10]  # 2.5 and 7.5 go to the even side
-    trainer, expected = Trainer(plan, cases[:4], 10), iter(history)
+    trainer, expected = Trainer(plan.with_steps(10), cases[:4]), iter(history)
     state = trainer.state
     for step in range(1, 11):
         trainer.take_step()
@@ -273,7 +271,7 @@ def test_nonsense_stops_with_step_and_cases_named_and_weights_untouched(
     bad = dataclasses.replace(cases[3], name="the bad one", pixels=cases[3].pixels.float())
     bad.pixels[0, 5, 5] = value
     cases[3] = bad
-    trainer = Trainer(plan, cases, 12)
+    trainer = Trainer(plan, cases)
     step = next(step for step in range(12) if "the bad one" in names_at(plan, cases, step))
     for _ in range(step):
         trainer.take_step()
@@ -311,7 +309,7 @@ def test_validation_dice_is_that_of_the_model_to_be(tiny_plan: PlanMaker, tiny_c
     plan, cases = tiny_plan(augmentation=BUSY), tiny_cases(4)
     empty = dataclasses.replace(cases[0], mask=torch.zeros_like(cases[0].mask))
     unscored = dataclasses.replace(cases[0], mask=torch.full_like(cases[0].mask, IGNORED))
-    trainer = Trainer(plan, cases, 12)
+    trainer = Trainer(plan, cases)
     for _ in range(4):
         trainer.take_step()
     scores = []
@@ -330,8 +328,7 @@ def test_validation_dice_is_that_of_the_model_to_be(tiny_plan: PlanMaker, tiny_c
     assert trainer.validation_dice([empty, unscored]) is None
     assert trainer.validation_dice([]) is None
     assert network.training
-    for name, tensor in network.state_dict().items():
-        assert torch.equal(before[name], tensor), name
+    assert_same_weights(network.state_dict(), before)
 
 
 def test_at_most_32_validation_cases_are_looked_at_spread_evenly(
@@ -426,7 +423,7 @@ def test_batches_without_a_label_do_not_count_as_found(
     tiny_plan: PlanMaker, tiny_cases: CaseMaker, tmp_path: Path
 ) -> None:
     cases = [dataclasses.replace(case, mask=torch.zeros_like(case.mask)) for case in tiny_cases()]
-    trainer = Trainer(tiny_plan(), cases, 4)
+    trainer = Trainer(tiny_plan().with_steps(4), cases)
     assert trainer.state.dice is None
     trainer.state.pixels.extend([(0, 0), (10, 2), (0, 0), (30, 8)])
     assert trainer.state.dice == 2 * 10 / 40

@@ -107,7 +107,7 @@ def test_no_step_waits_for_a_value_of_the_device(
     monkeypatch.setattr(trainer, "Fabric", Elsewhere)
     cases = tiny_cases(labels=labels)
     with torch.device("meta"):
-        found = Trainer(plan, cases, 12)
+        found = Trainer(plan, cases)
     found.reports.steps_ahead = 100
 
     for _ in range(5):

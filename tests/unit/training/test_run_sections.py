@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from benchmarks import run_sections
 from benchmarks.run_sections import (
     BACKWARD,
     DICE,
@@ -15,12 +17,15 @@ from benchmarks.run_sections import (
     TOTAL,
     Sections,
 )
+from clocks import ticking
 
 from delineate import phantoms
 from delineate.jobs.training import train
 
 
-def test_a_whole_run_is_divided_into_its_parts(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_whole_run_is_divided_into_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_sections, "_mark", ticking())
     phantoms.write("noise", tmp_path / "data", count=6, size=(32, 32))
     sections = Sections()
     with sections.watching():

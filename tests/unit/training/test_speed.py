@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from clocks import ticking
+from same_weights import assert_same_weights
 
 from delineate.plan import Plan
 from delineate.training.cache import CachedCase
@@ -93,7 +93,7 @@ def test_measuring_leaves_no_trace(tiny_plan: PlanMaker, tiny_cases: CaseMaker, 
     measure_steps(plan, cases, cases[:2], clock=ticking())
     measure_speed(plan, cases, cases[:2], clock=ticking())
     found = fit(plan, cases, [], tmp_path / "b").weights
-    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+    assert_same_weights(found, expected)
 
 
 def test_a_plan_without_a_budget_has_nothing_to_fill(tiny_plan: PlanMaker, tiny_cases: CaseMaker) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from same_weights import assert_same_weights
 
 from delineate.errors import Interrupted, ModelFileError, OutputError
 from delineate.networks.settings import UNetSettings
@@ -41,8 +42,7 @@ def test_what_is_kept_is_read_back(tmp_path: Path) -> None:
     found = read_start(tmp_path, SETTINGS)
     assert (found.started_from, found.case_digests) == (start.started_from, DIGESTS)
     assert not found.unknown_images
-    assert found.weights.keys() == start.weights.keys()
-    assert all(torch.equal(tensor, found.weights[name]) for name, tensor in start.weights.items())
+    assert_same_weights(found.weights, start.weights)
     before = (tmp_path / "checkpoints" / "start.safetensors").read_bytes()
     write_start(tmp_path, start)
     assert (tmp_path / "checkpoints" / "start.safetensors").read_bytes() == before
@@ -99,6 +99,13 @@ def test_it_is_removed_with_its_folder_but_not_with_other_work(tmp_path: Path) -
     assert (tmp_path / "checkpoints" / "last.safetensors").exists()
 
 
+def test_an_encoders_weights_are_of_no_model(tmp_path: Path) -> None:
+    start = Start(started().weights, None, (), unknown_images=True, encoder_sha256="cd" * 32)
+    write_start(tmp_path, start)
+    found = read_start(tmp_path, SETTINGS)
+    assert (found.started_from, found.encoder_sha256, found.unknown_images) == (None, "cd" * 32, True)
+
+
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("in the way")
     with pytest.raises(OutputError, match="checkpoints"):
@@ -110,9 +117,9 @@ def test_the_first_step_sees_the_given_weights(
 ) -> None:
     plan = tiny_plan()
     start = started(plan.network)
-    trainer = Trainer(plan, tiny_cases(), 12, start.weights)
+    trainer = Trainer(plan, tiny_cases(), start.weights)
     state = trainer.state.network.state_dict()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in start.weights.items())
+    assert_same_weights(state, start.weights)
     trainer.take_step()
     assert not torch.equal(state["head.weight"], start.weights["head.weight"])  # and leaves the given alone
 
@@ -147,8 +154,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
             )
     kept = read_start(tmp_path / "stopped", plan.network)
     resumed = fit(plan, cases, cases[:2], tmp_path / "stopped", resume=True, start=kept.weights)
-    assert whole.weights.keys() == resumed.weights.keys()
-    assert all(torch.equal(tensor, resumed.weights[name]) for name, tensor in whole.weights.items())
+    assert_same_weights(resumed.weights, whole.weights)
     curves = [
         [(row.step, row.train_loss, row.validation_dice) for row in done.history] for done in (whole, resumed)
     ]

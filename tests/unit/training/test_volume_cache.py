@@ -150,13 +150,6 @@ def test_a_case_that_does_not_fit_is_named(tmp_path: Path, kind: Kind) -> None:
         cached(plan_of(kind), tmp_path, case(6, 10, 14), (name, two, mask))
 
 
-def test_progress_counts_the_cases_not_their_slices(tmp_path: Path) -> None:
-    told: list[int] = []
-    cases = [case(6, 10, 14, seed=seed) for seed in range(3)]
-    build_cache(cases, plan_of("slices"), Store(tmp_path), told.append)
-    assert told == [1, 2, 3]
-
-
 class Watching(torch.nn.Module):
     """Keeps what it was shown."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from same_weights import assert_same_weights
 from torch import Tensor, nn
 from volume_cases import volume_plan
 
@@ -92,9 +93,7 @@ def folder(tmp_path: Path, name: str) -> Path:
 
 
 def assert_same(one: Trained, other: Trained) -> None:
-    assert one.weights.keys() == other.weights.keys()
-    for name, tensor in one.weights.items():
-        assert torch.equal(tensor, other.weights[name]), name
+    assert_same_weights(one.weights, other.weights)
     rows = [[dataclasses.replace(row, seconds=0.0) for row in run.history] for run in (one, other)]
     assert rows[0] == rows[1]
 
@@ -139,7 +138,7 @@ def test_two_volumes_are_learned_by_heart(tmp_path: Path) -> None:
 
 def test_validation_dice_is_that_of_all_windows_blended() -> None:
     plan, cases = plan_of(), balls()
-    trainer = Trainer(plan, cases, 6)
+    trainer = Trainer(plan.with_steps(6), cases)
     trainer.take_step()
     network = trainer.state.network.eval()
     scores = []

@@ -31,17 +31,19 @@ from delineate.formats.tiff_directories import count_pages
 from delineate.formats.tiff_layout import name_of_slide
 from delineate.formats.tiff_ome import beside_a_slide
 from delineate.formats.tiff_page import (
+    AS_ANY_OTHER,
     COLOUR_SAMPLES,
     PALETTE,
     WHITE_IS_ZERO,
     Page,
     check_believable,
     check_kind,
+    full_range,
     has_alpha,
+    inverted,
     palette_of,
 )
 
-_AS_ANY_OTHER = {"is_ndpi": False, "is_lsm": False, "is_scanimage": False}
 _OF_SCANNERS = frozenset({"svs", "ome", "philips", "qpi"})
 _FINEST_PRINT_MM = 0.01  # pixels a screen's or printer's resolution stands for are larger
 _RESOLUTIONS = (283, 282)  # of rows and columns
@@ -92,7 +94,7 @@ class TiffRegions(Closing):
         self._stream.seek(0)
         import tifffile  # noqa: PLC0415  heavy
 
-        tiff = tifffile.TiffFile(self._stream, name=source.path.name, _multifile=False, **_AS_ANY_OTHER)
+        tiff = tifffile.TiffFile(self._stream, name=source.path.name, _multifile=False, **AS_ANY_OTHER)
         first = cast(Page, tiff.pages[0])
         check_sides((first.imagelength, first.imagewidth), source)
         description = first.description if isinstance(first.description, str) else ""
@@ -142,8 +144,7 @@ class TiffRegions(Closing):
         if self._palette is not None:
             check_indices(channels, self._palette, self._source)
             return through_palette(channels[0], self._palette)
-        if page.bitspersample in (2, 4):
-            channels = (channels * (255 // (2**page.bitspersample - 1))).astype(np.uint8)
+        channels = full_range(channels, page)
         if self._alpha is not None:
             if (channels[-1] != self._alpha).any():
                 raise self._source.refuse(
@@ -152,7 +153,7 @@ class TiffRegions(Closing):
                 )
             channels = channels[:-1]
         if page.photometric == WHITE_IS_ZERO:
-            channels = np.logical_not(channels) if channels.dtype == np.bool_ else np.bitwise_not(channels)
+            channels = inverted(channels)
         return image_pixels(channels, self._source)[0]
 
     def close(self) -> None:

@@ -14,10 +14,9 @@ from PIL import JpegImagePlugin
 from delineate.formats.pixels import Array
 from delineate.formats.regions.region import Size, check_part
 from delineate.formats.stored import Source
-from delineate.formats.tiff_page import JPEG, Page
+from delineate.formats.tiff_page import JPEG, SEPARATE_PLANES, Page
 
 JPEG_2000 = frozenset({33005, 34712})
-_SEPARATE_PLANES = 2
 _RAW_ROWS = 64  # of an uncompressed picture, taken for a strip of their own
 _CODESTREAM = b"\xff\x4f\xff\x51"  # JPEG 2000's start and size markers
 
@@ -61,7 +60,7 @@ class Parts:
         rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
         self.part: Size = (rows, page.tilewidth if page.is_tiled else page.imagewidth)
         self._what = "tile" if page.is_tiled else "strip"
-        self._planes = self.samples if page.planarconfig == _SEPARATE_PLANES else 1
+        self._planes = self.samples if page.planarconfig == SEPARATE_PLANES else 1
         check_part(*self.part, self.pixel_bytes, f"{self._what}s", source)
         self._check_there()
 
@@ -160,7 +159,7 @@ class PlainRows:
         source.stream.seek(0)
         order = ">" if source.stream.read(2) == b"MM" else "<"
         self.dtype = page.dtype.newbyteorder(order)  # type: ignore[arg-type]  # one of its literals
-        self._planes = self.samples if page.planarconfig == _SEPARATE_PLANES else 1
+        self._planes = self.samples if page.planarconfig == SEPARATE_PLANES else 1
         self.pixel_bytes = self.samples // self._planes * self.dtype.itemsize
         self._row_bytes = self.size[1] * self.pixel_bytes
         self._strip = min(page.rowsperstrip, self.size[0])

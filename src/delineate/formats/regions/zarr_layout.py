@@ -34,7 +34,6 @@ _CODECS = frozenset(
     {"blosc", "gzip", "zlib", "zstd", "lz4", "lzma", "bz2", "shuffle", "delta", "crc32", "adler32"}
     | {"bytes", "crc32c", "transpose", "sharding_indexed"}
 )
-_AXES = {"height": "y", "width": "x", "row": "y", "rows": "y", "column": "x", "columns": "x", "band": "c"}
 _MOST_FEW = 4  # last axis of an array of which nothing is said, that is taken for channels
 
 

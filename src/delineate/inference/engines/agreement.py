@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from delineate.inference.engines.sessions import FloatPrecision, Numbers
+from delineate.choices import FloatPrecision
+from delineate.inference.engines.sessions import Numbers
 
 MOST_IN_FP32 = 1e-3  # of a probability; rounding makes 1e-5
 MOST_LABELS = 0.005  # share of the pixels that get another label in bf16

@@ -8,13 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+from delineate.choices import FloatPrecision
 from delineate.errors import UsageError
 from delineate.inference.engines.engine import Engine, EngineName
 from delineate.inference.engines.making import Net, make_engine, settled_precision
 from delineate.inference.engines.packages import lacking
 from delineate.inference.engines.pytorch import TorchEngine
 from delineate.inference.engines.remembered import Entry, Trial, processor, recall, remember
-from delineate.inference.engines.sessions import FloatPrecision
 from delineate.inference.engines.trials import Candidate, candidates, probing_batch, try_out
 from delineate.inference.engines.wish import PrecisionChoice
 

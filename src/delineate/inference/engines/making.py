@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from delineate.choices import FloatPrecision
 from delineate.errors import UsageError
 from delineate.inference.engines.engine import Engine, EngineName
 from delineate.inference.engines.graph_engine import GraphEngine
 from delineate.inference.engines.network_onnx import network_onnx
 from delineate.inference.engines.packages import optional_package, refuse_lacking
 from delineate.inference.engines.pytorch import TorchEngine
-from delineate.inference.engines.sessions import FloatPrecision, Session, open_session
+from delineate.inference.engines.sessions import Session, open_session
 from delineate.inference.engines.wish import PrecisionChoice
 from delineate.inference.hardware import has_fast_bf16
 from delineate.plan import Plan
@@ -105,7 +106,7 @@ def settled_precision(net: Net, name: EngineName, precision: PrecisionChoice) ->
         return net.usual_precision(name)
     if name == "onnxruntime" and precision == "bf16":
         raise UsageError(
-            "ONNX Runtime computes in fp32 on a processor. Leave --precision away, or give --engine openvino "
+            "ONNX Runtime computes in fp32 on a processor. Omit --precision, or give --engine openvino "
             "or torch."
         )
     return precision

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -14,7 +13,6 @@ from delineate.networks.unet import UNet
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-OPSET = 20
 IMAGES, PROBABILITIES = "images", "probabilities"
 
 
@@ -36,8 +34,8 @@ def network_onnx(network: nn.Module, channels: int, size: tuple[int, ...]) -> Mo
     """The graph from normalized images to probabilities, mirroring left out.
 
     Args:
-        network: In evaluation mode, on the processor; a `ModuleList` of several, whose probabilities are
-            averaged.
+        network: A U-Net in evaluation mode, on the processor; a `ModuleList` of several, whose probabilities
+            are averaged.
         channels: C of its images.
         size: Of its images, as the plan's `window`.
 
@@ -45,40 +43,14 @@ def network_onnx(network: nn.Module, channels: int, size: tuple[int, ...]) -> Mo
         An ONNX model of opset 20 with the one input `images` `(N, C, *size)` float32, any N, and the one
         output `probabilities` `(N, K, *size)` float32.
     """
-    networks = list(network) if isinstance(network, nn.ModuleList) else [network]
-    if all(isinstance(each, UNet) for each in networks):  # much sooner than torch's exporter is done
-        return _unets(cast("list[UNet]", networks), channels, size)
-    example = torch.zeros(2, channels, *size)
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # it speaks of torchvision, which is not wanted
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of torch about its own insides
-            program = torch.onnx.export(
-                Averaged(networks).eval(),
-                (example,),
-                input_names=[IMAGES],
-                output_names=[PROBABILITIES],
-                dynamic_shapes={"images": {0: torch.export.Dim("n")}},
-                opset_version=OPSET,
-                dynamo=True,
-                verbose=False,
-            )
-    finally:
-        logger.setLevel(level)
-    if program is None:
-        raise RuntimeError("torch gave no ONNX program")
-    return program.model_proto
-
-
-def _unets(networks: list[UNet], channels: int, size: tuple[int, ...]) -> ModelProto:
     from onnx import TensorProto, helper  # noqa: PLC0415  an extra
 
-    from delineate.inference.engines.onnx_graph import IR_VERSION, GraphWriter  # noqa: PLC0415  imports onnx
+    from delineate.inference.engines import onnx_graph  # noqa: PLC0415  imports onnx
     from delineate.inference.engines.unet_onnx import write_probabilities  # noqa: PLC0415  likewise
 
-    writer = GraphWriter()
+    each = network if isinstance(network, nn.ModuleList) else [network]
+    networks = list(cast("Iterable[UNet]", each))
+    writer = onnx_graph.GraphWriter()
     found = write_probabilities(writer, networks, IMAGES, size)
     writer.output(found, PROBABILITIES)
     classes = networks[0].settings.output_channels
@@ -87,5 +59,7 @@ def _unets(networks: list[UNet], channels: int, size: tuple[int, ...]) -> ModelP
         [helper.make_tensor_value_info(IMAGES, TensorProto.FLOAT, ["n", channels, *size])],
         [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", classes, *size])],
     )
-    opsets = [helper.make_opsetid("", OPSET)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="delineate")
+    opsets = [helper.make_opsetid("", onnx_graph.OPSET)]
+    return helper.make_model(
+        graph, opset_imports=opsets, ir_version=onnx_graph.IR_VERSION, producer_name="delineate"
+    )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
+from delineate.choices import FloatPrecision
 from delineate.errors import UsageError
 from delineate.inference.engines.packages import optional_package
 
-_HINT: dict[Literal["fp32", "bf16"], str] = {"fp32": "f32", "bf16": "bf16"}
+_HINT: dict[FloatPrecision, str] = {"fp32": "f32", "bf16": "bf16"}
 
 
 class OpenVinoSession:
@@ -34,7 +33,7 @@ class OpenVinoSession:
         graph: bytes,
         shape: tuple[int, ...],
         *,
-        precision: Literal["fp32", "bf16"],
+        precision: FloatPrecision,
         threads: int,
         weights: bytes | None = None,
     ) -> None:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from delineate.choices import FloatPrecision
 from delineate.inference.engines.engine import EngineName
-from delineate.inference.engines.sessions import FloatPrecision, Numbers
+from delineate.inference.engines.sessions import Numbers
 
 CHILD = "delineate.inference.engines.probe_child"
 MEASURE_S = 0.5

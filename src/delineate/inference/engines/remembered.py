@@ -27,7 +27,6 @@ class Trial(BaseModel):
         seconds: The shortest time of the measured batch; None where it was only checked.
         fault: Why it is passed over, to stand after the engine's name.
         late_s: Where that is that its time was up: how long it had.
-        changed: Share of the pixels that get another label than by torch in fp32.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -35,7 +34,6 @@ class Trial(BaseModel):
     seconds: Annotated[float, Field(gt=0)] | None = None
     fault: Annotated[str, Field(max_length=1000)] | None = None
     late_s: float | None = None
-    changed: float | None = None
 
 
 class Entry(BaseModel):

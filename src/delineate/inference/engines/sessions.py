@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from delineate.choices import FloatPrecision
 from delineate.inference.engines.engine import EngineName
 
-FloatPrecision = Literal["fp32", "bf16"]
 Numbers = npt.NDArray[np.float32]
 
 

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from delineate.choices import FloatPrecision
 from delineate.inference.engines.agreement import changed_labels, disagreement
 from delineate.inference.engines.engine import EngineName
 from delineate.inference.engines.making import Net
 from delineate.inference.engines.probe import MEASURE_S, Probed, Task, probe
 from delineate.inference.engines.pytorch import TorchEngine, on_processor
 from delineate.inference.engines.remembered import Trial
-from delineate.inference.engines.sessions import FloatPrecision, Numbers
+from delineate.inference.engines.sessions import Numbers
 
 ENGINES: tuple[EngineName, ...] = ("torch", "onnxruntime", "openvino")
 PRECISIONS: tuple[FloatPrecision, ...] = ("fp32", "bf16")
@@ -60,12 +61,12 @@ def try_out(net: Net, wanted: Sequence[Candidate], *, limit_s: float) -> dict[st
     network = on_processor(net.network)
     reference, seconds = _timed(TorchEngine(network), batch)
     if Candidate("torch", "fp32") in wanted:
-        found["torch fp32"] = Trial(seconds=seconds, changed=0)
+        found["torch fp32"] = Trial(seconds=seconds)
     threshold, of_torch = net.plan.threshold, 0.0
     if any(each.precision == "bf16" for each in wanted):
         shares, seconds = _timed(TorchEngine(network, bf16=True), batch)
         of_torch = changed_labels(shares, reference, threshold)
-        found["torch bf16"] = Trial(seconds=seconds, changed=of_torch)
+        found["torch bf16"] = Trial(seconds=seconds)
     for name in ENGINES[1:]:
         precisions = [each.precision for each in wanted if each.name == name]
         if not precisions:
@@ -77,7 +78,6 @@ def try_out(net: Net, wanted: Sequence[Candidate], *, limit_s: float) -> dict[st
                 seconds=probed.seconds if fault is None else None,
                 fault=fault,
                 late_s=limit_s if probed.late else None,
-                changed=None if probed.found is None else _share(probed.found, reference, threshold),
             )
     return found
 
@@ -104,10 +104,6 @@ def _fault(
     if probed.found is None or probed.found.shape != reference.shape:
         return "gives no probabilities of the right size"
     return disagreement(probed.found, reference, precision, threshold=threshold, of_torch=of_torch)
-
-
-def _share(found: Numbers, reference: Numbers, threshold: float) -> float | None:
-    return changed_labels(found, reference, threshold) if found.shape == reference.shape else None
 
 
 def _timed(engine: TorchEngine, batch: Tensor) -> tuple[Numbers, float]:

@@ -12,18 +12,17 @@ _Item = TypeVar("_Item")
 
 
 @contextlib.contextmanager
-def ahead(items: Iterator[_Item], count: int = 1) -> Iterator[Iterator[_Item]]:
-    """Take items in a thread, before they are asked for.
+def ahead(items: Iterator[_Item]) -> Iterator[Iterator[_Item]]:
+    """Take items in a thread, one before it is asked for.
 
     Args:
         items: Used by that thread alone.
-        count: How many may wait.
 
     Yields:
         The same items; what `items` raises is raised where they are asked for. When the block is left, no
         more are taken.
     """
-    waiting: queue.Queue[tuple[bool, _Item | BaseException | None]] = queue.Queue(count)
+    waiting: queue.Queue[tuple[bool, _Item | BaseException | None]] = queue.Queue(1)
     stopped = threading.Event()
 
     def put(more: bool, item: _Item | BaseException | None) -> None:
