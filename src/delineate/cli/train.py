@@ -100,8 +100,8 @@ def _refuse_beside_resume(context: typer.Context) -> None:
     ]
     if given:
         raise UsageError(
-            f"--resume continues a run with its original settings: omit {', '.join(given)}. Give only the run's "
-            "folder, plus DATA and --test if the data have moved, and --threads."
+            f"--resume continues a run with its original settings: omit {', '.join(given)}. Give only the "
+            "run's folder, plus DATA and --test if the data have moved, and --threads."
         )
 
 
