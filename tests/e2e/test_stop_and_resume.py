@@ -128,9 +128,9 @@ def test_a_run_goes_on_where_its_data_were_moved_to(
     before = begun.load().card
     data.rename(tmp_path / "new data")
     command_line = f"delineate train DATA --resume {run}"
-    with pytest.raises(UsageError, match=f"not to be found at {data}.*{command_line}"):
+    with pytest.raises(UsageError, match=f"were not found at {data}.*{command_line}"):
         delineate.resume(run)
-    with pytest.raises(UsageError, match=r"not to be found at .*nowhere"):
+    with pytest.raises(UsageError, match=r"were not found at .*nowhere"):
         delineate.resume(run, data=tmp_path / "nowhere")
     test.rename(tmp_path / "new test")
     data, test = tmp_path / "new data", tmp_path / "new test"

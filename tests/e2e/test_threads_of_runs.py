@@ -43,6 +43,6 @@ def test_a_resumed_run_computes_with_its_own_number_of_threads(
     seen.clear()
     delineate.resume(run, threads=1, reporter=Noting())
     assert set.union(*seen.values()) == {(1, 1)}
-    told = [text for text in warned if f"begun with {THREADS} threads and goes on with 1: " in text]
+    told = [text for text in warned if f"begun with {THREADS} threads and goes on with 1, " in text]
     assert len(told) == (THREADS != 1)
     assert command("train", "--resume", run, "--threads", "0").returncode == 2
