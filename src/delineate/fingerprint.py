@@ -67,6 +67,7 @@ class Fingerprint(BaseModel):
         labels: Names in the order of their values.
         label_share: Share of the pixels of each label.
         label_cases: Number of cases in which each label occurs.
+        label_slices: Of volumes, number of `slices` in which it does.
         stray: A channel, between which numbers all pixels lie but few that lie very far away, as hot pixels
             of a camera do; empty where there are none such.
         scale_ceiling: For each scale, the mean Dice of the masks with themselves after being scaled down and
@@ -107,6 +108,7 @@ class Fingerprint(BaseModel):
     labels: tuple[str, ...]
     label_share: tuple[float, ...]
     label_cases: tuple[int, ...]
+    label_slices: tuple[int, ...] = ()
     scale_ceiling: dict[float, float]
     side_ceiling: dict[int, float]
     mirrored_horizontally: float
@@ -182,11 +184,13 @@ class _Measuring:
     places: LabelPlaces = field(init=False)
     pixels_by_value: npt.NDArray[np.float64] = field(init=False)
     cases_by_value: npt.NDArray[np.int64] = field(init=False)
+    slices_by_value: npt.NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
         self.ceilings, self.places = Ceilings(self.labels), LabelPlaces(self.labels)
         self.pixels_by_value = np.zeros(self.labels + 1)
         self.cases_by_value = np.zeros(self.labels + 1, dtype=np.int64)
+        self.slices_by_value = np.zeros(self.labels + 1, dtype=np.int64)
 
     def add(self, image: Image, mask: Mask, colour: Colour) -> None:
         """Go through one case."""
@@ -208,7 +212,12 @@ class _Measuring:
         self.pixels_by_value += counts
         self.cases_by_value += counts > 0
         if mask.values.ndim == 3:
-            self.slices += len(slices_to_learn(mask.values))
+            learned = mask.values[slices_to_learn(mask.values)]
+            self.slices += len(learned)
+            for each in learned:
+                self.slices_by_value += (
+                    np.bincount(each.ravel(), minlength=self.labels + 1)[: self.labels + 1] > 0
+                )
         self.places.add(position, mask.values)
         self.ceilings.add(position, mask.values, counts > 0)
 
@@ -255,6 +264,7 @@ class _Measuring:
             labels=labels.names,
             label_share=_row(share[1:]),
             label_cases=tuple(int(n) for n in self.cases_by_value[1:]),
+            label_slices=tuple(int(n) for n in self.slices_by_value[1:]) if self.slices else (),
             scale_ceiling=scale_ceiling,
             side_ceiling=side_ceiling,
             mirrored_horizontally=self.places.likeness(-1),

@@ -27,8 +27,8 @@ class Ceilings:
         every: One case in so many is looked at; twice as many whenever that comes to too many.
         rows: By the position of the case, `(scales and sides, labels)` for each of its pictures; NaN for a
             label that it has not.
-        seen: Of each label the cases in `rows` or `more` that have it.
-        more: As `rows`, of cases looked at for a label that few of the others have.
+        seen: Of each label the cases in `rows` or `more` whose pictures show it.
+        more: As `rows`, of cases kept for a label that few of the others show.
     """
 
     labels: int
@@ -38,7 +38,7 @@ class Ceilings:
     seen: npt.NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.seen = np.zeros(self.labels + 1, dtype=np.int64)
+        self.seen = np.zeros(self.labels, dtype=np.int64)
 
     def add(self, position: int, mask: npt.NDArray[np.uint8], present: npt.NDArray[np.bool_]) -> None:
         """Look at a case, if it is its turn.
@@ -49,15 +49,27 @@ class Ceilings:
             present: `(labels + 1,)`, whether each value occurs in it.
         """
         turn = position % self.every == 0
-        rare = bool((present & (self.seen < FEWEST_RESCALED))[1:].any())
-        if not turn and not rare:
+        if not turn and not self._lacks(present[1:]):
             return
-        self.seen += present
         found = np.stack([_kept(picture, self.labels) for picture in _pictures(mask)])
+        self.seen += _shown(found)
         (self.rows if turn else self.more)[position] = found
         if len(self.rows) > MOST_RESCALED[mask.ndim]:
-            self.every *= 2
-            self.rows = {at: each for at, each in self.rows.items() if at % self.every == 0}
+            self._thin()
+
+    def _lacks(self, labels: npt.NDArray[np.bool_]) -> bool:
+        """Whether too few cases show one of these labels."""
+        return bool((labels & (self.seen < FEWEST_RESCALED)).any())
+
+    def _thin(self) -> None:
+        """Let every other case go, but those that show a label that too few others show."""
+        self.every *= 2
+        for at in [at for at in self.rows if at % self.every]:
+            found = self.rows.pop(at)
+            self.seen -= _shown(found)
+            if self._lacks(_shown(found)):
+                self.more[at] = found
+                self.seen += _shown(found)
 
     def means(self) -> tuple[dict[float, float], dict[int, float]]:
         """By scale and by side: the mean over pictures of each label, then over labels; 1 without any."""
@@ -77,13 +89,28 @@ def _means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(counts > 0, sums / np.maximum(counts, 1), nothing)
 
 
+def _shown(found: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which labels the pictures of a case show: `(labels,)`."""
+    return np.isfinite(found[:, 0]).any(0)
+
+
 def _pictures(mask: npt.NDArray[np.uint8]) -> Sequence[npt.NDArray[np.uint8]]:
-    """The mask of a picture; of a volume a few slices, from those with most labelled pixels downwards."""
+    """The mask of a picture; of a volume a few slices.
+
+    These are taken from those with most labelled pixels downwards, and of each label that none of them shows
+    the one with most of it.
+    """
     if mask.ndim == 2:
         return [mask]
-    areas = np.count_nonzero(mask, axis=(1, 2))
+    counts = np.stack([np.bincount(each.ravel(), minlength=256) for each in mask])
+    counts[:, [BACKGROUND, IGNORED]] = 0
+    areas = counts.sum(1)
     order = np.argsort(-areas, kind="stable")[: max(1, int(np.count_nonzero(areas)))]
-    return [mask[order[at]] for at in middles(len(order), min(SLICES_RESCALED, len(order)))]
+    chosen = [int(order[at]) for at in middles(len(order), min(SLICES_RESCALED, len(order)))]
+    for value in np.flatnonzero(counts.any(0) & ~counts[chosen].any(0)):
+        if not counts[chosen, value].any():
+            chosen.append(int(counts[:, value].argmax()))
+    return [mask[at] for at in chosen]
 
 
 def middles(length: int, count: int) -> npt.NDArray[np.intp]:

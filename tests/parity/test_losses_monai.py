@@ -122,8 +122,10 @@ def test_dice_of_the_batch_is_not_the_mean_of_the_images() -> None:
     mask = torch.ones(2, 2, 2, dtype=torch.uint8)
     logits = torch.stack([torch.full((1, 2, 2), 100.0), torch.full((1, 2, 2), -100.0)])
     scored = mask != IGNORED
-    assert soft_dice(logits, mask, scored, per_image=False).item() == pytest.approx(9 / 13)
-    assert soft_dice(logits, mask, scored, per_image=True).item() == pytest.approx((1 + 1 / 5) / 2)
+    assert soft_dice(logits, mask, scored, per_image=False, absent=True).item() == pytest.approx(9 / 13)
+    assert soft_dice(logits, mask, scored, per_image=True, absent=True).item() == pytest.approx(
+        (1 + 1 / 5) / 2
+    )
 
 
 @pytest.mark.parametrize("labels", [1, 2, 4])
@@ -154,18 +156,25 @@ def test_a_label_without_a_pixel_counts_for_nothing_in_dice() -> None:
         / (probability[:, value].sum() + (mask == value).sum() + 1)
         for value in (1, 3)
     ]
-    found = soft_dice(logits, mask, shown, per_image=False)
+    found = soft_dice(logits, mask, shown, per_image=False, absent=False)
     assert found.item() == pytest.approx((by_hand[0] + by_hand[1]).item() / 2, rel=1e-6)
 
 
-def test_where_no_label_has_a_pixel_dice_moves_nothing_and_cross_entropy_does() -> None:
+def test_where_no_label_has_a_pixel_cross_entropy_alone_speaks_if_there_is_one() -> None:
     mask = torch.zeros(1, 4, 4, dtype=torch.uint8)
     logits = torch.full((1, 1, 4, 4), 3.0, requires_grad=True)
-    loss = segmentation_loss(logits, mask, DICE)
-    assert loss.item() == 0
-    assert torch.autograd.grad(loss, logits)[0].abs().max() == 0
-    loss = segmentation_loss(logits, mask, BOTH)
-    assert torch.autograd.grad(loss, logits)[0].min() > 0
+    pushes = [
+        torch.autograd.grad(segmentation_loss(logits, mask, settings), logits)[0]
+        for settings in (BOTH, CROSS_ENTROPY, DICE)
+    ]
+    assert torch.equal(pushes[0], pushes[1])
+    assert all(push.min() > 0 for push in pushes)
+
+
+def test_dice_alone_still_speaks_against_what_is_found_in_an_empty_image() -> None:
+    mask = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    loss = segmentation_loss(torch.full((1, 1, 4, 4), 100.0), mask, DICE)
+    assert loss.item() == pytest.approx(1 - 1 / 17)
 
 
 @pytest.mark.parametrize("share", [1e-3, 1e-4, 1e-5])
@@ -247,12 +256,12 @@ def test_ranges_and_the_order_of_images(seed: int, labels: int, per_image: bool)
     logits, mask = drawn(labels, seed=seed)
     mask[:, 0] = IGNORED
     scored = mask != IGNORED
-    dice = soft_dice(logits, mask, scored, per_image=per_image)
+    dice = soft_dice(logits, mask, scored, per_image=per_image, absent=True)
     entropy = cross_entropy(logits, mask, scored)
     assert 0 < dice < 1
     assert entropy > 0
     order = [2, 0, 1]
-    turned = soft_dice(logits[order], mask[order], scored[order], per_image=per_image)
+    turned = soft_dice(logits[order], mask[order], scored[order], per_image=per_image, absent=True)
     assert turned.item() == pytest.approx(dice.item(), rel=1e-5)
     assert cross_entropy(logits[order], mask[order], scored[order]).item() == pytest.approx(
         entropy.item(), rel=1e-5

@@ -287,6 +287,16 @@ def test_cases_are_looked_at_from_first_to_last() -> None:
     assert found.scale_ceiling[0.25] == pytest.approx((1 + 0) / 2, abs=1e-3)
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_label_is_not_forgotten_when_cases_are_thinned(first: int) -> None:
+    solid, both = np.zeros((256, 256), np.uint8), np.zeros((256, 256), np.uint8)
+    solid[64:192, 64:192] = 1
+    both[64:192, 64:192] = 1
+    both[3] = 2
+    found = of_masks(*[both if at % 2 == first and at < 24 else solid for at in range(120)], labels=SIDED)
+    assert found.scale_ceiling[0.25] == pytest.approx(0.5, abs=1e-3)
+
+
 def test_labels_count_alike_however_many_cases_have_them() -> None:
     solid, thin = np.zeros((512, 512), np.uint8), np.zeros((512, 512), np.uint8)
     solid[128:384, 128:384] = 1

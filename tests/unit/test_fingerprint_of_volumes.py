@@ -300,3 +300,21 @@ def test_pictures_have_no_depth_to_mirror() -> None:
 def test_a_fingerprint_of_volumes_reads_back() -> None:
     found = of(case(zeros(5, 6, 7), lungs(0, 2)[:5, :6, :7], placed(3, 1, 1)), orientation="SPL")
     assert Fingerprint.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_label_of_few_slices_has_its_say_in_the_ceilings() -> None:
+    mask = np.zeros((20, 512, 512), np.uint8)
+    mask[2:18, 128:384, 128:384] = 1
+    mask[19, 3] = 2
+    found = of(case(zeros(20, 512, 512), mask), labels=SIDED)
+    assert found.scale_ceiling[0.25] == pytest.approx(0.5, abs=1e-3)
+    mask[10] = 255  # what nobody drew is not what is looked at
+    assert of(case(zeros(20, 512, 512), mask), labels=SIDED).scale_ceiling == found.scale_ceiling
+
+
+def test_slices_are_counted_by_label() -> None:
+    mask = np.zeros((10, 20, 30), np.uint8)
+    mask[2:5, 4:9, 20] = 1
+    mask[4, 4:9, 22] = 2
+    found = of(case(zeros(10, 20, 30), mask), case(zeros(10, 20, 30)), labels=SIDED)
+    assert (found.slices, found.label_slices) == (16, (3, 1))

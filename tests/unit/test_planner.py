@@ -593,6 +593,11 @@ def test_one_rare_label_of_several_is_drawn_for_too() -> None:
     assert make_plan(data, Length()).plan.training.foreground_share == 0.5
 
 
+def test_a_label_that_no_case_has_is_not_drawn_for() -> None:
+    data = fingerprint(labels=("liver", "tumour"), label_cases=(100, 0))
+    assert make_plan(data, Length()).plan.training.foreground_share == 0
+
+
 def test_stray_pixels_are_cut() -> None:
     ends = ((-0.01, 0.02),)
     few = make_plan(fingerprint(stray=ends), Length())

@@ -455,7 +455,7 @@ def test_left_and_right_are_mirrored_along_their_own_axis(
     plain = make_plan(fingerprint(**named | {"labels": ("a", "b")}), Length(), dims=dims)
     for axis in range(first, 3):
         where = f"augmentation.{NAMES[axis]}"
-        alike = f"where labels lie agrees with its mirror image to {likeness:.2f}"
+        alike = f"where labels lie agrees with its mirror image to at most {likeness:.2f}"
         assert flips(plain.plan)[axis] is (likeness == 1.0)
         assert plain.reasons[where] == alike
         if axis == across:

@@ -32,7 +32,10 @@ def segmentation_loss(logits: Tensor, mask: Tensor, settings: LossSettings) -> T
     if settings.cross_entropy:
         loss = loss + settings.cross_entropy * cross_entropy(logits, mask, scored)
     if settings.dice:
-        loss = loss + settings.dice * (1 - soft_dice(logits, mask, scored, per_image=settings.dice_per_image))
+        dice = soft_dice(
+            logits, mask, scored, per_image=settings.dice_per_image, absent=not settings.cross_entropy
+        )
+        loss = loss + settings.dice * (1 - dice)
     return loss
 
 
@@ -56,23 +59,24 @@ def cross_entropy(logits: Tensor, mask: Tensor, scored: Tensor) -> Tensor:
 
 
 def soft_dice(
-    logits: Tensor, mask: Tensor, scored: Tensor, *, per_image: bool, smooth: float = 1.0
+    logits: Tensor, mask: Tensor, scored: Tensor, *, per_image: bool, absent: bool, smooth: float = 1.0
 ) -> Tensor:
     """Mean soft Dice over the labels (background apart), with probabilities in place of decisions.
 
-    A label without a pixel of reference counts for nothing: cross-entropy alone speaks against finding it
-    there. Its Dice would push it down many times harder than a batch that shows it pulls it up, so that a
-    label that most batches lack would never be learned.
+    Beside a cross-entropy a label without a pixel of reference is best left out: its Dice would push it down
+    many times harder than a batch that shows it pulls it up, so that a label that most batches lack would
+    never be learned. Without one nothing else speaks against finding it there.
 
     Args:
         logits: `(N, K, …)` float32.
         mask: `(N, …)` uint8.
         scored: `(N, …)` bool.
         per_image: Whether sums run over one image or over the batch.
-        smooth: Pixels added above and below.
+        absent: Whether labels without a pixel of reference count.
+        smooth: Pixels added above and below, so that an empty reference met by an empty prediction scores 1.
 
     Returns:
-        A scalar in [0, 1]; 1 where no label has a pixel.
+        A scalar in [0, 1]; 1 where no label counts.
 
     Source:
         Milletari, Navab, Ahmadi: V-Net, 3DV 2016 (with the sums of Drozdzal et al. 2016, unsquared).
@@ -86,6 +90,6 @@ def soft_dice(
     overlap = (probability * target).sum(over)
     size = target.sum(over)
     dice = (2 * overlap + smooth) / (probability.sum(over) + size + smooth)
-    shown = size > 0
+    shown = size > 0 if not absent else torch.ones_like(size, dtype=torch.bool)
     count = shown.sum()
     return torch.where(count > 0, (dice * shown).sum() / count.clamp(min=1), 1.0)

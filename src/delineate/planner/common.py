@@ -115,7 +115,7 @@ def steps_of(
             ratios = zip(data.spacing_mm, preprocessing.spacing_mm, strict=True)
             size = [side * own / new for side, (own, new) in zip(data.median, ratios, strict=True)]
         patches = math.prod(
-            math.ceil(round(side) / each) for side, each in zip(size, preprocessing.size, strict=True)
+            math.ceil(max(1, round(side)) / each) for side, each in zip(size, preprocessing.size, strict=True)
         )
     each = f", each of {patches} patches" if patches > 1 else ""
     return math.ceil(epochs * seen * patches / batch_size), f"{epochs} epochs of {seen} {kind}{each}"
@@ -264,7 +264,7 @@ def left_right_mirroring(data: Fingerprint, asked: Asked, likeness: float) -> Mi
 
 def likeness_reason(likeness: float) -> str:
     """What a likeness says."""
-    return f"where labels lie agrees with its mirror image to {min(1.0, likeness):.2f}"
+    return f"where labels lie agrees with its mirror image to at most {min(1.0, likeness):.2f}"
 
 
 def up(length: float, multiple: int) -> int:

@@ -208,17 +208,19 @@ def _wished_side(data: Fingerprint, seen: Seen | None, root: float, side: float)
 
 def _rare(data: Fingerprint) -> str:
     """Why labels are too rare for images to be drawn regardless of them; empty if they are not."""
-    if data.slices:  # of which half have a label, but perhaps not each label
-        return "not every slice shows every one" if len(data.labels) > 1 else ""
-    fewest = min(data.label_cases)
-    if fewest >= RARE * data.cases:
+    seen, shown = (data.slices, data.label_slices) if data.slices else (data.cases, data.label_cases)
+    fewest = min((each for each in shown if each), default=seen)
+    if fewest >= RARE * seen:
         return ""
-    return f"{data.labels[data.label_cases.index(fewest)]} is in {fewest} of {data.cases}"
+    return f"{data.labels[shown.index(fewest)]} is in {fewest} of {seen}"
 
 
 def _kept(data: Fingerprint, side: float) -> float:
     """The Dice that masks keep where images have about the area of a square of this side."""
-    return min((value for at, value in data.side_ceiling.items() if at >= side), default=1.0)
+    return min(
+        (value for at, value in data.side_ceiling.items() if at >= side),
+        default=data.side_ceiling[max(data.side_ceiling)],
+    )
 
 
 def _windows(

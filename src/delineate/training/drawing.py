@@ -12,6 +12,7 @@ from delineate.plan import TrainingPlan
 from delineate.training.cache import CachedCase
 from delineate.training.randomness import LABELS, generator_at, indices_at
 
+MOST_OFTEN = 20
 Having = Mapping[int, Sequence[int]]
 """For each label, by its value, the positions of the cases that have it."""
 
@@ -45,9 +46,9 @@ def drawn_at(
 ) -> list[Drawn]:
     """The cases of a step: epochs in shuffled order, and in place of some of them cases that show a label.
 
-    Where cases lack labels, `training.foreground_share` of the batch is drawn for one: first a label, the
-    more often the more cases have it, by the root of their number, so that rare ones are shown and a single
-    case does not fill half of all batches; then one of the cases that have it.
+    Where cases lack labels, `training.foreground_share` of the cases is drawn for one, or less where so few
+    have any that each would be shown more than `MOST_OFTEN` times as often as the others: first a label, the
+    more often the more cases have it, by the root of their number; then one of the cases that have it.
 
     Args:
         step: From 0.
@@ -59,19 +60,22 @@ def drawn_at(
         `training.batch_size` of them.
     """
     share, size = training.foreground_share, training.batch_size
-    chosen = [cases[at] for at in indices_at(training.seed, step, size, len(cases))]
     known = (having(cases) if known is None else known) if share else {}
     if not known:
-        return [Drawn(case, share) for case in chosen]
+        return [Drawn(cases[at], share) for at in indices_at(training.seed, step, size, len(cases))]
+    labelled = len(set().union(*known.values()))
+    share = min(share, MOST_OFTEN * labelled / len(cases))
     generator = generator_at(training.seed, LABELS, step)
-    wishes = torch.rand((size, 3), generator=generator, dtype=torch.float64).tolist()
+    draws = torch.rand((size, 2), generator=generator, dtype=torch.float64).tolist()
     labels = list(known)
     roots = torch.tensor([math.sqrt(len(each)) for each in known.values()], dtype=torch.float64)
     shares = roots.cumsum(0) / roots.sum()
     drawn = []
-    for case, (wish, which, draw) in zip(chosen, wishes, strict=True):
-        if wish >= share:
-            drawn.append(Drawn(case, 0.0))
+    for number, (which, draw) in enumerate(draws, start=step * size):
+        before = int(number * share)  # were drawn for a label, so that the others go on in their order
+        if int((number + 1) * share) == before:
+            (at,) = indices_at(training.seed, number - before, 1, len(cases))
+            drawn.append(Drawn(cases[at], 0.0))
             continue
         label = labels[min(int(torch.searchsorted(shares, which, right=True)), len(labels) - 1)]
         at = known[label][int(draw * len(known[label]))]
