@@ -91,7 +91,7 @@ def _means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _shown(found: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Which labels the pictures of a case show: `(labels,)`."""
-    return np.isfinite(found[:, 0]).any(0)
+    return np.asarray(np.isfinite(found[:, 0]).any(0))
 
 
 def _pictures(mask: npt.NDArray[np.uint8]) -> Sequence[npt.NDArray[np.uint8]]:
