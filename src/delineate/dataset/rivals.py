@@ -16,6 +16,7 @@ from delineate.errors import ImageError
 
 _NO_MASKS = re.compile(
     r"overlay|preview|thumb|visuali|distance|superpixel|segmentationobject"
+    r"|predict|(?<![a-z])preds?(?![a-z])|result|output|probabilit|confidence|heat.?map|depth|weight"
     r"|field.?of.?view|(?<![a-z])fov(?![a-z])",
     re.IGNORECASE,
 )

@@ -112,7 +112,17 @@ def test_two_masks_an_image_in_one_folder_are_an_error(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("other", ["fov/{n}.png", "Overlay/{n}.png", "more/x{n}.png", "thumbnails/{n}.jpg"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        "fov/{n}.png",
+        "Overlay/{n}.png",
+        "more/x{n}.png",
+        "thumbnails/{n}.jpg",
+        "predictions/{n}.png",
+        "heat_maps/{n}.png",
+    ],
+)
 def test_other_folders_are_no_masks(tmp_path: Path, other: str) -> None:
     tree(tmp_path, "images/{n}.jpg", "masks/{n}.png")
     tree(tmp_path, other, numbers=range(21, 25) if "more" in other else range(21, 24))
