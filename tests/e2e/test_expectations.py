@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -117,15 +116,19 @@ def test_a_cross_validation_with_another_test_set_takes_what_was_told(
 
 def peak_bytes(*arguments: object) -> int:
     """The most memory that `delineate`, run with these, has held, by the system's own count."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "delineate", *map(str, arguments)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=ENVIRONMENT,
+    between = (  # a small process, since a child begins with what its parent held when it was started
+        "import resource, subprocess, sys; quiet = subprocess.DEVNULL; "
+        "code = subprocess.run(sys.argv[1:], stdout=quiet, stderr=quiet).returncode; "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0
-    return usage.ru_maxrss * 1024
+    done = subprocess.run(
+        [sys.executable, "-c", between, sys.executable, "-m", "delineate", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=True,
+    )
+    return int(done.stdout) * 1024
 
 
 @pytest.mark.slow

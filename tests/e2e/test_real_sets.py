@@ -31,11 +31,11 @@ class RealSet:
 
 SETS = (
     RealSet("kvasir", 900, ("foreground",), "whole", 3, 0.35),
-    RealSet("drive", 20, ("foreground",), "patch", 35, 0.60),
+    RealSet("drive", 20, ("foreground",), "patch", 2, 0.60),
     RealSet("jsrt", 124, ("label 1", "label 2", "label 3"), "whole", 10, 0.80),
     RealSet("wbc", 300, ("label 128", "label 255"), "whole", 6, 0.75),
-    RealSet("dsb2018", 160, ("foreground",), "patch", 6, 0.65),
-    RealSet("isbi2012_em", 24, ("foreground",), "patch", 40, 0.85, ("--group-regex", r"^(.*)\d$")),
+    RealSet("dsb2018", 160, ("foreground",), "patch", 2, 0.65),
+    RealSet("isbi2012_em", 24, ("foreground",), "patch", 3, 0.85, ("--group-regex", r"^(.*)\d$")),
 )
 
 

@@ -12,7 +12,6 @@ from delineate.networks.settings import UNetSettings, with_channels_of
 from delineate.plan import Plan, plan_error
 from delineate.planner.common import Planned, up_to_strides
 from delineate.planner.encoders import ENCODER_RATE
-from delineate.planner.seen import LARGER_SIDE
 
 KINDS = {2: "pictures or slices", 3: "volumes"}
 ADAM_SHARE = 2.0  # docs/decisions/0016
@@ -23,7 +22,7 @@ OF_NETWORK = ("network.stem", "network.strides")  # reasons of a net that is mad
 def inherit(planned: Planned, trained: Plan, model: str) -> Planned:
     """The plan for the data with the network of a model.
 
-    What the net sees is made larger until it is a multiple of that network's strides, batches of large images
+    What the net sees is made larger until it is a multiple of that network's strides, batches of whole images
     are no larger than the model's, and layers other than convolutions learn faster. A network without batch
     normalization keeps the model's intensities, since nothing in it can come to terms with others. All else
     stays as it suits the data.
@@ -47,8 +46,14 @@ def inherit(planned: Planned, trained: Plan, model: str) -> Planned:
     reasons["network"] = f"that of the model {model}, whose weights the training starts from"
     sizes = up_to_strides(plan, network.total_strides)
     training = plan.training.model_dump() | {"adam_share": ADAM_SHARE}
-    if math.prod(plan.preprocessing.size) > LARGER_SIDE**2 and plan.preprocessing.mode == "whole":
-        training["batch_size"] = min(plan.training.batch_size, trained.training.batch_size)
+    own, theirs = plan.training.batch_size, trained.training.batch_size
+    if plan.preprocessing.mode == "whole" and theirs < own:
+        training["batch_size"] = theirs
+        if plan.training.steps is not None:
+            training["steps"] = math.ceil(plan.training.steps * own / theirs)  # as many epochs
+        reasons["training.batch_size"] = (
+            "the model's, whose network takes longer for an image, or larger ones"
+        )
     changes: dict[str, dict[str, object]] = {
         "network": with_channels_of(network, plan.network).model_dump(),
         "training": training,
