@@ -13,7 +13,7 @@ from delineate.geometry import Geometry
 from delineate.image import Image, LabelSet, Mask
 from delineate.networks.settings import CLASSIC, UNetSettings
 from delineate.plan import Plan, from_yaml, to_yaml
-from delineate.planner import Length, Planned, make_plan
+from delineate.planner import Length, Planned, Seen, make_plan
 from delineate.planner.inherited import inherit, refuse_other_network
 
 PICTURES = UNetSettings(input_channels=3, output_channels=5, widths=(8, 16, 24), stem=4, residual=True)
@@ -156,16 +156,17 @@ def test_a_network_without_normalization_keeps_the_intensities_it_learned_from()
     )
 
 
-@pytest.mark.parametrize(("models", "size"), [(3, 3), (16, 16), (32, 16)])
-def test_batches_of_whole_images_are_no_larger_than_the_models(models: int, size: int) -> None:
-    own = make_plan(data(300, 300, label_px=90), Length(epochs=100))
+@pytest.mark.parametrize(
+    ("side", "models", "size"), [(192, 3, 16), (256, 3, 3), (256, 16, 16), (256, 32, 16)]
+)
+def test_batches_of_large_images_are_no_larger_than_the_models(side: int, models: int, size: int) -> None:
+    large = Seen(side**2, "", as_is=True)
+    own = make_plan(data(300, 300, label_px=90), Length(epochs=100), seen=large)
+    assert own.plan.preprocessing.size == (side, side)
     assert own.plan.training.steps == 19
-    assert own.plan.preprocessing.mode == "whole"
     model = trained_with(PICTURES)
     training = model.training.model_copy(update={"batch_size": models})
     kept = inherit(own, model.model_copy(update={"training": training}), "0123456789ab")
     assert kept.plan.training.batch_size == size
     assert kept.plan.training.steps == -(-19 * 16 // size)  # as many images as 19 batches of 16 have
-    assert (
-        "training.batch_size" in kept.reasons and "the model's" in kept.reasons["training.batch_size"]
-    ) == (size == 3)
+    assert ("the model's" in kept.reasons["training.batch_size"]) == (size == 3)

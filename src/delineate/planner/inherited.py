@@ -12,6 +12,7 @@ from delineate.networks.settings import UNetSettings, with_channels_of
 from delineate.plan import Plan, plan_error
 from delineate.planner.common import Planned, up_to_strides
 from delineate.planner.encoders import ENCODER_RATE
+from delineate.planner.seen import LARGER_SIDE
 
 KINDS = {2: "pictures or slices", 3: "volumes"}
 ADAM_SHARE = 2.0  # docs/decisions/0016
@@ -22,7 +23,7 @@ OF_NETWORK = ("network.stem", "network.strides")  # reasons of a net that is mad
 def inherit(planned: Planned, trained: Plan, model: str) -> Planned:
     """The plan for the data with the network of a model.
 
-    What the net sees is made larger until it is a multiple of that network's strides, batches of whole images
+    What the net sees is made larger until it is a multiple of that network's strides, batches of large images
     are no larger than the model's, and layers other than convolutions learn faster. A network without batch
     normalization keeps the model's intensities, since nothing in it can come to terms with others. All else
     stays as it suits the data.
@@ -47,13 +48,12 @@ def inherit(planned: Planned, trained: Plan, model: str) -> Planned:
     sizes = up_to_strides(plan, network.total_strides)
     training = plan.training.model_dump() | {"adam_share": ADAM_SHARE}
     own, theirs = plan.training.batch_size, trained.training.batch_size
-    if plan.preprocessing.mode == "whole" and theirs < own:
+    large = plan.preprocessing.mode == "whole" and math.prod(plan.preprocessing.size) > LARGER_SIDE**2
+    if large and theirs < own:
         training["batch_size"] = theirs
         if plan.training.steps is not None:
             training["steps"] = math.ceil(plan.training.steps * own / theirs)  # as many epochs
-        reasons["training.batch_size"] = (
-            "the model's, whose network takes longer for an image, or larger ones"
-        )
+        reasons["training.batch_size"] = "the model's, since images as large take much memory"
     changes: dict[str, dict[str, object]] = {
         "network": with_channels_of(network, plan.network).model_dump(),
         "training": training,
