@@ -11,13 +11,13 @@ from delineate.dataset.case_files import SPLIT_WORDS, Split
 from delineate.dataset.naming import folded
 
 Role = Literal["image", "mask"]
-_IMAGE = r"images?|imgs?|imaging|volumes?|vols?"
-_MASK = (
-    r"masks?|msks?|labels?|annotations?|annos?|annots?|segmentations?|segs?|ground[\s_-]?truths?|gts?"
-    r"|1st[\s_-]manual|manual\d?"
+_IMAGE = r"images?|imgs?"
+_MASK = r"masks?|labels?|annotations?|segmentations?|segs?|ground[\s_-]?truths?|gts?|1st[\s_-]manual"
+_MASK_ENDING = (
+    r"(?<=[\s_.\-])(?:manual\d?|annos?|msks?)$"  # elsewhere in a name it may be what a case is called
 )
-_IMAGE_FOLDER = re.compile(rf"{_IMAGE}|(?:jpeg|png)images")  # as PASCAL VOC calls them
-_MASK_FOLDER = re.compile(rf"{_MASK}|segmentationclass")
+_IMAGE_FOLDER = re.compile(rf"{_IMAGE}|imaging|volumes?|vols?|(?:jpeg|png)images")  # as PASCAL VOC calls them
+_MASK_FOLDER = re.compile(rf"{_MASK}|msks?|annos?|annots?|manual\d?|segmentationclass")
 _FOLDER_WORDS: tuple[tuple[Role, re.Pattern[str]], ...] = (("mask", _MASK_FOLDER), ("image", _IMAGE_FOLDER))
 _GLUED = re.compile(r"(?<=[^\W_])annot$")  # trainannot/, as CamVid has it
 _TWO_WORDS = re.compile(r"ground[\s_-]truth")
@@ -35,7 +35,7 @@ def _word(words: str) -> re.Pattern[str]:
     return re.compile(rf"^{alone}{_SEPARATOR}*|{_SEPARATOR}*{alone}", re.IGNORECASE)
 
 
-_WORD: dict[Role, re.Pattern[str]] = {"image": _word(_IMAGE), "mask": _word(_MASK)}
+_WORD: dict[Role, re.Pattern[str]] = {"image": _word(_IMAGE), "mask": _word(f"{_MASK}|{_MASK_ENDING}")}
 
 
 @dataclass(frozen=True)

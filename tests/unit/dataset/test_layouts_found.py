@@ -47,8 +47,6 @@ def error(found: Discovery) -> str:
         ("default/{n}.png", "defaultannot/{n}.png"),
         ("images/{n}.jpg", "annotations/trimaps/{n}.png"),
         ("images/jpg/{n}.jpg", "masks/{n}.png"),
-        ("volume-{n}.nii", "segmentation-{n}.nii"),
-        ("data/case_{n}/imaging.nii.gz", "data/case_{n}/segmentation.nii.gz"),
         ("{n}.bmp", "{n}_anno.bmp"),
         ("{n}.bmp", "{n}_msk.bmp"),
     ],
@@ -64,6 +62,8 @@ def test_layouts_with_words_of_their_own_pair(tmp_path: Path, image: str, mask: 
     ("image", "mask"),
     [
         ("images/{n}_training.tif", "1st_manual/{n}_manual1.gif"),
+        ("volume-{n}.nii", "segmentation-{n}.nii"),
+        ("data/case_{n}/imaging.nii.gz", "data/case_{n}/segmentation.nii.gz"),
         ("images/bus_{n}-l.png", "masks/mask_{n}-l.png"),
         ("train/{n}_sat.jpg", "train/{n}_mask.png"),
         ("p{n}/data.nii.gz", "p{n}/label.nii.gz"),
@@ -234,3 +234,29 @@ def test_a_number_of_four_digits_is_no_channel_where_the_mask_has_it(tmp_path: P
     ]
     assert codes(found) == ["unused-folder"]
     assert "imagesVa/ with labelsVa/ as the validation part" in found.layout
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        (["images/{n}.png"], ["masks/manual{n}.png"]),
+        (["images/{n}.png", "images/msk_{n}.png"], ["masks/msk_{n}_mask.png"]),
+        (["msk_{n}.png"], ["msk_{n}_mask.png"]),
+        (
+            ["images/vol{n}_img.png", "images/ctl{n}_img.png"],
+            ["masks/vol{n}_mask.png", "masks/ctl{n}_mask.png"],
+        ),
+    ],
+)
+def test_words_that_may_be_names_of_cases_pair_nothing_wrongly(
+    tmp_path: Path, images: list[str], masks: list[str]
+) -> None:
+    for path in (each.format(n=n) for each in (*images, *masks) for n in range(1, 21)):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    found = discover(tmp_path)
+    assert len(found.cases) == 20 * len(masks)
+    for case in found.cases:
+        image, mask = (path.name for path in (case.image[0], case.mask) if path is not None)
+        assert "".join(filter(str.isdigit, image)) == "".join(filter(str.isdigit, mask))
+        assert ("msk" in image) == ("msk" in mask)
