@@ -12,12 +12,11 @@ and then; the first look that reaches the target gives steps and seconds, of the
 from __future__ import annotations
 
 import csv
-import sys
 import time
 from pathlib import Path
 
 from benchmarks.held_out import SETS, divide
-from benchmarks.processes import run_process
+from benchmarks.processes import run_train
 from benchmarks.reporting import (
     ROOT,
     Record,
@@ -80,7 +79,7 @@ def main() -> None:
 
 def _train(*options: str | Path) -> Record:
     """Train by the command line."""
-    return run_process([sys.executable, "-m", "delineate", "train", *options]).facts()
+    return run_train(*options).facts()
 
 
 def _plan(run: Path, steps: int, *options: str | Path) -> Path:

@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -141,6 +142,11 @@ def run_process(command: Sequence[str | Path]) -> Finished:
         raise SystemExit(f"{' '.join(map(str, command))} ended with {process.returncode}:\n{output[-3000:]}")
     by_others = max(0.0, busy_seconds() - busy - _children_seconds() + own)
     return Finished(output, round(seconds, 2), round(max(peaks), 3), round(by_others / seconds, 2))
+
+
+def run_train(*options: str | Path) -> Finished:
+    """`delineate train` with these, as a user runs it."""
+    return run_process([sys.executable, "-m", "delineate", "train", *options])
 
 
 def quiet_environment() -> dict[str, str]:

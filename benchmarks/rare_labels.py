@@ -11,14 +11,13 @@ held out.
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from benchmarks.processes import run_process
+from benchmarks.processes import run_train
 from benchmarks.reporting import (
     ROOT,
     Record,
@@ -55,7 +54,7 @@ def main() -> None:
         record["cut_outs"] = cut(chosen.data / "kvasir", folder)
         data = (folder / "train", "--test", folder / "test")
         planned = runs / "planned"
-        run_process(_command(*data, "--budget", "2s", "--out", planned))
+        run_train(*data, "--budget", "2s", "--out", planned)
         plan = read_plan(planned / "plan.yaml")
         if plan.training.foreground_share != SHARES[0]:
             raise SystemExit("The plan does not draw for the label: there is nothing to compare.")
@@ -66,16 +65,12 @@ def main() -> None:
                 path, run = runs / f"{share:g}.yaml", runs / f"share-{share:g}-seed-{seed}"
                 write_plan(path, plan.model_copy(update={"training": training}))
                 options = ("--plan", path, "--budget", chosen.budget, "--seed", str(seed), "--out", run)
-                done = run_process(_command(*data, *options))
+                done = run_train(*data, *options)
                 facts = done.facts() | _scores(run)
                 record.setdefault("results", {}).setdefault(f"{share:g}", {})[str(seed)] = facts
                 write_record(chosen.out, record)
                 rows.append((f"{share:g}", str(seed), f"{facts['dice']:.3f}", str(facts["missed"])))
     print_table("Drawn for the label", ("share", "seed", "Dice", "missed"), rows)
-
-
-def _command(*options: str | Path) -> list[str | Path]:
-    return [sys.executable, "-m", "delineate", "train", *options]
 
 
 def cut(kvasir: Path, out: Path) -> Record:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import torch
 from benchmarks import handing_over
 from benchmarks.handing_over import Labelled
 from benchmarks.held_out import Divided
-from benchmarks.processes import run_process
+from benchmarks.processes import run_process, run_train
 from benchmarks.reporting import Record
 
 from delineate.image import IGNORED
@@ -86,7 +85,7 @@ def _ours(task: Task, budget_s: float, *more: str) -> list[Found]:
     if task.divided.option is not None:
         options += ["--labels", task.divided.option]
     start = time.time()
-    done = run_process([sys.executable, "-m", "delineate", "train", train, *options])
+    done = run_train(train, *options)
     model = load(run)
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     masks, seconds = [], 0.0

@@ -208,18 +208,20 @@ class _Measuring:
             self.extremes.append(_extremes(image, colour))
         self.modalities.add(image.modality)
         self.integer = self.integer and not image.in_own_units
-        counts = np.bincount(mask.values.ravel(), minlength=self.labels + 1)[: self.labels + 1]
+        counts = self._counts(mask.values)
         self.pixels_by_value += counts
         self.cases_by_value += counts > 0
         if mask.values.ndim == 3:
             learned = mask.values[slices_to_learn(mask.values)]
             self.slices += len(learned)
             for each in learned:
-                self.slices_by_value += (
-                    np.bincount(each.ravel(), minlength=self.labels + 1)[: self.labels + 1] > 0
-                )
+                self.slices_by_value += self._counts(each) > 0
         self.places.add(position, mask.values)
         self.ceilings.add(position, mask.values, counts > 0)
+
+    def _counts(self, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
+        """Pixels of the background and of each label."""
+        return np.bincount(mask.ravel(), minlength=self.labels + 1)[: self.labels + 1]
 
     def fingerprint(self, labels: LabelSet, colour: Colour, orientation: str | None) -> Fingerprint:
         """What it comes to."""

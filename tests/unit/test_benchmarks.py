@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from benchmarks import handing_over, sides
+from benchmarks import handing_over, processes, sides
 from benchmarks.held_out import Divided
 from benchmarks.processes import Finished
 from benchmarks.quality import _trainings
@@ -42,7 +42,7 @@ def test_an_ensemble_takes_the_time_of_one_training(tmp_path: Path, monkeypatch:
         given.append([str(part) for part in command])
         raise SystemExit("enough")
 
-    monkeypatch.setattr(sides, "run_process", stop)
+    monkeypatch.setattr(processes, "run_process", stop)
     monkeypatch.setattr(handing_over, "write_tables", lambda *_: ("train.csv", "test.csv"))
     divided = Divided(cast(CheckReport, None), None, ("a",), ("b",), (), sided=False)
     for side in sides.OURS:

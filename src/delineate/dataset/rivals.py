@@ -49,13 +49,15 @@ def rivals(pairs: Sequence[tuple[Path, Path]], left: Iterable[Path], root: Path)
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     for path in left:
         by_folder[path.parent].append(path)
+    names = {folder: stems(taken) for folder, taken in by_image_folder.items()}
     competing: dict[Path, None] = {}
     beside: list[tuple[Path, Path]] = []
     for folder, files in by_folder.items():
         if any(_NO_MASKS.search(part) for part in folder.relative_to(root).parts):
             continue
-        for taken in by_image_folder.values():
-            if len(taken) != len(files) or one_for_one(stems(files), stems(taken)) is None:
+        own = stems(files)
+        for image_folder, taken in by_image_folder.items():
+            if len(taken) != len(files) or one_for_one(own, names[image_folder]) is None:
                 continue
             of_taken = next(iter(taken.values()))
             if _coloured(files[0]) and not _coloured(of_taken):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from delineate import formats
+from delineate.dataset.affixes import stems
 from delineate.dataset.case_files import Problem, shown
 from delineate.dataset.listing import Listing
 from delineate.dataset.naming import counted, folded, listed, natural_key, printable
@@ -163,20 +164,20 @@ def _by_sub_folder(images: Places, masks: Places) -> set[str]:
     for path, where in masks.items():
         if where.rest:
             folders[where.rest[-1]].add(folded(formats.stem_of(path)))
-    stems = {folded(formats.stem_of(path)) for path in images}
-    return {folder for folder, names in folders.items() if len(names & stems) * 2 > len(names)}
+    names_of_images = set(stems(images).values())
+    return {folder for folder, names in folders.items() if len(names & names_of_images) * 2 > len(names)}
 
 
 def _by_ending(images: Places, masks: Places) -> set[str]:
     """What stands behind the image's name in several masks of it: `1_heart.png`, `1_lung.png`."""
-    stems = {folded(formats.stem_of(path)) for path in images}
+    names_of_images = set(stems(images).values())
     endings: dict[str, set[str]] = defaultdict(set)
     for path in masks:
         stem = folded(formats.stem_of(path))
-        longest = max((name for name in stems if stem.startswith(name)), key=len, default=None)
+        longest = max((name for name in names_of_images if stem.startswith(name)), key=len, default=None)
         if longest is not None and not stem[len(longest) :][:1].isalnum():
             endings[stem[len(longest) :].strip(" _-.")].add(longest)
-    return {ending for ending, names in endings.items() if ending and 2 * len(names) > len(stems)}
+    return {ending for ending, names in endings.items() if ending and 2 * len(names) > len(names_of_images)}
 
 
 def _by_case_folder(images: Places, masks: Places) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from delineate.choices import FourthAxis, Precision
 from delineate.errors import PlanError
@@ -293,6 +293,11 @@ class IntensityScheme:
     mean: tuple[float, ...] = ()
     standard_deviation: tuple[float, ...] = ()
     clip: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """As those of `PreprocessingPlan` are called."""
+        return dict(vars(self))
 
 
 def intensity_scheme(data: Fingerprint) -> tuple[IntensityScheme, str]:

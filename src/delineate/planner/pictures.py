@@ -149,10 +149,7 @@ def _preprocessing(data: Fingerprint, seen: Seen | None) -> tuple[PreprocessingP
             size=size,
             fit="stretch" if even else "pad",
             orientation=data.orientation,
-            normalization=scheme.normalization,
-            mean=scheme.mean,
-            standard_deviation=scheme.standard_deviation,
-            clip=scheme.clip,
+            **scheme.fields,
         )
         return preprocessing, reasons
     scale = min(scale for scale, value in data.scale_ceiling.items() if value >= KEPT_WHOLLY or scale == 1)
@@ -169,10 +166,7 @@ def _preprocessing(data: Fingerprint, seen: Seen | None) -> tuple[PreprocessingP
         size=(patch[0], patch[1]),
         scale=scale,
         orientation=data.orientation,
-        normalization=scheme.normalization,
-        mean=scheme.mean,
-        standard_deviation=scheme.standard_deviation,
-        clip=scheme.clip,
+        **scheme.fields,
     )
     return preprocessing, reasons
 

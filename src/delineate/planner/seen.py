@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from delineate.geometry import times
 from delineate.plan import Plan
@@ -15,28 +14,6 @@ LARGER_VOXELS = (96**3, 64**3)  # of patches of volumes
 LEAST_LARGER_STEPS = 3000  # with the larger patches
 
 
-@dataclass(frozen=True)
-class _Room:
-    """What fits into a plan's budget.
-
-    Attributes:
-        steps: Of that plan.
-        minutes: Of the budget.
-    """
-
-    steps: float
-    minutes: float
-
-    def why(self, smallest: Plan, then: str) -> str:
-        """The reason."""
-        steps = int(float(f"{self.steps:.1e}"))  # measured in a moment: two digits
-        size = times(smallest.preprocessing.size)
-        return (
-            f"when this plan was made, about {steps:,} steps at {size} would have fitted into "
-            f"{round(self.minutes, 1):g} min: {then}"
-        )
-
-
 def with_room(smallest: Plan, step_seconds: float) -> Seen | None:
     """How much is to be seen where the budget has room for more; None where it has not.
 
@@ -44,17 +21,26 @@ def with_room(smallest: Plan, step_seconds: float) -> Seen | None:
         smallest: The plan without.
         step_seconds: What its steps take.
     """
-    budget_s = smallest.training.budget_s or 0.0
-    room = _Room(budget_s / step_seconds, budget_s / 60)
+    room = (smallest.training.budget_s or 0.0) / step_seconds
     if smallest.network.axes == 3:
         voxels = math.prod(smallest.preprocessing.size)
         for larger in LARGER_VOXELS:
-            if larger > voxels and room.steps * voxels / larger >= LEAST_LARGER_STEPS:
-                return Seen(larger, room.why(smallest, "fewer steps with larger patches show more"))
+            if larger > voxels and room * voxels / larger >= LEAST_LARGER_STEPS:
+                return Seen(larger, _why(smallest, room, "fewer steps with larger patches show more"))
         return None
-    if room.steps < LEAST_ROOM:
+    if room < LEAST_ROOM:
         return None
-    return Seen(LARGER_SIDE**2, room.why(smallest, "fewer steps with larger images teach more"))
+    return Seen(LARGER_SIDE**2, _why(smallest, room, "fewer steps with larger images teach more"))
+
+
+def _why(smallest: Plan, room: float, then: str) -> str:
+    """What the budget has room for, and what is made of it."""
+    steps = int(float(f"{room:.1e}"))  # measured in a moment: two digits
+    minutes = round((smallest.training.budget_s or 0.0) / 60, 1)
+    return (
+        f"when this plan was made, about {steps:,} steps at {times(smallest.preprocessing.size)} would have "
+        f"fitted into {minutes:g} min: {then}"
+    )
 
 
 def most_seen(smallest: Plan) -> Seen:

@@ -65,18 +65,19 @@ def plan_volumes(data: Fingerprint, asked: Asked) -> Planned:
     spacing, scale = _spacing(data)
     whole, steps_mm = _size_at(data, spacing), spacing or (1.0, 1.0, 1.0)
     size, strides = patch(whole, steps_mm)
+    reasons["preprocessing.size"] = f"a median volume has {times(whole)} voxels at this spacing"
     if asked.seen is not None and len(data.labels) <= MOST_LARGER_LABELS:
-        size, strides = patch(whole, steps_mm, max(PATCH_VOXELS, asked.seen.pixels))
+        larger, strides = patch(whole, steps_mm, max(PATCH_VOXELS, asked.seen.pixels))
+        if larger != size:
+            size = larger
+            reasons["preprocessing.size"] += f"; {asked.seen.why}"
     scheme, intensity_reason = intensity_scheme(data)
     preprocessing = PreprocessingPlan(
         mode="patch",
         orientation=data.orientation,
         size=size,
         spacing_mm=spacing,
-        normalization=scheme.normalization,
-        mean=scheme.mean,
-        standard_deviation=scheme.standard_deviation,
-        clip=scheme.clip,
+        **scheme.fields,
     )
     steps, budget_s = length_of(asked.length, data, preprocessing, BATCH_SIZE, reasons)
     training, training_reasons = training_plan(
@@ -87,8 +88,6 @@ def plan_volumes(data: Fingerprint, asked: Asked) -> Planned:
     threshold, threshold_reasons = threshold_plan(data)
     reasons |= training_reasons | augmentation_reasons | threshold_reasons
     reasons |= {
-        "preprocessing.size": f"a median volume has {times(whole)} voxels at this spacing"
-        + (f"; {asked.seen.why}" if asked.seen is not None and size != patch(whole, steps_mm)[0] else ""),
         "preprocessing.normalization": intensity_reason,
         "training.foreground_share": "half of the patches show a label, however rare it is",
         "network.output_channels": outputs_reason(len(data.labels)),

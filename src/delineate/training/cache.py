@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,14 +171,15 @@ def _cached(  # noqa: PLR0917  one case and what it is to become
         pixels, gain = (pixels * 255).round_().to(torch.uint8), gain / 255
     if plan.preprocessing.mode == "whole":
         pixels, labels = pad_to(pixels, labels, plan.preprocessing.size)
+    found = labels_of(labels)
     return CachedCase(
         name,
         store.keep(pixels.contiguous()),
         store.keep(labels.contiguous()),
         gain,
         working.intensities.offset,
-        tuple(map(store.keep, places_of(labels))) if plan.preprocessing.mode == "patch" else (),
-        labels_of(labels),
+        tuple(map(store.keep, places_of(labels, found))) if plan.preprocessing.mode == "patch" else (),
+        found,
     )
 
 
@@ -187,19 +188,20 @@ def labels_of(mask: Tensor) -> tuple[int, ...]:
     return tuple(value for value in torch.unique(mask).tolist() if value not in (BACKGROUND, IGNORED))
 
 
-def places_of(mask: Tensor) -> tuple[Tensor, ...]:
+def places_of(mask: Tensor, labels: Sequence[int] | None = None) -> tuple[Tensor, ...]:
     """For each label where its pixels are.
 
     Args:
         mask: `(h, w)` or `(d, h, w)` uint8.
+        labels: Values of those that occur; None to have them looked up.
 
     Returns:
-        Flat positions as int32, of each label that occurs in the order of their values: all of its pixels, or
-        `MOST_PLACES` of them, evenly spread.
+        Flat positions as int32, of each in that order: all of its pixels, or `MOST_PLACES` of them, evenly
+        spread.
     """
     found = []
     flat = mask.flatten()
-    for value in labels_of(flat):
+    for value in labels_of(mask) if labels is None else labels:
         places = torch.nonzero(flat == value)[:, 0]
         if len(places) > MOST_PLACES:
             places = places[(torch.arange(MOST_PLACES) * len(places)) // MOST_PLACES]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +15,22 @@ from delineate.training.cache import CachedCase
 from delineate.training.randomness import LABELS, generator_at, indices_at
 
 MOST_OFTEN = 20
-Having = Mapping[int, Sequence[int]]
-"""For each label, by its value, the positions of the cases that have it."""
+
+
+@dataclass(frozen=True)
+class Having:
+    """Which cases have each label, looked up once for all steps.
+
+    Attributes:
+        by_label: By the label's value, the positions of the cases that have it; nothing where all cases have
+            all labels, so that any will do.
+        labelled: Number of the cases that have any.
+        up_to: For each of these labels, up to where a number in [0, 1) stands for it.
+    """
+
+    by_label: Mapping[int, Sequence[int]]
+    labelled: int
+    up_to: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -33,12 +49,16 @@ class Drawn:
 
 
 def having(cases: Sequence[CachedCase]) -> Having:
-    """Which cases have each label; nothing where all cases have all labels, so that any will do."""
+    """Which cases have each label."""
     found: dict[int, list[int]] = {}
     for at, case in enumerate(cases):
         for value in case.labels:
             found.setdefault(value, []).append(at)
-    return {} if all(len(each) == len(cases) for each in found.values()) else dict(sorted(found.items()))
+    if all(len(each) == len(cases) for each in found.values()):
+        found = {}
+    ordered = dict(sorted(found.items()))
+    ends = list(itertools.accumulate(math.sqrt(len(each)) for each in ordered.values()))
+    return Having(ordered, sum(bool(case.labels) for case in cases), [end / ends[-1] for end in ends])
 
 
 def drawn_at(
@@ -60,16 +80,13 @@ def drawn_at(
         `training.batch_size` of them.
     """
     share, size = training.foreground_share, training.batch_size
-    known = (having(cases) if known is None else known) if share else {}
-    if not known:
+    known = having(cases) if known is None else known
+    if not share or not known.by_label:
         return [Drawn(cases[at], share) for at in indices_at(training.seed, step, size, len(cases))]
-    labelled = len(set().union(*known.values()))
-    share = min(share, MOST_OFTEN * labelled / len(cases))
+    share = min(share, MOST_OFTEN * known.labelled / len(cases))
     generator = generator_at(training.seed, LABELS, step)
     draws = torch.rand((size, 2), generator=generator, dtype=torch.float64).tolist()
-    labels = list(known)
-    roots = torch.tensor([math.sqrt(len(each)) for each in known.values()], dtype=torch.float64)
-    shares = roots.cumsum(0) / roots.sum()
+    labels = list(known.by_label)
     drawn = []
     for number, (which, draw) in enumerate(draws, start=step * size):
         before = int(number * share)  # were drawn for a label, so that the others go on in their order
@@ -77,7 +94,7 @@ def drawn_at(
             (at,) = indices_at(training.seed, number - before, 1, len(cases))
             drawn.append(Drawn(cases[at], 0.0))
             continue
-        label = labels[min(int(torch.searchsorted(shares, which, right=True)), len(labels) - 1)]
-        at = known[label][int(draw * len(known[label]))]
+        label = labels[min(bisect.bisect_right(known.up_to, which), len(labels) - 1)]
+        at = known.by_label[label][int(draw * len(known.by_label[label]))]
         drawn.append(Drawn(cases[at], 1.0, label))
     return drawn

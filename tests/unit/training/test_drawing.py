@@ -34,10 +34,10 @@ def rare(cases: int, *, positive: int) -> list[CachedCase]:
 
 def test_the_cases_of_each_label_are_known() -> None:
     cases = [case_with("a"), case_with("b", 2), case_with("c", 1, 2)]
-    assert having(cases) == {1: [2], 2: [1, 2]}
+    assert having(cases).by_label == {1: [2], 2: [1, 2]}
     assert [case.labels for case in cases] == [(), (2,), (1, 2)]
-    assert having([case_with("a", 1, 3), case_with("b", 1, 3)]) == {}  # any case will do
-    assert having([case_with("a"), case_with("b")]) == {}
+    assert having([case_with("a", 1, 3), case_with("b", 1, 3)]).by_label == {}  # any case will do
+    assert having([case_with("a"), case_with("b")]).by_label == {}
 
 
 def test_where_all_cases_have_all_labels_epochs_are_as_shuffled(tiny_plan: PlanMaker) -> None:
