@@ -19,18 +19,34 @@ SPLIT_WORDS: Mapping[str, Split] = {
 
 
 @dataclass(frozen=True)
+class Structure:
+    """A part of a mask that is joined of several files.
+
+    Attributes:
+        name: Of its label; empty for objects of one kind that have none, such as nuclei.
+        value: Of its label.
+        files: Each drawn in two values: one, or one an object.
+    """
+
+    name: str
+    value: int
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
 class CaseFiles:
     """Where one case lies.
 
     Attributes:
         name: Unique in its data set and safe as a file name.
         image: One file, one a channel, or one a slice; a folder stands for the DICOM series in it.
-        mask: Its mask's file.
+        mask: Its mask's file; the first of them where it is joined of several.
         group: What must not be split (a patient), where the data say so.
         split: The part it belongs to, where the data say so.
         stack: Whether the image's files are slices of one DICOM series.
         plain: The name without the part, folder or number that may have been added to tell it from others:
             patterns for groups are sought in it.
+        structures: What the mask is joined of, where it is, each painted over those before.
     """
 
     name: str
@@ -40,6 +56,14 @@ class CaseFiles:
     split: Split | None = None
     stack: bool = False
     plain: str = ""
+    structures: tuple[Structure, ...] = ()
+
+    @property
+    def mask_files(self) -> tuple[Path, ...]:
+        """All files of the mask."""
+        if self.structures:
+            return tuple(path for structure in self.structures for path in structure.files)
+        return () if self.mask is None else (self.mask,)
 
     @property
     def held_out(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from delineate import formats
 from delineate.dataset.case_files import CaseFiles
+from delineate.dataset.joining import MisplacedError, ReadMask, join, painted
 from delineate.dataset.mask_encoding import MaskEncoding
 from delineate.dataset.placing import on_grid, size_in_words
 from delineate.errors import DataError, ImageError
@@ -87,7 +87,7 @@ def load_case(
     encoding: MaskEncoding | None,
     reading: Reading = USUAL,
     *,
-    read_mask: Callable[[Path, Reading], StoredMask] = formats.read_mask,
+    read_mask: ReadMask = formats.read_mask,
 ) -> Case:
     """Read one case.
 
@@ -95,7 +95,7 @@ def load_case(
         files: Where it lies.
         encoding: What its mask's values mean; None leaves the mask aside.
         reading: How the files are to be read.
-        read_mask: Reads the mask's file.
+        read_mask: Reads a mask's file.
 
     Returns:
         The case, its mask on its image's grid.
@@ -108,13 +108,30 @@ def load_case(
     image = load_image(files.image, reading, stack=files.stack)
     if encoding is None or files.mask is None:
         return Case(files.name, image, None, files.group)
+    if files.structures:
+        stored = _joined(files, image, reading, read_mask)
+    else:
+        stored = _placed(files.mask, files, image, reading, read_mask)
+    values = encoding.decode(stored, files.mask)
+    return Case(files.name, image, Mask(values, encoding.labels, image.geometry), files.group)
+
+
+def _placed(path: Path, files: CaseFiles, image: Image, reading: Reading, read_mask: ReadMask) -> StoredMask:
+    """The mask of one file on the image's grid."""
     try:
-        stored = on_grid(
-            read_mask(files.mask, reading), image.size, image.geometry, resample=reading.resample_masks
-        )
+        stored = read_mask(path, reading)
+        return on_grid(stored, image.size, image.geometry, resample=reading.resample_masks)
     except ImageError:
         raise
     except DataError as error:
-        raise DataError(f"Case {files.name}: the mask {files.mask} does not fit: {error}.") from error
-    values = encoding.decode(stored, files.mask)
-    return Case(files.name, image, Mask(values, encoding.labels, image.geometry), files.group)
+        raise DataError(f"Case {files.name}: the mask {path} does not fit: {error}.") from error
+
+
+def _joined(files: CaseFiles, image: Image, reading: Reading, read_mask: ReadMask) -> StoredMask:
+    """The mask of several files on the image's grid."""
+    try:
+        joined = join(files.structures, image.size, image.geometry, reading, read_mask)
+    except MisplacedError as error:
+        message = f"Case {files.name}: the mask {error.path} does not fit: {error.reason}."
+        raise DataError(message) from error
+    return painted(joined.stored, joined.sets, [structure.value for structure in files.structures])

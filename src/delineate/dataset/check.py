@@ -33,6 +33,7 @@ from delineate.dataset.masks import MaskEncoding
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.dataset.shared_folders import shared_folders
 from delineate.dataset.stated_groups import by_subject, group_pattern, one_subject, stated_groups
+from delineate.dataset.structure_check import settled
 from delineate.dataset.telling_names import telling_names
 from delineate.files import as_path
 from delineate.formats import USUAL, Reading
@@ -91,6 +92,8 @@ def check(
             lambda done, total: tell("reading images and masks", done, total),
         )
     )
+    inspected, found = settled(inspected, shelf)
+    problems += found
     hidden = concealed(inspected, discovery, pseudonyms or Pseudonyms(), Path(data))
     inspected, discovery = hidden.inspected, hidden.discovery
     problems += image_findings.unreadable(inspected, discovery.root)

@@ -91,7 +91,7 @@ def concealed(
 
 def _files(item: Inspected) -> tuple[Path, ...]:
     """All files of a case."""
-    return (*item.case.image, *([item.case.mask] if item.case.mask else ()))
+    return (*item.case.image, *item.case.mask_files)
 
 
 def _words(item: Inspected) -> frozenset[str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from delineate import formats
 from delineate.dataset.case_files import SPLIT_WORDS, CaseFiles, Discovery, Problem, Split, shown
-from delineate.dataset.description import FILE_NAME, read_description
-from delineate.dataset.layouts import Found, find_pairs
+from delineate.dataset.description import FILE_NAME, Description, read_description
+from delineate.dataset.layouts import Found
 from delineate.dataset.listing import Listing, list_files
 from delineate.dataset.naming import counted, listed, path_key
 from delineate.dataset.nnunet import PARTS, find_nnunet_cases, nnunet_folders
+from delineate.dataset.recognised import find_pairs
 from delineate.dataset.table import REQUIRED, SUFFIXES, is_table, read_table
 from delineate.errors import DataError
 from delineate.files import existing_folder, is_file
@@ -23,7 +25,8 @@ def discover(data: Path) -> Discovery:
     """Find the cases in a data set.
 
     Recognised are, in this order: a CSV or TSV table with the columns `image` and `mask`; nnU-Net's raw
-    layout; folders of images and of masks, also in `train/`, `val/`, `test/`; images and masks side by side.
+    layout; folders of images and of masks, also in `train/`, `val/`, `test/`; images and masks side by side;
+    any of these with several masks an image, one a structure or an object, which are then joined.
     Links are followed, for reading alone.
 
     Args:
@@ -89,8 +92,29 @@ def _described(root: Path, found: Found, aside: tuple[Problem, ...], folder: Pat
     layout, cases, problems = found
     description = read_description(folder or root)
     rank = {"error": 0, "warning": 1, "note": 2}
-    ordered = sorted((*problems, *description.problems, *aside), key=lambda problem: rank[problem.level])
-    return Discovery(root, layout, cases, tuple(ordered), description.label_names, description.channel_names)
+    names, unused = description.label_names, tuple[Problem, ...]()
+    if any(case.structures for case in cases):
+        names, unused = _names_of_structures(cases), _names_not_used(description)
+    told = (*problems, *description.problems, *unused, *aside)
+    ordered = sorted(told, key=lambda problem: rank[problem.level])
+    return Discovery(root, layout, cases, tuple(ordered), names, description.channel_names)
+
+
+def _names_of_structures(cases: Sequence[CaseFiles]) -> Mapping[int, str] | None:
+    """The names of labels by value in masks that are joined; None where they have none."""
+    named = {each.value: each.name for case in cases for each in case.structures if each.name}
+    return dict(sorted(named.items())) or None
+
+
+def _names_not_used(description: Description) -> tuple[Problem, ...]:
+    """A note where names for values are stated, though the values of joined masks are given here."""
+    if description.label_names is None:
+        return ()
+    message = (
+        f"The labels in {FILE_NAME} are not used: they name values of masks, but the masks are joined, and "
+        "their labels called by folders and files."
+    )
+    return (Problem("note", "label-names-not-used", message),)
 
 
 def _aside(listing: Listing, tables: list[Path], unused: list[Path]) -> tuple[Problem, ...]:

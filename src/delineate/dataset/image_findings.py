@@ -47,15 +47,15 @@ def unreadable(inspected: Sequence[Inspected], root: Path) -> list[Problem]:
 
 def size_mismatches(inspected: Sequence[Inspected], root: Path) -> list[Problem]:
     """Pairs whose mask does not lie on the image's grid."""
-    wrong = [item for item in inspected if item.misfit is not None and item.case.mask is not None]
+    wrong = [
+        (item, path)
+        for item in inspected
+        if item.misfit is not None and (path := item.misfit_file or item.case.mask) is not None
+    ]
     if not wrong:
         return []
-    lines = [
-        f"{shown(item.case.mask, root)} of {_image_name(item.case, root)}: {item.misfit}"
-        for item in wrong
-        if item.case.mask is not None
-    ]
-    files = tuple(path for item in wrong for path in (*item.case.image, item.case.mask) if path)
+    lines = [f"{shown(path, root)} of {_image_name(item.case, root)}: {item.misfit}" for item, path in wrong]
+    files = tuple(file for item, path in wrong for file in (*item.case.image, path))
     message = (
         f"{counted(len(wrong), 'mask')} not on the grid of the image: {'; '.join(lines[:12])}"
         f"{f'; and {len(lines) - 12} more' if len(lines) > 12 else ''}. Masks are never resized by guess: "

@@ -20,8 +20,9 @@ import numpy.typing as npt
 from PIL import Image as Picture
 
 from delineate import formats
-from delineate.dataset.case_files import CaseFiles
+from delineate.dataset.case_files import CaseFiles, Structure
 from delineate.dataset.cases import load_image
+from delineate.dataset.joining import Joined, Joining, MisplacedError, Set, join, painted
 from delineate.dataset.pixel_digests import pixel_digest
 from delineate.dataset.placing import on_grid
 from delineate.errors import DataError, ImageError
@@ -100,25 +101,50 @@ class ImageFacts:
 
 
 class MaskShelf:
-    """Stored masks, each read from disk once and kept packed, up to a limit of memory."""
+    """Stored masks, each read from disk once and kept packed, up to a limit of memory.
+
+    Attributes:
+        reading: How files are read.
+        order: The values of the labels where masks are joined of several files: of those that overlap the
+            last in it is seen.
+    """
 
     def __init__(self, reading: Reading = USUAL, limit_bytes: int = SHELF_BYTES) -> None:
         self.reading = reading
+        self.order: Sequence[int] = ()
         self._left_bytes = limit_bytes
         self._packed: dict[Path, tuple[bytes, StoredMask]] = {}
+        self._joined: dict[Path, tuple[tuple[Structure, ...], ImageFacts, tuple[Set, ...]]] = {}
         self._lock = threading.Lock()
 
     def read(self, path: Path) -> StoredMask:
-        """The stored mask of a file.
+        """The stored mask of a file, or the one joined of several of which this is the first.
 
         Raises:
             ImageError: It cannot be read.
         """
+        if path not in self._joined:
+            return self._kept(path, lambda: formats.read_mask(path, self.reading))
+        structures, image, sets = self._joined[path]
+        stored = self._kept(path, lambda: join(structures, image.size, image.geometry, self.reading).stored)
+        return painted(stored, sets, self.order)
+
+    def put(self, case: CaseFiles, image: ImageFacts, joined: Joined) -> None:
+        """Keep the mask of a case that is joined of several files."""
+        if case.mask is not None:
+            self._joined[case.mask] = (case.structures, image, joined.sets)
+            self._keep(case.mask, joined.stored)
+
+    def _kept(self, path: Path, read: Callable[[], StoredMask]) -> StoredMask:
         if path in self._packed:
             packed, empty = self._packed[path]
             flat = np.frombuffer(zlib.decompress(packed), empty.values.dtype)
             return replace(empty, values=flat.reshape(empty.values.shape))
-        stored = formats.read_mask(path, self.reading)
+        stored = read()
+        self._keep(path, stored)
+        return stored
+
+    def _keep(self, path: Path, stored: StoredMask) -> None:
         packed = zlib.compress(stored.values.tobytes(), 1)
         # stands for dtype and shape without the memory
         nothing = np.broadcast_to(np.zeros((), stored.values.dtype), stored.values.shape)
@@ -127,7 +153,19 @@ class MaskShelf:
             if self._left_bytes >= len(packed):
                 self._left_bytes -= len(packed)
                 self._packed[path] = (packed, empty)
-        return stored
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """How the structures of a case lie over one another.
+
+    Attributes:
+        pixels: How many pixels are in each set of labels, and in no other; see `Joined`.
+        drawn: As of `Joined`.
+    """
+
+    pixels: Mapping[Set, int]
+    drawn: Mapping[int, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -144,6 +182,8 @@ class Inspected:
         mask_identifying: As the image's, of the mask.
         mask_names: What the mask's file calls its values; empty where it does not.
         mask_labelled: Whether the mask holds another value than 0.
+        misfit_file: Of several files that make up the mask the one that does not lie there.
+        overlaps: Of the structures, where the mask is joined of several files that could be read.
     """
 
     case: CaseFiles
@@ -155,34 +195,75 @@ class Inspected:
     mask_unplaced: bool = False
     mask_names: Mapping[int, str] = field(default_factory=dict)
     mask_labelled: bool = False
+    misfit_file: Path | None = None
+    overlaps: Overlaps | None = None
 
 
 def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
     """Decode a case's image and mask, whatever may be wrong with either."""
-    errors: list[ImageError] = []
-    facts, mask_size, misfit = None, None, None
-    words: frozenset[str] = frozenset()
-    unplaced = labelled = False
-    names: Mapping[int, str] = {}
+    item = Inspected(case, None, None, ())
     try:
         image = load_image(case.image, shelf.reading, stack=case.stack)
-        facts = describe(image, 1 if case.stack else len(case.image))
+        item = replace(item, image=describe(image, 1 if case.stack else len(case.image)))
     except ImageError as error:
-        errors.append(error)
-    if case.mask is not None:
-        try:
-            stored = shelf.read(case.mask)
-            mask_size, words = stored.size, stored.identifying
-            names, labelled = stored.names, bool(stored.values.any())
-            if facts is not None:
-                placed = facts.geometry.directions is not None
-                unplaced = stored.volume and placed and stored.geometry.directions is None
-                on_grid(stored, facts.size, facts.geometry, resample=shelf.reading.resample_masks)
-        except ImageError as error:
-            errors.append(error)
-        except DataError as error:
-            misfit = str(error)
-    return Inspected(case, facts, mask_size, tuple(errors), misfit, words, unplaced, names, labelled)
+        item = replace(item, errors=(error,))
+    if case.structures:
+        return _with_joined(item, shelf)
+    return item if case.mask is None else _with_mask(item, case.mask, shelf)
+
+
+def _with_mask(item: Inspected, path: Path, shelf: MaskShelf) -> Inspected:
+    """What a mask's file holds."""
+    try:
+        stored = shelf.read(path)
+    except ImageError as error:
+        return replace(item, errors=(*item.errors, error))
+    item = replace(
+        item,
+        mask_size=stored.size,
+        mask_identifying=stored.identifying,
+        mask_names=stored.names,
+        mask_labelled=bool(stored.values.any()),
+    )
+    if item.image is None:
+        return item
+    geometry = item.image.geometry
+    unplaced = stored.volume and geometry.directions is not None and stored.geometry.directions is None
+    try:
+        on_grid(stored, item.image.size, geometry, resample=shelf.reading.resample_masks)
+    except DataError as error:
+        return replace(item, mask_unplaced=unplaced, misfit=str(error))
+    return replace(item, mask_unplaced=unplaced)
+
+
+def _with_joined(item: Inspected, shelf: MaskShelf) -> Inspected:
+    """What the files hold that a mask is joined of; nothing is joined where the image's grid is not known."""
+    if item.image is None:
+        return item
+    joining = Joining(item.image.size, item.image.geometry, shelf.reading)
+    errors, misplaced = list(item.errors), None
+    for structure in item.case.structures:
+        for path in structure.files:
+            try:
+                joining.add(structure.value, path)
+            except ImageError as error:
+                errors.append(error)
+            except MisplacedError as error:
+                misplaced = misplaced or error
+    joined = joining.joined()
+    item = replace(item, errors=tuple(errors), mask_identifying=joined.stored.identifying)
+    if misplaced is not None:
+        return replace(item, misfit=misplaced.reason, misfit_file=misplaced.path)
+    if errors:
+        return item
+    shelf.put(item.case, item.image, joined)
+    return replace(
+        item,
+        mask_size=joined.stored.size,
+        mask_unplaced=joined.unplaced,
+        mask_labelled=len(joined.sets) > 1,
+        overlaps=Overlaps(dict(zip(joined.sets, joined.pixels, strict=True)), joined.drawn),
+    )
 
 
 def in_threads(

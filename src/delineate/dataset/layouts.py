@@ -28,33 +28,18 @@ from delineate.dataset.series import DicomFiles, StackPair, pair_stacks
 from delineate.dataset.unrecognised import called, no_pairs, one_side_missing
 
 Found = tuple[str, tuple[CaseFiles, ...], list[Problem]]
-_NOTHING = frozenset({"no-masks", "no-images", "no-pairs"})
 
 
-def find_pairs(listing: Listing) -> Found:
-    """Recognise the layout of a folder by the words in its folders' and files' names.
-
-    Args:
-        listing: All files below the folder.
-
-    Returns:
-        The layout in words, the cases, and the problems.
-    """
-    pictures = [path for path in listing.files if formats.is_image(path)]
-    dicom = DicomFiles.among(pictures)
-    found = _pairs(listing, pictures, dicom, loosely=False)
-    if found[1] or not {problem.code for problem in found[2] if problem.level == "error"} <= _NOTHING:
-        return found
-    loose = _pairs(listing, pictures, dicom, loosely=True)
-    telling = any(problem.code == "competing-mask-folders" for problem in loose[2])
-    return loose if loose[1] or telling else found
+def places_of(pictures: Sequence[Path], dicom: DicomFiles, root: Path, *, loosely: bool) -> dict[Path, Place]:
+    """What the folders of pictures say; DICOM segmentations are masks wherever they lie."""
+    places = {path: place(path.relative_to(root).parts[:-1], loosely=loosely) for path in pictures}
+    return places | {path: replace(places[path], role="mask") for path in dicom.segmentations()}
 
 
-def _pairs(listing: Listing, pictures: Sequence[Path], dicom: DicomFiles, *, loosely: bool) -> Found:
+def pairs_of(listing: Listing, pictures: Sequence[Path], dicom: DicomFiles, *, loosely: bool) -> Found:
     """The pairs by folders that say nothing but their role or, loosely, by such as `lung_masks`."""
     root = listing.root
-    places = {path: place(path.relative_to(root).parts[:-1], loosely=loosely) for path in pictures}
-    places |= {path: replace(places[path], role="mask") for path in dicom.segmentations()}
+    places = places_of(pictures, dicom, root, loosely=loosely)
     manner, images, masks = assign(places)
     unused = [path for path in pictures if path not in images and path not in masks]
     problems = [*competing_folders(masks, root), *other_folders(unused, root)]
@@ -89,13 +74,13 @@ def _pairs(listing: Listing, pictures: Sequence[Path], dicom: DicomFiles, *, loo
         return "not recognised", (), [*problems, no_pairs(listing, images, masks)]
     chosen = {mask for _, mask in pairs}
     problems += rivals(pairs, [*(path for path in masks if path not in chosen), *unused], root)
-    problems += _parts_not_taken(
+    problems += parts_not_taken(
         [places[file] for file in (*(i for i, _ in pairs), *(s.files[0] for s in stacks))]
     )
     words = _in_words(manner, pairs, images, root) if pairs else ""
     if stacks:
         words = "; ".join(filter(None, (words, _stacks_in_words(stacks, root))))
-    return words, _cases(pairs, stacks, images), problems
+    return words, cases_of(pairs, stacks, images), problems
 
 
 def other_folders(left: Iterable[Path], root: Path) -> list[Problem]:
@@ -121,7 +106,7 @@ def other_folders(left: Iterable[Path], root: Path) -> list[Problem]:
     ]
 
 
-def _parts_not_taken(places: Sequence[Place]) -> list[Problem]:
+def parts_not_taken(places: Sequence[Place]) -> list[Problem]:
     """Folders of some cases that may be meant for parts of a split, but state none."""
     everywhere = set.intersection(*(set(where.rest) for where in places))
     folders = {part for where in places if where.split is None for part in where.rest if like_a_part(part)}
@@ -162,10 +147,10 @@ def _stacks_in_words(stacks: Sequence[StackPair], root: Path) -> str:
     first = stacks[0]
     image, mask = shown(first.files[0].parent, root), shown(first.mask, root)
     words = f"{counted(len(stacks), 'DICOM series', 'DICOM series')}: {image}/ with {mask}"
-    return printable(words + _divided({stack.split for stack in stacks}))
+    return printable(words + divided({stack.split for stack in stacks}))
 
 
-def _cases(
+def cases_of(
     pairs: Sequence[tuple[Path, Path]], stacks: Sequence[StackPair], images: Places
 ) -> tuple[CaseFiles, ...]:
     """The cases, named by file, or by folder and file where that is needed to tell them apart."""
@@ -206,14 +191,14 @@ def _in_words(manner: str, pairs: Sequence[tuple[Path, Path]], images: Places, r
             for side in zip(*pairs, strict=True)
         ]
         words = f"images in {where[0]}, masks in {where[1]}: {image.name} with {mask.name}"
-    words += _divided({images[image].split for image, _ in pairs})
+    words += divided({images[image].split for image, _ in pairs})
     subfolders = {images[image].rest for image, _ in pairs}
     if len(subfolders) > 1:
         words += f"; in {len(subfolders)} sub-folders"
     return printable(words)
 
 
-def _divided(splits: Collection[Split | None]) -> str:
+def divided(splits: Collection[Split | None]) -> str:
     """The parts that folders name, as they are told to the user; nothing where they name none."""
     named = [split for split in ("train", "validation", "test") if split in splits]
     return f"; divided by folder into {', '.join(named)}" if named else ""

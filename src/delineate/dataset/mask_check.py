@@ -90,6 +90,7 @@ def check_masks(
     if wishes.labels is None and (ignored := _ignored(discovery.label_names)) is not None:
         return MaskFindings(problems=(ignored,))
     try:
+        wishes = _without_numbers(wishes, cases)
         if wishes.encoding is not None and wishes.labels is None:
             encoding = _of_training(wishes.encoding, wishes.expected)
         else:
@@ -108,6 +109,13 @@ def check_masks(
         for warning in encoding.warnings
     )
     return replace(found, problems=(*warnings, *notes, *found.problems))
+
+
+def _without_numbers(wishes: MaskWishes, cases: Sequence[CaseFiles]) -> MaskWishes:
+    """The wishes without the training data's numbers where masks are joined, which are numbered by name."""
+    if wishes.encoding is None or not any(case.structures for case in cases):
+        return wishes
+    return replace(wishes, encoding=None, expected=wishes.expected or wishes.encoding.labels)
 
 
 def _ignored(names: Mapping[int, str] | None) -> Problem | None:

@@ -137,22 +137,25 @@ def _middle(survey: Survey) -> int:
 def _thick_middle(survey: Survey, read: Read) -> Path | None:
     """A mask in which pixels between the extremes make up areas and not just outlines, if there is one."""
     highest = int(survey.tally.values[-1])
-    margin = highest / (
-        20 if survey.lossy else 8
-    )  # lossy: a label may lie near an extreme and have no exact value
     for path in survey.masks:
         levels = read_levels(read(path), path, survey.reading, survey.fractions)
-        middle = (levels > margin) & (levels < highest - margin)
-        inside = (
-            middle[..., 1:-1, 1:-1]
-            & middle[..., 2:, 1:-1]
-            & middle[..., :-2, 1:-1]
-            & middle[..., 1:-1, 2:]
-            & middle[..., 1:-1, :-2]
-        )
-        if int(inside.sum()) > _AREA_SHARE * int(middle.sum()) + _STRAY_PIXELS:
+        if areas_between(levels, highest, lossy=survey.lossy):
             return path
     return None
+
+
+def areas_between(levels: npt.NDArray[np.integer], highest: int, *, lossy: bool) -> bool:
+    """Whether pixels between 0 and the highest value make up areas and not just outlines."""
+    margin = highest / (20 if lossy else 8)  # lossy: a label may lie near an extreme and have no exact value
+    middle = (levels > margin) & (levels < highest - margin)
+    inside = (
+        middle[..., 1:-1, 1:-1]
+        & middle[..., 2:, 1:-1]
+        & middle[..., :-2, 1:-1]
+        & middle[..., 1:-1, 2:]
+        & middle[..., 1:-1, :-2]
+    )
+    return int(inside.sum()) > _AREA_SHARE * int(middle.sum()) + _STRAY_PIXELS
 
 
 def _numbered_objects(survey: Survey, read: Read) -> str:

@@ -65,7 +65,7 @@ def pair(images: Places, masks: Places, root: Path) -> tuple[list[tuple[Path, Pa
         problems.append(_ambiguous(sorted(group, key=path_key), images, root))
     disputed = {path for group in contested for path in group}
     problems += [
-        _unpaired(role, rest, root)
+        unpaired(role, rest, root)
         for role, paths in left.items()
         if (rest := [path for path in paths if path not in disputed])
     ]
@@ -202,9 +202,9 @@ def _several_masks(paths: Sequence[Path], root: Path) -> Problem:
         "error",
         "several-masks",
         f"{counted(len(paths), 'mask')} look like a further mask of an image that has one already: "
-        f"{listed(shown(path, root) for path in paths)}. Draw all of an image's structures into one mask, "
-        "with one value a structure, or take the further ones out of the data. If they are masks of other "
-        "images, add these.",
+        f"{listed(shown(path, root) for path in paths)}. If each is of one structure, give all of them its "
+        "name, such as x_mask_liver.png beside x_mask_spleen.png, and they are joined; else take the further "
+        "ones out of the data. If they are masks of other images, add these.",
         tuple(paths),
     )
 
@@ -224,7 +224,8 @@ def _ambiguous(files: Sequence[Path], images: Places, root: Path) -> Problem:
     )
 
 
-def _unpaired(role: Role, paths: Sequence[Path], root: Path) -> Problem:
+def unpaired(role: Role, paths: Sequence[Path], root: Path) -> Problem:
+    """The warning that files are left out, being without a partner."""
     article, other = ("a", "mask") if role == "image" else ("an", "image")
     return Problem(
         "warning",

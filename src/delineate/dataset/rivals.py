@@ -14,7 +14,7 @@ from delineate.dataset.naming import listed, natural_key
 from delineate.dataset.pairing import Places
 from delineate.errors import ImageError
 
-_NO_MASKS = re.compile(
+NO_MASKS = re.compile(
     r"overlay|preview|thumb|visuali|distance|superpixel|segmentationobject"
     r"|predict|(?<![a-z])preds?(?![a-z])|result|output|probabilit|confidence|heat.?map|depth|weight"
     r"|field.?of.?view|(?<![a-z])fov(?![a-z])",
@@ -32,7 +32,7 @@ def competing_folders(masks: Places, root: Path) -> list[Problem]:
     for path, where in masks.items():
         folders[where.key].add(path.parent)
     competing = {folder for several in folders.values() if len(several) > 1 for folder in several}
-    return _told(competing, [path for path in masks if path.parent in competing], root)
+    return folders_told(competing, [path for path in masks if path.parent in competing], root)
 
 
 def rivals(pairs: Sequence[tuple[Path, Path]], left: Iterable[Path], root: Path) -> list[Problem]:
@@ -53,7 +53,7 @@ def rivals(pairs: Sequence[tuple[Path, Path]], left: Iterable[Path], root: Path)
     competing: dict[Path, None] = {}
     beside: list[tuple[Path, Path]] = []
     for folder, files in by_folder.items():
-        if any(_NO_MASKS.search(part) for part in folder.relative_to(root).parts):
+        if any(NO_MASKS.search(part) for part in folder.relative_to(root).parts):
             continue
         own = stems(files)
         for image_folder, taken in by_image_folder.items():
@@ -67,10 +67,11 @@ def rivals(pairs: Sequence[tuple[Path, Path]], left: Iterable[Path], root: Path)
             else:
                 competing |= dict.fromkeys((*(mask.parent for mask in taken.values()), folder))
     paths = [path for folder in competing for path in by_folder.get(folder, ())]
-    return [*_told(competing, paths, root), *_beside(beside, root)]
+    return [*folders_told(competing, paths, root), *files_told(beside, root)]
 
 
-def _told(folders: Iterable[Path], files: Sequence[Path], root: Path) -> list[Problem]:
+def folders_told(folders: Iterable[Path], files: Sequence[Path], root: Path) -> list[Problem]:
+    """The error that several folders could hold the masks; none where there are no folders."""
     ordered = sorted(folders, key=lambda folder: natural_key(str(folder)))
     if not ordered:
         return []
@@ -79,7 +80,8 @@ def _told(folders: Iterable[Path], files: Sequence[Path], root: Path) -> list[Pr
     return [Problem("error", "competing-mask-folders", message, tuple(files))]
 
 
-def _beside(files: Sequence[tuple[Path, Path]], root: Path) -> list[Problem]:
+def files_told(files: Sequence[tuple[Path, Path]], root: Path) -> list[Problem]:
+    """The error that an image has two files that could be its mask; none where there are no such pairs."""
     if not files:
         return []
     names = listed(f"{shown(one, root)} or {shown(other, root)}" for one, other in files)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from delineate import formats
-from delineate.dataset.affixes import stems
 from delineate.dataset.case_files import Problem, shown
 from delineate.dataset.listing import Listing
 from delineate.dataset.naming import counted, folded, listed, natural_key, printable
@@ -55,7 +54,7 @@ def no_pairs(listing: Listing, images: Places, masks: Places) -> Problem:
     """The error where there are both, but no two go together."""
     some_images = listed((shown(path, listing.root) for path in images), 3)
     some_masks = listed((shown(path, listing.root) for path in masks), 3)
-    hints = _hints((_one_a_structure(images, masks), _channels(images, masks)))
+    hints = _hints((_channels(images, masks),))
     return Problem(
         "error",
         "no-pairs",
@@ -143,51 +142,6 @@ def _beginning(path: Path) -> str:
             return stream.read(4096).decode(errors="replace")
     except OSError:
         return ""
-
-
-def _one_a_structure(images: Places, masks: Places) -> str | None:
-    """Whether each image has several masks, as where every structure has one of its own."""
-    structures = _by_sub_folder(images, masks) or _by_ending(images, masks) or _by_case_folder(images, masks)
-    if len(structures) < 2:
-        return None
-    ordered: list[str] = sorted(structures, key=natural_key)
-    names = listed(ordered, 6)
-    return (
-        f"Each image seems to have several masks, one a structure ({names}): join them into one mask an "
-        "image, with one value a structure."
-    )
-
-
-def _by_sub_folder(images: Places, masks: Places) -> set[str]:
-    """Sub-folders of masks that hold the same names: `masks/heart/1.png`, `masks/lung/1.png`."""
-    folders: dict[str, set[str]] = defaultdict(set)
-    for path, where in masks.items():
-        if where.rest:
-            folders[where.rest[-1]].add(folded(formats.stem_of(path)))
-    names_of_images = set(stems(images).values())
-    return {folder for folder, names in folders.items() if len(names & names_of_images) * 2 > len(names)}
-
-
-def _by_ending(images: Places, masks: Places) -> set[str]:
-    """What stands behind the image's name in several masks of it: `1_heart.png`, `1_lung.png`."""
-    names_of_images = set(stems(images).values())
-    endings: dict[str, set[str]] = defaultdict(set)
-    for path in masks:
-        stem = folded(formats.stem_of(path))
-        longest = max((name for name in names_of_images if stem.startswith(name)), key=len, default=None)
-        if longest is not None and not stem[len(longest) :][:1].isalnum():
-            endings[stem[len(longest) :].strip(" _-.")].add(longest)
-    return {ending for ending, names in endings.items() if ending and 2 * len(names) > len(names_of_images)}
-
-
-def _by_case_folder(images: Places, masks: Places) -> set[str]:
-    """Masks of several names beside the only image of each folder: `p1/ct.nii`, `p1/masks/liver.nii`."""
-    alone = Counter(where.key for where in images.values())
-    names: dict[str, set[tuple[str, ...]]] = defaultdict(set)
-    for path, where in masks.items():
-        if alone[where.key] == 1:
-            names[formats.stem_of(path)].add(where.key)
-    return {name for name, keys in names.items() if 2 * len(keys) > len(alone)}
 
 
 def _channels(images: Places, masks: Places) -> str | None:

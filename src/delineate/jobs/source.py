@@ -231,8 +231,14 @@ def separate_test(
     if source.test is None:
         raise ValueError("there is no separate test set")
     reporter.say("The test set:")
+    joined = any(files.structures for files in whole.files)  # whose values other masks do not have
     scored = _checked(
-        source, source.test, reporter, forgiven=TO_SCORE, expected=whole.labels, encoding=whole.encoding
+        source,
+        source.test,
+        reporter,
+        forgiven=TO_SCORE,
+        expected=whole.labels,
+        encoding=None if joined else whole.encoding,
     )
     name = f"the separate test set {source.pseudonyms.redacted(name_of(source.test))}"
     return scored, name, _shared(train, scored, reporter)

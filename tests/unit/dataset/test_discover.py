@@ -273,7 +273,7 @@ def test_missing_partners_are_all_listed_and_left_out(tmp_path: Path) -> None:
             "ambiguous-pair",
             "good",
         ),
-        (("a.png", "a_mask.png", "a_mask_1.png"), "several-masks", "a"),
+        (("a.png", "a_mask.png", "a_mask_x.png"), "several-masks", "a"),
         (("a.png", "a_mask.png", "a_seg.png", "good.png", "good_mask.png"), "ambiguous-pair", "good"),
     ],
 )
@@ -286,7 +286,7 @@ def test_doubled_and_ambiguous_files_are_errors(
     assert {p.code for p in found.problems if p.level != "error"} <= {"partner-of-doubled"}
     assert [case.name for case in found.cases] == [left]
     for name in names[1:]:
-        if "_1" in name or "images" in name:
+        if "_1" in name or "_x" in name or "images" in name:
             assert printable(name) in found.problems[0].message
 
 
@@ -519,7 +519,7 @@ def test_every_file_is_in_one_case_or_in_a_problem(
         root = tmp_path_factory.mktemp("tree")
         random.shuffle(names)
         found = discover(tree(root, *names))
-        used = [path for case in found.cases for path in (*case.image, case.mask) if path]
+        used = [path for case in found.cases for path in (*case.image, *case.mask_files)]
         told = [path for problem in found.problems for path in problem.paths]
         assert len(set(used)) == len(used)
         assert not set(used) & set(told)

@@ -134,18 +134,6 @@ def test_other_folders_are_no_masks(tmp_path: Path, other: str) -> None:
     ("patterns", "hint"),
     [
         (
-            ("images/{n}.png", "masks/heart/{n}.gif", "masks/left lung/{n}.gif"),
-            "Each image seems to have several masks, one a structure (heart, left lung): join them into one",
-        ),
-        (
-            ("images/a{n}.png", "masks/a{n}_polyp.png", "masks/a{n}_tool.png"),
-            "Each image seems to have several masks, one a structure (polyp, tool): join them into one",
-        ),
-        (
-            ("s{n}/ct.nii.gz", "s{n}/segmentations/liver.nii.gz", "s{n}/segmentations/spleen.nii.gz"),
-            "Each image seems to have several masks, one a structure (liver, spleen): join them into one",
-        ),
-        (
             ("p{n}/p{n}_t1.nii.gz", "p{n}/p{n}_t2.nii.gz", "p{n}/p{n}_seg.nii.gz"),
             "Folders hold one mask and several images (p21_t1.nii.gz, p21_t2.nii.gz): if these are channels "
             "of one image, lay them out as nnU-Net does, imagesTr/CASE_0000.nii.gz, "
@@ -156,7 +144,7 @@ def test_other_folders_are_no_masks(tmp_path: Path, other: str) -> None:
             "3 names there twice, with another suffix, as a21.jpg and a21.png: if one of them is the mask",
         ),
         (
-            ("images/{n}.jpg", "masks_one/{n}.png", "masks_two/{n}.png"),
+            ("images/{n}.jpg", "masks_one/a{n}.png", "masks_two/b{n}.png"),
             "These sound like masks: masks_one/, masks_two/; call the folder of the masks masks/ and",
         ),
         (

@@ -1,0 +1,209 @@
+"""Joined masks over the whole set: which structure lies over which, and what cannot be joined."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from delineate.dataset.case_files import Problem
+from delineate.dataset.inspection import Inspected, MaskShelf, Overlaps
+from delineate.dataset.naming import counted, listed
+
+COINCIDENT_DICE = 0.6  # of two structures, above which they may be two readings of one
+WITHIN = 0.97  # of the smaller one, at least, lies in the larger, if it is a part of it
+PART_SIZE = 0.7  # of the larger one, at most, is a part
+HIDDEN = 0.05  # of a structure's pixels, at most, are seen: it would be no label
+DRAWN_TWICE = 0.3  # of the pixels of all objects, above which they are readings of the same: half that Dice
+_PAIRS_SHOWN = 6
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How structures lie over one another in a set.
+
+    Attributes:
+        names: By value.
+        means: Of each structure the mean number of pixels over the cases that show it.
+        pixels: Of each, over all cases.
+        shared: Of each two that overlap the pixels that are in both, over all cases.
+        beside: Of these two the pixels over the cases that show both.
+        sets: How many pixels are in each set of structures, and in no other.
+    """
+
+    names: Mapping[int, str]
+    means: Mapping[int, float]
+    pixels: Mapping[int, int]
+    shared: Mapping[Pair, int]
+    beside: Mapping[Pair, Pair]
+    sets: Mapping[tuple[int, ...], int]
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The values, each to be painted over those before: the smaller over the larger on average."""
+        return tuple(sorted(self.names, key=lambda value: (-self.means.get(value, 0.0), value)))
+
+
+def settled(inspected: Sequence[Inspected], shelf: MaskShelf) -> tuple[tuple[Inspected, ...], list[Problem]]:
+    """Decide which structure is seen where several overlap, for all cases alike.
+
+    Args:
+        inspected: All cases.
+        shelf: Is told the order in which joined masks are painted.
+
+    Returns:
+        The cases with their structures in that order, and what is to be said.
+    """
+    if not any(item.case.structures for item in inspected):
+        return tuple(inspected), []
+    totals = _totals(inspected)
+    order = totals.order
+    shelf.order = order
+    ordered = tuple(
+        replace(
+            item,
+            case=replace(
+                item.case, structures=tuple(sorted(item.case.structures, key=lambda s: order.index(s.value)))
+            ),
+        )
+        for item in inspected
+    )
+    coincident = [pair for pair in totals.shared if _coincide(totals, pair)]
+    problems = [*_several_readings(totals, coincident), *_drawn_twice(inspected)]
+    return ordered, problems or [*_hidden(totals), *_overlaps(totals)]
+
+
+def _totals(inspected: Sequence[Inspected]) -> Totals:
+    names = {each.value: each.name for item in inspected for each in item.case.structures}
+    found = [item.overlaps for item in inspected if item.overlaps is not None]
+    sets: Counter[tuple[int, ...]] = Counter()
+    own = [_own_pixels(overlaps) for overlaps in found]
+    cases: Counter[int] = Counter(value for pixels in own for value in pixels)
+    total: Counter[int] = Counter()
+    for overlaps, pixels in zip(found, own, strict=True):
+        sets.update(overlaps.pixels)
+        total.update(pixels)
+    shared: Counter[Pair] = Counter()
+    for members, number in sets.items():
+        for at, one in enumerate(members):
+            for other in members[at + 1 :]:
+                shared[one, other] += number
+    shared = +shared
+    beside = {
+        pair: (
+            sum(pixels[pair[0]] for pixels in own if set(pair) <= pixels.keys()),
+            sum(pixels[pair[1]] for pixels in own if set(pair) <= pixels.keys()),
+        )
+        for pair in shared
+    }
+    means = {value: total[value] / cases[value] for value in total}
+    return Totals(names, means, total, shared, beside, sets)
+
+
+def _own_pixels(overlaps: Overlaps) -> dict[int, int]:
+    """How many pixels each structure of a case has, whatever lies over it."""
+    found: dict[int, int] = defaultdict(int)
+    for members, number in overlaps.pixels.items():
+        for value in members:
+            found[value] += number
+    return {value: number for value, number in found.items() if number}
+
+
+def _coincide(totals: Totals, pair: Pair) -> bool:
+    """Whether two structures are nearly the same, and neither a part of the other."""
+    shared, (smaller, larger) = totals.shared[pair], sorted(totals.beside[pair])
+    part = shared >= WITHIN * smaller and smaller <= PART_SIZE * larger
+    return _dice(totals, pair) > COINCIDENT_DICE and not part
+
+
+def _dice(totals: Totals, pair: Pair) -> float:
+    return 2 * totals.shared[pair] / sum(totals.beside[pair])
+
+
+def _several_readings(totals: Totals, pairs: Collection[Pair]) -> list[Problem]:
+    """An error where structures are so much the same that they may be several readings of one."""
+    if not pairs:
+        return []
+    lines = listed(
+        (f"{_both(totals, pair)} (Dice {_dice(totals, pair):.2f})" for pair in pairs), _PAIRS_SHOWN
+    )
+    message = (
+        "Masks that were taken for those of several structures nearly coincide, as several readings of one "
+        f"structure do: {lines}. Leave one of them in the data, or say which mask is meant in a CSV table "
+        "with the columns image,mask."
+    )
+    return [Problem("error", "competing-structures", message)]
+
+
+def _drawn_twice(inspected: Sequence[Inspected]) -> list[Problem]:
+    """An error where the objects of images overlap so much that they may be several readings of the same."""
+    drawn = seen = 0
+    for item in inspected:
+        overlaps = item.overlaps
+        if overlaps is None or not any(len(each.files) > 1 for each in item.case.structures):
+            continue
+        for value, numbers in overlaps.drawn.items():
+            if len(numbers) > 1:
+                drawn += sum(numbers)
+                seen += _own_pixels(overlaps)[value]
+    if drawn - seen <= DRAWN_TWICE * drawn:
+        return []
+    message = (
+        f"Several masks an image, taken for those of single objects, overlap: {1 - seen / drawn:.0%} of what "
+        "they draw is drawn more than once, as by several readers. Leave one mask an image in the data, or "
+        "say which is meant in a CSV table with the columns image,mask."
+    )
+    return [Problem("error", "competing-structures", message)]
+
+
+def _hidden(totals: Totals) -> list[Problem]:
+    """An error where nearly nothing of a structure would be seen below others."""
+    rank = {value: at for at, value in enumerate(totals.order)}
+    seen: Counter[int] = Counter()
+    for members, number in totals.sets.items():
+        if members:
+            seen[max(members, key=rank.__getitem__)] += number
+    problems = []
+    for value, number in totals.pixels.items():
+        if seen[value] <= HIDDEN * number:
+            over = [
+                other
+                for pair in totals.shared
+                if value in pair and rank[other := pair[0] + pair[1] - value] > rank[value]
+            ]
+            names = listed(totals.names[other] for other in over)
+            message = (
+                f"Nearly nothing of {totals.names[value]} would be left: {names} lie over it, being smaller, "
+                f"and every pixel has one label. Take the masks of {totals.names[value]} out of the data, or "
+                "those of the others."
+            )
+            problems.append(Problem("error", "hidden-structure", message))
+    return problems
+
+
+def _overlaps(totals: Totals) -> list[Problem]:
+    """A note on structures that overlap, and on which of them is seen there."""
+    if not totals.shared:
+        return []
+    rank = {value: at for at, value in enumerate(totals.order)}
+    labelled = sum(number for members, number in totals.sets.items() if members)
+    twice = sum(number for members, number in totals.sets.items() if len(members) > 1)
+    pairs = sorted(totals.shared, key=lambda pair: (-totals.shared[pair], pair))
+    lines = []
+    for pair in pairs[:_PAIRS_SHOWN]:
+        below, above = sorted(pair, key=rank.__getitem__)
+        number = totals.shared[pair]
+        share = number / totals.pixels[below]
+        lines.append(f"{totals.names[above]} over {totals.names[below]} ({number} pixels, {share:.1%} of it)")
+    more = f" and {len(pairs) - _PAIRS_SHOWN} more" if len(pairs) > _PAIRS_SHOWN else ""
+    message = (
+        f"{counted(twice, 'pixel')}, {twice / labelled:.2%} of those labelled, in several structures. Every "
+        "pixel has one label: there the structure that is smaller on average is seen, in all cases alike: "
+        f"{', '.join(lines)}{more}."
+    )
+    return [Problem("note", "structures-overlap", message)]
+
+
+def _both(totals: Totals, pair: Pair) -> str:
+    return f"{totals.names[pair[0]]} and {totals.names[pair[1]]}"

@@ -1,0 +1,262 @@
+"""Images that have several masks each, one a structure or an object: which are whose, and their names."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from delineate import formats
+from delineate.dataset.case_files import Problem, Structure, shown
+from delineate.dataset.naming import counted, folded, listed, natural_key, path_key
+from delineate.dataset.pairing import Key, Places
+from delineate.dataset.rivals import NO_MASKS, files_told, folders_told
+from delineate.dataset.roles import Place, bare, place
+from delineate.dataset.structure_names import Kind, alike, core, kind_of
+from delineate.image import MAXIMUM_LABELS
+
+Names = dict[Path, tuple[Path, str]]
+_NAMED = 30
+_SEPARATED = re.compile(r"[\s_.\-]+")
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The masks of images that have several each.
+
+    Attributes:
+        structures: Of each image; empty where it cannot be told what the masks are.
+        left: Masks of no image.
+        problems: What is to be said.
+    """
+
+    structures: Mapping[Path, tuple[Structure, ...]] = field(default_factory=dict)
+    left: tuple[Path, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def gather(images: Places, masks: Places, root: Path, *, stacks: Collection[Path] = ()) -> Gathered | None:
+    """Find the masks of each image where it has several.
+
+    They lie in a folder a structure (`masks/heart/1.png`), have an ending a structure (`masks/1_heart.png`),
+    or lie beside the only image of a folder (`p1/masks/heart.nii.gz`).
+
+    Args:
+        images: What the folders of images say; of a volume of several files the first stands for all.
+        masks: Likewise.
+        root: The data's folder.
+        stacks: The images that stand for volumes of several files, which are called by their folder.
+
+    Returns:
+        None where images do not have several masks, or where names do not tell which belong to which.
+    """
+    possible = {path: where for path, where in masks.items() if not _no_mask(path, root)}
+    index = _index(images, stacks)
+    in_folders = _by_folder(index, possible)
+    found = max((in_folders, _by_ending(index, possible), _by_case_folder(images, possible)), key=len)
+    by_image: dict[Path, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for mask, (image, name) in sorted(found.items(), key=lambda item: path_key(item[0])):
+        by_image[image][alike(name)].append(mask)
+    several = any(len(names) > 1 for names in by_image.values())
+    if not several or 2 * len(found) <= len(possible):
+        return None
+    doubled = [paths for names in by_image.values() for paths in names.values() if len(paths) > 1]
+    if doubled:
+        return Gathered(problems=tuple(_doubled(paths, root) for paths in doubled))
+    kind = kind_of([tuple(names) for names in by_image.values()])
+    if found is in_folders and kind in ("objects", "numbered"):
+        kind = "readers"  # folders 1/ and 2/ hold no objects
+    if kind not in ("structures", "objects"):
+        told = _not_told(kind, by_image, root, in_folders=found is in_folders)
+        return Gathered(problems=tuple(told)) if told else None
+    files = {image: {name: paths[0] for name, paths in names.items()} for image, names in by_image.items()}
+    left = tuple(path for path in possible if path not in found)
+    if kind == "objects":
+        return Gathered(_objects(files), left)
+    return _structures(files, {alike(name): name for _, name in reversed(found.values())}, left)
+
+
+def joined_note(structures: Mapping[Path, tuple[Structure, ...]], root: Path) -> Problem:
+    """A note that masks were joined, of which files, and into which labels."""
+    image, own = max(structures.items(), key=lambda item: sum(len(each.files) for each in item[1]))
+    example = listed((shown(path, root) for each in own for path in each.files), 3)
+    files = sum(len(each.files) for parts in structures.values() for each in parts)
+    labels = {each.value: each.name for parts in structures.values() for each in parts}
+    many = f"{counted(files, 'mask')} of {counted(len(structures), 'image')}"
+    such = f"such as {example} of {shown(image, root)}"
+    if any(len(each.files) > 1 for parts in structures.values() for each in parts):
+        message = f"{many}, one an object, joined into one an image, with one label for all: {such}."
+    else:
+        names = listed((f"{value} {labels[value]}" for value in sorted(labels)), _NAMED)
+        message = (
+            f"{many}, one a structure, joined into one an image, {such}, with these values: {names}. "
+            "--labels, if given, means these."
+        )
+    return Problem("note", "joined-masks", message)
+
+
+def _no_mask(path: Path, root: Path) -> bool:
+    """Whether a folder or the name says that it is an overlay, a preview or the like."""
+    parts = path.relative_to(root).parts
+    return any(NO_MASKS.search(part) for part in (*parts[:-1], formats.stem_of(path)))
+
+
+def _objects(files: Mapping[Path, Mapping[str, Path]]) -> dict[Path, tuple[Structure, ...]]:
+    """All masks of an image as one label, called by what their names have in common, if anything."""
+    cores = {core(name) for names in files.values() for name in names}
+    name = next(iter(cores)) if len(cores) == 1 else ""
+    return {image: (Structure(name, 1, tuple(names.values())),) for image, names in files.items()}
+
+
+def _structures(
+    files: Mapping[Path, Mapping[str, Path]], spelled: Mapping[str, str], left: tuple[Path, ...]
+) -> Gathered:
+    """A label a name, numbered in natural order of the names."""
+    every = sorted(spelled, key=natural_key)
+    if len(every) > MAXIMUM_LABELS:
+        message = (
+            f"The images have masks of {len(every)} names, one a structure, and at most {MAXIMUM_LABELS} "
+            f"labels can be told apart. Take some out: {listed(spelled[name] for name in every)}."
+        )
+        return Gathered(problems=(Problem("error", "too-many-structures", message),))
+    values = {name: value for value, name in enumerate(every, start=1)}
+    structures = {
+        image: tuple(Structure(spelled[name], values[name], (own[name],)) for name in every if name in own)
+        for image, own in files.items()
+    }
+    return Gathered(structures, left, tuple(_missing(files, spelled)))
+
+
+def _missing(files: Mapping[Path, Mapping[str, Path]], spelled: Mapping[str, str]) -> Iterator[Problem]:
+    count = Counter(name for names in files.values() for name in names)
+    lacking = sorted((name for name in count if count[name] < len(files)), key=natural_key)
+    if lacking:
+        names = listed(f"{spelled[name]} ({len(files) - count[name]})" for name in lacking)
+        message = (
+            f"Structures without a mask in some of the {counted(len(files), 'image')}: {names}. They count "
+            "as absent there; if they were merely not drawn, take these images out."
+        )
+        yield Problem("warning", "missing-structures", message)
+
+
+def _doubled(paths: Sequence[Path], root: Path) -> Problem:
+    names = listed(shown(path, root) for path in paths)
+    message = f"Several masks mean the same structure of one image: {names}. Keep one of them."
+    return Problem("error", "doubled-mask", message, tuple(paths))
+
+
+def _not_told(
+    kind: Kind, by_image: Mapping[Path, Mapping[str, Sequence[Path]]], root: Path, *, in_folders: bool
+) -> list[Problem]:
+    """The error where it cannot be told what an image's masks are; none where one has no name of its own."""
+    every = tuple(path for names in by_image.values() for paths in names.values() for path in paths)
+    image, masks = next(
+        (image, [path for paths in names.values() for path in paths])
+        for image, names in by_image.items()
+        if len(names) > 1
+    )
+    if kind == "readers":
+        if in_folders:
+            return folders_told({path.parent for path in every}, every, root)
+        return files_told([(masks[0], masks[1])], root)
+    if any("" in names for names in by_image.values()):
+        return []
+    what = "numbers alone, the same in all images" if kind == "numbered" else "names that few images share"
+    message = (
+        f"Images have several masks each, told apart by {what}, as {shown(image, root)} with "
+        f"{listed((shown(mask, root) for mask in masks), 4)}: one a structure, one an object, or of several "
+        "readers? If one a structure, call them by the structures, alike in all images, and they are joined; "
+        "else keep one an image."
+    )
+    return [Problem("error", "unclear-masks", message, every)]
+
+
+def _index(images: Places, stacks: Collection[Path]) -> dict[Key, Path]:
+    """Images by where they lie and what they are called, with and without words for an image."""
+    found: dict[Key, list[Path]] = defaultdict(list)
+    for image, where in images.items():
+        stem, here = formats.stem_of(image), where
+        if image in stacks:
+            *above, stem = where.rest or ("",)
+            here = replace(where, rest=tuple(above))
+        for name in {folded(stem), bare(stem, "image")}:
+            found[here.key, name].append(image)
+    return {key: paths[0] for key, paths in found.items() if len(paths) == 1}
+
+
+def _by_folder(index: Mapping[Key, Path], masks: Places) -> Names:
+    """`masks/heart/1.png` of `images/1.png`."""
+    found: Names = {}
+    for mask, where in masks.items():
+        stem = formats.stem_of(mask)
+        for at, folder in enumerate(where.rest):
+            key = Place(None, where.split, (*where.rest[:at], *where.rest[at + 1 :])).key
+            name = _without_words(folder)
+            stems = (folded(stem), bare(stem, "mask"), _without_ending(stem, name))
+            image = next((index[key, each] for each in stems if (key, each) in index), None)
+            if image is not None:
+                found[mask] = (image, name)
+    return found
+
+
+@functools.cache
+def _without_words(folder: str) -> str:
+    """What a folder says besides that it holds masks: `leftMask` says left."""
+    (rest,) = place([folder], loosely=True).rest or (folder,)
+    return folder if alike(rest) == alike(folder) else rest
+
+
+def _without_ending(stem: str, name: str) -> str:
+    """`1_heart` in the folder `heart` is `1`."""
+    return re.sub(rf"[\s_.\-]+{re.escape(folded(name))}$", "", folded(stem))
+
+
+def _by_ending(index: Mapping[Key, Path], masks: Places) -> Names:
+    """`masks/1_heart.png` or `masks/heart_1.png` of `images/1.png`, `x_mask_2.png` of `x.png`."""
+    found: Names = {}
+    for mask, where in masks.items():
+        for own, rest in _parted(formats.stem_of(mask)):
+            image = index.get((where.key, folded(own))) or index.get((where.key, bare(own, "mask")))
+            name = _without_mask(rest)
+            counts_masks = alike(name) != alike(rest)  # as x_mask_2 does; 1_2 may be an image's own name
+            if image is not None and (core(name) or counts_masks):
+                found[mask] = (image, name)
+                break
+    return found
+
+
+def _parted(stem: str) -> Iterator[tuple[str, str]]:
+    """A name in two parts, what may be the image's first: ahead, the longest first, then behind."""
+    places = list(_SEPARATED.finditer(stem))
+    for at in reversed(places):
+        yield stem[: at.start()], stem[at.end() :]
+    for at in places:
+        yield stem[at.end() :], stem[: at.start()]
+
+
+def _by_case_folder(images: Places, masks: Places) -> Names:
+    """`p1/masks/heart.nii.gz` of the only image in `p1`."""
+    within: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+    for image, where in images.items():
+        for depth in range(1, len(where.rest) + 1):
+            within[replace(where, rest=where.rest[:depth]).key].append(image)
+    found: Names = {}
+    for mask, where in masks.items():
+        fitting = within.get(where.key, ())
+        if len(fitting) == 1:
+            found[mask] = (fitting[0], _without_mask(_without_case(formats.stem_of(mask), where.rest[-1])))
+    return found
+
+
+def _without_case(stem: str, folder: str) -> str:
+    """`p1_heart` in the folder `p1` is `heart`."""
+    return re.sub(rf"^{re.escape(folder)}[\s_.\-]+", "", stem, flags=re.IGNORECASE)
+
+
+def _without_mask(name: str) -> str:
+    """A name without words for a mask, as it is written if it has none."""
+    rest = bare(name, "mask")
+    return (name if rest == folded(name) else rest).strip(" _-.")
