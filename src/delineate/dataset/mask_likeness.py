@@ -24,7 +24,9 @@ def like_a_picture(path: Path) -> bool:
         stored = formats.read_mask(path)
     except ImageError:
         return False
-    values = stored.values if not stored.coloured else stored.values[..., 0]
+    values = stored.values[..., 0] if stored.coloured else stored.values
+    if stored.volume:
+        values = values[len(values) // 2]
     levels, pixels = np.unique(values, return_counts=True)
     if len(levels) <= _FEW:
         return False
