@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from delineate import formats
-from delineate.dataset.naming import folded
+from delineate.dataset.naming import folded, name_different_things
 from delineate.dataset.roles import Place
 
 _LEAST = 2  # names, of which a common beginning or end can be told
-_DIGITS = re.compile(r"\d+")
 _Item = TypeVar("_Item", bound=Hashable)
 
 
@@ -33,10 +31,9 @@ class Cores:
     of: Mapping[str, str]
 
     def may_go_with(self, other: Cores) -> bool:
-        """Whether the common parts do not number different things, as `p1_` and `p2_` do."""
+        """Whether the common parts do not name different things, as `p1_` and `p2_` do."""
         pairs = ((self.begin, other.begin), (self.end, other.end))
-        numbers = [(_DIGITS.findall(one), _DIGITS.findall(two)) for one, two in pairs]
-        return all(one == two or not one or not two for one, two in numbers)
+        return not any(name_different_things(one, two) for one, two in pairs)
 
 
 def cores(names: Collection[str]) -> Cores:

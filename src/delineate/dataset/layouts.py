@@ -13,6 +13,7 @@ from delineate.dataset.case_files import CaseFiles, Problem, Split, shown
 from delineate.dataset.listing import Listing
 from delineate.dataset.naming import (
     counted,
+    folded,
     listed,
     natural_key,
     path_key,
@@ -73,7 +74,9 @@ def pairs_of(listing: Listing, pictures: Sequence[Path], dicom: DicomFiles, *, l
     if not pairs and not stacks:
         return "not recognised", (), [*problems, no_pairs(listing, images, masks)]
     chosen = {mask for _, mask in pairs}
-    problems += rivals(pairs, [*(path for path in masks if path not in chosen), *unused], root)
+    left = [*(path for path in masks if path not in chosen), *unused]
+    problems += rivals(pairs, left, images, places, root)
+    problems += _across(pairs, places, root)
     problems += parts_not_taken(
         [places[file] for file in (*(i for i, _ in pairs), *(s.files[0] for s in stacks))]
     )
@@ -119,6 +122,20 @@ def parts_not_taken(places: Sequence[Place]) -> list[Problem]:
         "image,mask,split."
     )
     return [Problem("warning", "parts-not-taken", message)]
+
+
+def _across(pairs: Sequence[tuple[Path, Path]], places: Places, root: Path) -> list[Problem]:
+    """A note where images and masks lie in folders that are called otherwise and not beside each other."""
+    for image, mask in pairs:
+        folders, others = (set(map(folded, places[path].rest)) for path in (image, mask))
+        if folders - others and others - folders and image.parent.parent != mask.parent.parent:
+            message = (
+                f"Images in {called(image.parent, root)} were paired with masks in "
+                f"{called(mask.parent, root)} by the names of the files alone. If these folders do not "
+                "belong together, say which files do in a CSV table with the columns image,mask."
+            )
+            return [Problem("note", "paired-across-folders", message, (image, mask))]
+    return []
 
 
 def _several_series(

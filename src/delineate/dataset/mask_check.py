@@ -156,6 +156,9 @@ def _of_set(
             "or export them with one numbering."
         )
 
+    if segments.several_names and not (wishes.labels or discovery.label_names):
+        raise MaskError(segments.several_names)
+
     def read(path: Path) -> StoredMask:
         stored = shelf.read(path)
         return renumbered(stored, segments.numbering, path) if segments.numbering else stored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 from delineate.dataset.mask_encoding import MaskEncoding, value_text
@@ -11,7 +12,7 @@ from delineate.dataset.mask_table import option_for
 _LABELLED_SHARE = 0.9
 _MOST = 0.5
 VOID = 255
-_SMALL = 200
+_FAR = 2  # times the widest gap between the others that 255 lies above them, at least
 _BORDER = 0.6  # of its pixels, at most, lie inside of it
 
 
@@ -22,9 +23,15 @@ def doubted(survey: Survey, encoding: MaskEncoding) -> MaskEncoding:
 
 
 def may_be_void(survey: Survey) -> bool:
-    """Whether 255 stands beside small values, as it does where it marks what was not labelled."""
+    """Whether 255 stands far above the other values, as it does where it marks what was not labelled.
+
+    Labels spread over all greys to be seen, such as 85, 170 and 255, are no such case.
+    """
     others = [int(value) for value in survey.tally.values if 0 < value != VOID]
-    if survey.reading != "values" or VOID not in survey.tally.values or not others or max(others) >= _SMALL:
+    if survey.reading != "values" or VOID not in survey.tally.values or not others or max(others) > VOID:
+        return False
+    gaps = [after - before for before, after in itertools.pairwise([0, *others])]
+    if VOID - others[-1] <= _FAR * max(gaps):
         return False
     at = survey.tally.values == VOID
     inside = float(survey.tally.interior[at].sum() / survey.tally.pixels[at].sum())

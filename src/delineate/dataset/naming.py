@@ -13,6 +13,18 @@ MAXIMUM_NAME_BYTES = 160  # leaves room for "_probabilities.tif" and the like be
 NAMES_SHOWN = 12
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+_DIGITS = re.compile(r"\d+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_OPPOSITES = (  # words of which one thing has at most one
+    {"left", "right"},
+    {"od", "os"},  # the right and the left eye
+    {"pre", "post"},
+    {"before", "after"},
+    {"upper", "lower"},
+    {"axial", "coronal", "sagittal"},
+    {"ed", "es"},
+    {"diastole", "systole"},
+)
 
 
 def natural_key(text: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
@@ -35,6 +47,17 @@ def path_key(path: Path) -> tuple[tuple[tuple[tuple[int, int, str], ...], str], 
 def folded(text: str) -> str:
     """`text` without its Unicode form and case, so that names some disk would take for the same are equal."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def name_different_things(one: str, other: str) -> bool:
+    """Whether texts number differently, as `p1` and `p2`, or hold opposites, as `left` and `right`."""
+    numbers, others = _DIGITS.findall(one), _DIGITS.findall(other)
+    if numbers and others and numbers != others:
+        return True
+    words, other_words = (set(_LETTERS.findall(folded(text))) for text in (one, other))
+    return any(
+        words & group and other_words & group and words & group != other_words & group for group in _OPPOSITES
+    )
 
 
 def printable(name: Path | str) -> str:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from delineate import formats
 from delineate.dataset.affixes import one_for_one, stems
 from delineate.dataset.case_files import Problem, shown
-from delineate.dataset.naming import listed, natural_key
+from delineate.dataset.mask_likeness import like_a_picture
+from delineate.dataset.naming import folded, listed, natural_key
 from delineate.dataset.pairing import Places
+from delineate.dataset.roles import Place, holds_no_masks, sounds_like_images
 from delineate.errors import ImageError
 
-NO_MASKS = re.compile(
-    r"overlay|preview|thumb|visuali|distance|superpixel|segmentationobject"
-    r"|predict|(?<![a-z])preds?(?![a-z])|result|output|probabilit|confidence|heat.?map|depth|weight"
-    r"|field.?of.?view|(?<![a-z])fov(?![a-z])",
-    re.IGNORECASE,
-)
 _TODO = (
     "Leave one of them in the data, or say which files belong together in a CSV table with the columns "
     "image,mask."
@@ -35,32 +31,40 @@ def competing_folders(masks: Places, root: Path) -> list[Problem]:
     return folders_told(competing, [path for path in masks if path.parent in competing], root)
 
 
-def rivals(pairs: Sequence[tuple[Path, Path]], left: Iterable[Path], root: Path) -> list[Problem]:
+def rivals(
+    pairs: Sequence[tuple[Path, Path]], left: Iterable[Path], images: Places, places: Places, root: Path
+) -> list[Problem]:
     """An error where files put aside have the images' names one for one, and so may be the masks.
+
+    Those of another part or patient are no rivals, and neither are pictures: copies of the images, a second
+    modality.
 
     Args:
         pairs: Images with the masks that were taken.
         left: Masks left over, and pictures in folders that say neither image nor mask.
+        images: The images and where they belong.
+        places: What the folders of all files say.
         root: The data's folder.
     """
     by_image_folder: dict[Path, dict[Path, Path]] = defaultdict(dict)
     for image, mask in pairs:
         by_image_folder[image.parent][image] = mask
+    near: dict[tuple[str, ...], list[dict[Path, Path]]] = defaultdict(list)
+    for taken in by_image_folder.values():
+        near[_rest(images[next(iter(taken))])].append(taken)
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     for path in left:
         by_folder[path.parent].append(path)
-    names = {folder: stems(taken) for folder, taken in by_image_folder.items()}
     competing: dict[Path, None] = {}
     beside: list[tuple[Path, Path]] = []
     for folder, files in by_folder.items():
-        if any(NO_MASKS.search(part) for part in folder.relative_to(root).parts):
+        if any(holds_no_masks(part) or sounds_like_images(part) for part in folder.relative_to(root).parts):
             continue
-        own = stems(files)
-        for image_folder, taken in by_image_folder.items():
-            if len(taken) != len(files) or one_for_one(own, names[image_folder]) is None:
-                continue
-            of_taken = next(iter(taken.values()))
-            if _coloured(files[0]) and not _coloured(of_taken):
+        rest = _rest(places[files[0]])
+        like = {rest, *(rest[:at] + rest[at + 1 :] for at in range(len(rest)))}
+        for taken in itertools.chain.from_iterable(near[key] for key in sorted(like) if key in near):
+            image, of_taken = next(iter(taken.items()))
+            if places[files[0]].split not in (None, images[image].split) or not _may_rival(files, taken):
                 continue
             if folder == of_taken.parent:
                 beside.append((of_taken, files[0]))
@@ -68,6 +72,19 @@ def rivals(pairs: Sequence[tuple[Path, Path]], left: Iterable[Path], root: Path)
                 competing |= dict.fromkeys((*(mask.parent for mask in taken.values()), folder))
     paths = [path for folder in competing for path in by_folder.get(folder, ())]
     return [*folders_told(competing, paths, root), *files_told(beside, root)]
+
+
+def _rest(where: Place) -> tuple[str, ...]:
+    return tuple(folded(part) for part in where.rest)
+
+
+def _may_rival(files: Sequence[Path], taken: Mapping[Path, Path]) -> bool:
+    """Whether the files of one folder fit images as well as the masks taken do."""
+    if len(taken) != len(files) or one_for_one(stems(files), stems(taken)) is None:
+        return False
+    if _coloured(files[0]) and not _coloured(next(iter(taken.values()))):
+        return False
+    return not like_a_picture(files[0])
 
 
 def folders_told(folders: Iterable[Path], files: Sequence[Path], root: Path) -> list[Problem]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from delineate import formats
-from delineate.dataset.naming import folded
+from delineate.dataset.naming import folded, name_different_things
 from delineate.dataset.pairing import Places
 from delineate.dataset.roles import Place, Role, bare, role_of_name
 
@@ -50,12 +50,21 @@ def _named(places: Places, role: Role) -> dict[Path, Place]:
 
 
 def _without_own_folders(images: Places, masks: Places) -> tuple[Places, Places]:
-    """Pass over folders that all images and no mask lie in, or the reverse, if no place has both."""
+    """Pass over folders that all images and no mask lie in, or the reverse, if no place has both.
+
+    Not where they name different things, as `images/p1/` and `masks/p2/` do.
+    """
     if _meet(images, masks):
         return images, masks
     of_images, of_masks = (_common(places.values()) for places in (images, masks))
+    if name_different_things(_text(of_images - of_masks), _text(of_masks - of_images)):
+        return images, masks
     dropped = of_images ^ of_masks
     return _without(images, dropped), _without(masks, dropped)
+
+
+def _text(folders: Iterable[str]) -> str:
+    return "/".join(sorted(folders))
 
 
 def _meet(images: Places, masks: Places) -> bool:
@@ -75,10 +84,18 @@ def _by_names(images: Places, masks: Places) -> tuple[Places, Places]:
     for mask, where in masks.items():
         stem = formats.stem_of(mask)
         fitting = by_name.get(folded(stem)) or by_name.get(bare(stem, "mask")) or []
-        if len(fitting) != 1 or fitting[0] in moved or images[fitting[0]].split not in (None, where.split):
+        if len(fitting) != 1 or fitting[0] in moved or _elsewhere(images[fitting[0]], where):
             return images, masks
         moved[fitting[0]] = replace(where, role="image")
     return {**images, **moved}, masks
+
+
+def _elsewhere(image: Place, mask: Place) -> bool:
+    """Whether folders say that an image and a mask do not belong together, whatever their names."""
+    if image.split not in (None, mask.split):
+        return True
+    folders, others = ({folded(part) for part in where.rest} for where in (image, mask))
+    return name_different_things(_text(folders - others), _text(others - folders))
 
 
 def _without(places: Places, dropped: Collection[str]) -> Places:

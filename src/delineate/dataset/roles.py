@@ -16,9 +16,19 @@ _MASK = r"masks?|labels?|annotations?|segmentations?|segs?|ground[\s_-]?truths?|
 _MASK_ENDING = (
     r"(?<=[\s_.\-])(?:manual\d?|annos?|msks?)$"  # elsewhere in a name it may be what a case is called
 )
-_IMAGE_FOLDER = re.compile(rf"{_IMAGE}|imaging|volumes?|vols?|(?:jpeg|png)images")  # as PASCAL VOC calls them
-_MASK_FOLDER = re.compile(rf"{_MASK}|msks?|annos?|annots?|manual\d?|segmentationclass")
-_FOLDER_WORDS: tuple[tuple[Role, re.Pattern[str]], ...] = (("mask", _MASK_FOLDER), ("image", _IMAGE_FOLDER))
+_IMAGE_FOLDER = re.compile(rf"{_IMAGE}|(?:jpeg|png)images")  # the latter as PASCAL VOC calls them
+_MASK_FOLDER = re.compile(rf"{_MASK}|msks?|annos?|annots?|segmentationclass")
+_PLAIN: tuple[tuple[Role, re.Pattern[str]], ...] = (("mask", _MASK_FOLDER), ("image", _IMAGE_FOLDER))
+_FAINT: tuple[tuple[Role, re.Pattern[str]], ...] = (  # within images/ or masks/ they tell one of these's kind
+    ("mask", re.compile(r"manual\d?")),
+    ("image", re.compile(r"imaging|volumes?|vols?")),
+)
+_NO_MASKS = re.compile(
+    r"overlay|preview|thumb|visuali|distance|superpixel|segmentationobject"
+    r"|predict|(?<![a-z])preds?(?![a-z])|result|output|probabilit|confidence|heat.?map|depth|weight"
+    r"|field.?of.?view|(?<![a-z])fov(?![a-z])",
+    re.IGNORECASE,
+)
 _GLUED = re.compile(r"(?<=[^\W_])annot$")  # trainannot/, as CamVid has it
 _TWO_WORDS = re.compile(r"ground[\s_-]truth")
 _SEPARATOR = r"[\s_.\-]"
@@ -66,46 +76,46 @@ def place(folders: Sequence[str], *, loosely: bool = False) -> Place:
         loosely: Whether a folder may also say more than its role, as `lung_masks` does; what more it says is
             then one of the folders that are left.
     """
+    found = [_folder(folder, _PLAIN) for folder in folders]
+    if all(role is None for role, _ in found):
+        found = [_folder(folder, (*_PLAIN, *_FAINT)) for folder in folders]
     role: Role | None = None
     split: Split | None = None
     rest = []
-    for folder in folders:
-        found_role, found_split = _folder(folder)
+    for folder, (found_role, found_split) in zip(folders, found, strict=True):
+        sounding: Role | None = None
         if found_role is None and found_split is None:
-            if loosely:
-                found_role, folder = _sounding(folder)  # noqa: PLW2901
-            rest.append(folder)
-        role, split = found_role or role, found_split or split
+            sounding, own = _sounding(folder) if loosely else (None, folder)
+            rest.append(own)
+        role, split = found_role or sounding or role, found_split or split
     return Place(role, split, tuple(rest))
 
 
-def _folder(name: str) -> tuple[Role | None, Split | None]:
+def _folder(name: str, patterns: Sequence[tuple[Role, re.Pattern[str]]]) -> tuple[Role | None, Split | None]:
     """Role and split that one folder's name states, if every word of it is such a word."""
-    role: Role | None = None
-    splits: set[Split] = set()
-    if _MASK_FOLDER.fullmatch(folded(name)):
-        return "mask", None
+    if (role := _role(folded(name), patterns)) is not None:
+        return role, None
     words = _words(name)
-    for word in words:
-        if word in SPLIT_WORDS:
-            splits.add(SPLIT_WORDS[word])
-        elif _MASK_FOLDER.fullmatch(word):
-            role = "mask"
-        elif _IMAGE_FOLDER.fullmatch(word):
-            role = role or "image"
-        elif word not in _NEUTRAL:
-            return None, None
+    splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
+    roles = {word: _role(word, patterns) for word in words if word not in SPLIT_WORDS}
+    if any(role is None and word not in _NEUTRAL for word, role in roles.items()):
+        return None, None
     if len(splits) > 1 or (not splits and not _NEUTRAL.isdisjoint(words)):
         return None, None
-    return role, next(iter(splits), None)
+    stated = set(roles.values())
+    return next((role for role, _ in patterns if role in stated), None), next(iter(splits), None)
+
+
+def _role(word: str, patterns: Sequence[tuple[Role, re.Pattern[str]]]) -> Role | None:
+    return next((role for role, pattern in patterns if pattern.fullmatch(word)), None)
 
 
 def _sounding(name: str) -> tuple[Role | None, str]:
     """The role that one word of a folder's name states among others, and these others."""
     words = _words(name)
-    for role, pattern in _FOLDER_WORDS:
+    for role, pattern in (*_PLAIN, *_FAINT):
         others = [word for word in words if not pattern.fullmatch(word)]
-        if len(others) < len(words):
+        if len(others) < len(words) and not (role == "mask" and holds_no_masks(name)):
             return role, " ".join(filter(None, others))
     return None, name
 
@@ -119,6 +129,16 @@ def _words(name: str) -> list[str]:
 def like_a_part(name: str) -> bool:
     """Whether a folder's name holds a word for a part, or one that begins so: `testset`, `train_A`."""
     return any(_LIKE_A_PART.match(word) for word in _words(name))
+
+
+def holds_no_masks(folder: str) -> bool:
+    """Whether a folder's name says that its files are predicted, or made of masks: `overlays`."""
+    return _NO_MASKS.search(folder) is not None
+
+
+def sounds_like_images(folder: str) -> bool:
+    """Whether some word of a folder's name says that it holds images: `images_resized`."""
+    return _sounding(folder)[0] == "image"
 
 
 def role_of_name(stem: str) -> Role:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from delineate.dataset.naming import counted, folded, listed
 from delineate.errors import MaskError
 from delineate.formats import StoredMask
 
+_DIVIDERS = re.compile(r"[\s_-]+")
 Numbering = tuple[tuple[str, int], ...]
 
 
@@ -23,12 +25,15 @@ class Segments:
         names: By value, in the common numbering; None where not all files say it.
         numbering: Folded name and value of each segment, where files number differently; else empty.
         clash: Two files that number differently, in words.
+        several_names: What to say where files call a value differently, but have no name under two values:
+            one thing spelled in two ways, or two things, which only the user knows. Else empty.
         notes: What the user should know.
     """
 
     names: Mapping[int, str] | None = None
     numbering: Numbering = ()
     clash: str = ""
+    several_names: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -57,6 +62,8 @@ def segments_of(masks: Mapping[Path, Mapping[int, str]]) -> Segments:
         for _, value, name in _all(named):
             said.setdefault(value, name)
         return Segments(said)
+    if not _renumbers(named):
+        return Segments(several_names=_several_names(clash, named))
     if nameless:
         raise MaskError(
             f"The segmentations number their segments differently: {clash}. By name they could be brought to "
@@ -70,7 +77,7 @@ def segments_of(masks: Mapping[Path, Mapping[int, str]]) -> Segments:
         f"the files number their segments differently ({clash}): by their names they were brought to one "
         f"numbering, {table}"
     )
-    return Segments(names, numbering, clash, (note,))
+    return Segments(names, numbering, clash, notes=(note,))
 
 
 def renumbered(stored: StoredMask, numbering: Numbering, path: Path) -> StoredMask:
@@ -114,6 +121,30 @@ def _clash(named: Mapping[Path, Mapping[int, str]]) -> str | None:
     return None
 
 
+def _several_names(clash: str, named: Mapping[Path, Mapping[int, str]]) -> str:
+    first: dict[int, str] = {}
+    for _, value, name in _all(named):
+        first.setdefault(value, name.replace(",", " "))
+    option = ",".join(f"{value}={name}" for value, name in sorted(first.items()))
+    return (
+        f"The segmentations call one value differently: {clash}. If that is the same, spelled in two ways, "
+        f'say what the values mean by --labels "{option}". If not, give each thing one name and one value in '
+        "all files."
+    )
+
+
+def _renumbers(named: Mapping[Path, Mapping[int, str]]) -> bool:
+    """Whether two files have a name under different values, so that they number differently beyond doubt."""
+    by_name: dict[str, set[int]] = {}
+    for own in named.values():
+        values: dict[str, set[int]] = {}
+        for value, name in own.items():
+            values.setdefault(_folded(name), set()).add(value)
+        if any(by_name.setdefault(name, found) != found for name, found in values.items()):
+            return True
+    return False
+
+
 def _common(named: Mapping[Path, Mapping[int, str]]) -> tuple[Numbering, Mapping[int, str]]:
     """A number a name: that of the first file which has it, or the next that is free."""
     numbers: dict[str, int] = {}
@@ -129,5 +160,5 @@ def _common(named: Mapping[Path, Mapping[int, str]]) -> tuple[Numbering, Mapping
 
 
 def _folded(name: str) -> str:
-    """`name` for comparison: without case, and with single spaces."""
-    return " ".join(folded(name).split())
+    """`name` for comparison: its words without case, and what divides them."""
+    return " ".join(_DIVIDERS.split(folded(name).strip(" _-")))

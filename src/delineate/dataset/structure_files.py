@@ -13,8 +13,8 @@ from delineate import formats
 from delineate.dataset.case_files import Problem, Structure, shown
 from delineate.dataset.naming import counted, folded, listed, natural_key, path_key
 from delineate.dataset.pairing import Key, Places
-from delineate.dataset.rivals import NO_MASKS, files_told, folders_told
-from delineate.dataset.roles import Place, bare, place
+from delineate.dataset.rivals import files_told, folders_told
+from delineate.dataset.roles import Place, bare, holds_no_masks, place
 from delineate.dataset.structure_names import Kind, alike, core, kind_of
 from delineate.image import MAXIMUM_LABELS
 
@@ -101,7 +101,7 @@ def joined_note(structures: Mapping[Path, tuple[Structure, ...]], root: Path) ->
 def _no_mask(path: Path, root: Path) -> bool:
     """Whether a folder or the name says that it is an overlay, a preview or the like."""
     parts = path.relative_to(root).parts
-    return any(NO_MASKS.search(part) for part in (*parts[:-1], formats.stem_of(path)))
+    return any(holds_no_masks(part) for part in (*parts[:-1], formats.stem_of(path)))
 
 
 def _objects(files: Mapping[Path, Mapping[str, Path]]) -> dict[Path, tuple[Structure, ...]]:

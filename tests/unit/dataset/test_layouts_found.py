@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image as Picture
 
 from delineate.dataset.affixes import cores, one_for_one
 from delineate.dataset.case_files import shown
@@ -110,6 +112,101 @@ def test_two_masks_an_image_in_one_folder_are_an_error(tmp_path: Path) -> None:
     assert error(found).startswith(
         "Each image has several files that could be its mask, such as 21_test_mask.gif or 21_manual1.gif."
     )
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("one/deep/c{n}.png", "two/c{n}_label.png"),
+        ("images/jpg/{n}.jpg", "masks/png/{n}.png"),
+    ],
+)
+def test_folders_that_say_nothing_of_belonging_together_are_told(
+    tmp_path: Path, image: str, mask: str
+) -> None:
+    found = discover(tree(tmp_path, image, mask))
+    assert first_pair(found) == (image.format(n=21), mask.format(n=21))
+    assert codes(found) == ["paired-across-folders"]
+    folders = (Path(image).parent, Path(mask).parent)
+    assert found.problems[0].message.startswith(
+        f"Images in {folders[0]}/ were paired with masks in {folders[1]}/ by the names of the files alone."
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("images/p1/{n}.png", "masks/p2/{n}.png"),
+        ("p1/image_{n}.png", "p2/mask_{n}.png"),
+        ("images/left/{n}.png", "masks/right/{n}.png"),
+        ("images/left_{n}.png", "masks/right_{n}.png"),
+        ("images/{n}_OD.png", "masks/{n}_OS.png"),
+        ("images/p1_{n}.png", "masks/p2_{n}.png"),
+    ],
+)
+def test_names_of_different_things_do_not_pair(tmp_path: Path, image: str, mask: str) -> None:
+    assert error(discover(tree(tmp_path, image, mask))).startswith("No image in ")
+
+
+@pytest.mark.parametrize("masks", ["predicted_masks", "mask_overlays", "labels-preview"])
+def test_what_is_made_of_masks_is_no_reference(tmp_path: Path, masks: str) -> None:
+    found = discover(tree(tmp_path, "images/{n}.png", f"{masks}/{{n}}.png"))
+    assert "holds 3 images but no masks" in error(found)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("images/manual/{n}.png", "masks/manual/{n}.png"),
+        ("images/vol/{n}.nii.gz", "labels/vol/{n}.nii.gz"),
+        ("volumes/{n}.nii.gz", "manual/{n}.nii.gz"),
+    ],
+)
+def test_faint_words_tell_a_role_only_where_no_plain_one_does(tmp_path: Path, image: str, mask: str) -> None:
+    assert place(Path(mask).parts[:-1]).role == "mask"
+    found = discover(tree(tmp_path, image, mask))
+    assert (first_pair(found), codes(found)) == ((image.format(n=21), mask.format(n=21)), [])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "test/{n}.png",
+        "images_resized/{n}.png",
+        "p2/scans/{n}.png",
+        "masks/p2/{n}.png",
+    ],
+)
+def test_files_of_others_are_no_rivals(tmp_path: Path, other: str) -> None:
+    within = "p1/" if "p2" in other else ""
+    images, masks = (f"images/{within}{{n}}.png", f"masks/{within}{{n}}.png")
+    if "scans" in other:
+        images, masks = "p1/images/{n}.png", "p1/masks/{n}.png"
+    found = discover(tree(tmp_path, images, masks, other))
+    assert len(found.cases) == 3
+    assert [problem for problem in found.problems if problem.level == "error"] == []
+
+
+@pytest.mark.parametrize(("kind", "rival"), [("scan", False), ("mask", True), ("nuclei", True)])
+def test_pictures_are_no_rivals_of_masks(tmp_path: Path, kind: str, rival: bool) -> None:
+    """A second modality beside the images is left aside, another set of masks is not."""
+    rng = np.random.default_rng(0)
+    pixels = {
+        "scan": rng.normal(120, 20, (64, 64)).clip(0, 255).astype(np.uint8),
+        "mask": np.pad(np.full((32, 32), 255, np.uint8), 16),
+        "nuclei": np.kron(np.arange(256, dtype=np.uint16).reshape(16, 16), np.ones((4, 4), np.uint16)),
+    }
+    tree(tmp_path, "images/{n}.png", "masks/{n}.png", "flair/{n}.png")
+    for n in range(21, 24):
+        Picture.fromarray(pixels[kind]).save(tmp_path / f"flair/{n}.png")
+    found = discover(tmp_path)
+    assert ("competing-mask-folders" in codes(found)) is rival
+
+
+def test_rivals_within_folders_of_patients_are_found(tmp_path: Path) -> None:
+    tree(tmp_path, "images/p{n}/a.png", "masks/p{n}/a.png", "vessels/p{n}/a.png")
+    tree(tmp_path, "images/p{n}/b.png", "masks/p{n}/b.png", "vessels/p{n}/b.png")
+    assert error(discover(tmp_path)).startswith("Several folders could hold the masks: masks/p21/, ")
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_255_beside_small_values_may_mean_not_labelled() -> None:
     assert understood(mask, mask, labels="1=a,7=b").warnings == ()
 
 
-@pytest.mark.parametrize("values", [(128, 255), (64, 128, 210, 255), (1, 7)])
+@pytest.mark.parametrize("values", [(128, 255), (85, 170, 255), (64, 128, 210, 255), (1, 7)])
 def test_other_values_are_no_doubt(values: tuple[int, ...]) -> None:
     assert understood(rows(*values), rows(*values)).warnings == ()
 

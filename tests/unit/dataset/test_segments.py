@@ -127,13 +127,40 @@ def test_a_name_under_two_numbers_is_one_label() -> None:
 
 
 def test_a_new_name_takes_the_next_free_number() -> None:
-    names = {Path("a"): {1: "liver"}, Path("b"): {1: "tumour"}, Path("c"): {2: "spleen", 7: "vein"}}
-    assert segments_of(names).names == {1: "liver", 2: "tumour", 3: "spleen", 7: "vein"}
+    names = {Path("a"): {1: "liver"}, Path("b"): {1: "tumour", 2: "liver"}, Path("c"): {2: "vein", 7: "rib"}}
+    assert segments_of(names).names == {1: "liver", 2: "tumour", 3: "vein", 7: "rib"}
+
+
+def test_one_value_by_two_names_is_refused_until_the_user_says_what_it_means(tmp_path: Path) -> None:
+    segmentation(tmp_path, 0, {1: "liver", 2: "tumour"})
+    segmentation(tmp_path, 1, {1: "Liver", 2: "tumor"})
+    report = check(tmp_path)
+    assert [problem.message for problem in report.problems if problem.level == "error"] == [
+        "The segmentations call one value differently: 2 is tumour in 0.seg.nrrd and tumor in 1.seg.nrrd. If "
+        "that is the same, spelled in two ways, say what the values mean by --labels "
+        '"1=liver,2=tumour". If not, give each thing one name and one value in all files.'
+    ]
+    report = check(tmp_path, labels="1=liver,2=tumour")
+    assert report.ok
+    assert columns(report) == [[1, 1, 1, 1, 0, 0, 2, 2]] * 2
+
+
+def test_a_description_says_what_a_value_by_two_names_means(tmp_path: Path) -> None:
+    segmentation(tmp_path, 0, {1: "liver", 2: "tumour"})
+    segmentation(tmp_path, 1, {1: "liver", 2: "lesion"})
+    (tmp_path / "dataset.json").write_text('{"labels": {"liver": 1, "tumour": 2}}')
+    assert columns(check(tmp_path)) == [[1, 1, 1, 1, 0, 0, 2, 2]] * 2
+
+
+def test_names_that_differ_in_what_divides_their_words_are_one() -> None:
+    names = {Path("a"): {1: "left lung"}, Path("b"): {1: "Left_Lung"}, Path("c"): {1: "left-lung "}}
+    found = segments_of(names)
+    assert (found.names, found.numbering, found.several_names) == ({1: "left lung"}, (), "")
 
 
 def test_two_segments_of_one_name_are_refused_where_names_decide() -> None:
     with pytest.raises(MaskError, match="b has several segments of one name"):
-        segments_of({Path("a"): {1: "liver"}, Path("b"): {1: "vein", 2: "Vein"}})
+        segments_of({Path("a"): {1: "liver", 3: "vein"}, Path("b"): {1: "vein", 2: "Vein"}})
 
 
 @pytest.mark.parametrize(
