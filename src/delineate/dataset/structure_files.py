@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from delineate import formats
+from delineate.dataset.affixes import cores
 from delineate.dataset.case_files import Problem, Structure, shown
 from delineate.dataset.naming import counted, folded, listed, natural_key, path_key
 from delineate.dataset.pairing import Key, Places
@@ -20,6 +21,7 @@ from delineate.image import MAXIMUM_LABELS
 
 Names = dict[Path, tuple[Path, str]]
 _NAMED = 30
+_BACKGROUND = frozenset({"background", "bg"})
 _SEPARATED = re.compile(r"[\s_.\-]+")
 
 
@@ -55,25 +57,28 @@ def gather(images: Places, masks: Places, root: Path, *, stacks: Collection[Path
     """
     possible = {path: where for path, where in masks.items() if not _no_mask(path, root)}
     index = _index(images, stacks)
-    in_folders = _by_folder(index, possible)
-    found = max((in_folders, _by_ending(index, possible), _by_case_folder(images, possible)), key=len)
+    schemes = (_by_folder(index, possible), _by_ending(index, possible), _by_case_folder(images, possible))
+    fitting = max(schemes, key=len)
+    in_folders = fitting is schemes[0]
+    found = {mask: fit for mask, fit in fitting.items() if alike(fit[1]) not in _BACKGROUND}
+    named = {(image, alike(name)) for image, name in fitting.values()}
+    several = len(named) > len({image for image, _ in named})
+    if not found or not several or 2 * len(fitting) <= len(possible):
+        return None
     by_image: dict[Path, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for mask, (image, name) in sorted(found.items(), key=lambda item: path_key(item[0])):
         by_image[image][alike(name)].append(mask)
-    several = any(len(names) > 1 for names in by_image.values())
-    if not several or 2 * len(found) <= len(possible):
-        return None
     doubled = [paths for names in by_image.values() for paths in names.values() if len(paths) > 1]
     if doubled:
         return Gathered(problems=tuple(_doubled(paths, root) for paths in doubled))
     kind = kind_of([tuple(names) for names in by_image.values()])
-    if found is in_folders and kind in ("objects", "numbered"):
+    if in_folders and kind in ("objects", "numbered"):
         kind = "readers"  # folders 1/ and 2/ hold no objects
     if kind not in ("structures", "objects"):
-        told = _not_told(kind, by_image, root, in_folders=found is in_folders)
+        told = _not_told(kind, by_image, root, in_folders=in_folders)
         return Gathered(problems=tuple(told)) if told else None
     files = {image: {name: paths[0] for name, paths in names.items()} for image, names in by_image.items()}
-    left = tuple(path for path in possible if path not in found)
+    left = tuple(path for path in possible if path not in fitting)
     if kind == "objects":
         return Gathered(_objects(files), left)
     return _structures(files, {alike(name): name for _, name in reversed(found.values())}, left)
@@ -188,18 +193,28 @@ def _index(images: Places, stacks: Collection[Path]) -> dict[Key, Path]:
 
 
 def _by_folder(index: Mapping[Key, Path], masks: Places) -> Names:
-    """`masks/heart/1.png` of `images/1.png`."""
+    """`masks/heart/1.png` of `images/1.png`, also where all files of the folder have an ending: `1_H.png`."""
     found: Names = {}
+    endings = _common_endings(masks)
     for mask, where in masks.items():
         stem = formats.stem_of(mask)
         for at, folder in enumerate(where.rest):
             key = Place(None, where.split, (*where.rest[:at], *where.rest[at + 1 :])).key
             name = _without_words(folder)
-            stems = (folded(stem), bare(stem, "mask"), _without_ending(stem, name))
+            without = folded(stem).removesuffix(endings[mask.parent])
+            stems = (folded(stem), bare(stem, "mask"), _without_ending(stem, name), without)
             image = next((index[key, each] for each in stems if (key, each) in index), None)
             if image is not None:
                 found[mask] = (image, name)
     return found
+
+
+def _common_endings(masks: Places) -> dict[Path, str]:
+    """What the names of all files of a folder end with, a word at least; else nothing."""
+    names: dict[Path, set[str]] = defaultdict(set)
+    for mask in masks:
+        names[mask.parent].add(folded(formats.stem_of(mask)))
+    return {folder: cores(each).end if len(each) > 1 else "" for folder, each in names.items()}
 
 
 @functools.cache

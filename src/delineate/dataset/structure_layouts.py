@@ -49,7 +49,8 @@ def joined_of(
     problems += [unpaired("image", alone, root)] if alone else []
     problems += [unpaired("mask", gathered.left, root)] if gathered.left else []
     pairs = [(image, _first(structures)) for image, structures in of.items() if image not in stacks]
-    problems += rivals(pairs, [*gathered.left, *unused], images, places, root)
+    others = [*gathered.left, *(path for path in unused if path not in masks)]
+    problems += rivals(pairs, others, images, places, root)
     problems += parts_not_taken([places[image] for image in of])
     volumes_found = [
         StackPair(stacks[image], _first(structures), _of_stack(images[image]), images[image].split)

@@ -42,7 +42,7 @@ def kind_of(names: Sequence[Collection[str]]) -> Kind:
     count = Counter(name for each in names for name in set(each))
     if any(_READER.fullmatch(token) for name in count for token in _tokens(name)):
         return "readers"
-    if all(_HASH.fullmatch(name) for name in count) or len({core(name) for name in count}) == 1:
+    if all(_HASH.fullmatch(name) for name in count) or len(count) > len({core(name) for name in count}) == 1:
         own = sum(number == 1 for number in count.values())
         return "objects" if own >= _ALONE * len(count) or _as_many_as_there_are(names) else "numbered"
     shared = sum(number for number in count.values() if number > 1)

@@ -17,9 +17,8 @@ from delineate.dataset.roles import place
 ACCEPTED = (
     "Accepted are: images/ and masks/ (or labels/, annotations/) with the same names; image_7.png with "
     "mask_7.png; "
-    "x.png beside x_mask.png; any of these in train/, val/, test/; nnU-Net's imagesTr/ and labelsTr/; a CSV "
-    "table "
-    "with the columns image,mask."
+    "x.png beside x_mask.png; a mask a structure, masks/heart/7.png with masks/lung/7.png; any of these in "
+    "train/, val/, test/; nnU-Net's imagesTr/ and labelsTr/; a CSV table with the columns image,mask."
 )
 _MENTIONED = 3
 _OUTLINES = re.compile(r"encodedpixels|\brle\b|segmentation|polygon|annotations|shapes", re.IGNORECASE)

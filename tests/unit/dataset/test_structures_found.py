@@ -46,6 +46,8 @@ def error(found: Discovery) -> str:
         ("scans/{n}.png", ["labels/heart/{n}.png", "labels/lung/{n}.png"], ["heart", "lung"]),
         ("set/CXR_png/M_{n}.png", ["set/ManualMask/leftMask/M_{n}.png", "set/ManualMask/rightMask/M_{n}.png"],
          ["left", "right"]),
+        ("images/I_{n}.jpg", ["masks/1. Red spots/I_{n}_RS.tif", "masks/2. Disc/I_{n}_OD.tif"],
+         ["1. Red spots", "2. Disc"]),
         ("images/{n}.png", ["masks_heart/{n}.png", "masks_lung/{n}.png"], ["heart", "lung"]),
         ("images/{n}.png", ["heart_masks/{n}.png", "lung_masks/{n}.png"], ["heart", "lung"]),
         ("images/p{n}/a.png", ["masks/heart/p{n}/a.png", "masks/p{n}/lung/a.png"], ["heart", "lung"]),
@@ -125,6 +127,14 @@ def test_images_and_masks_without_the_other_are_left_out(tmp_path: Path) -> None
         "unused-folder": [f"masks/overlay/{n}.png" for n in range(21, 24)],
         "joined-masks": [],
     }
+
+
+@pytest.mark.parametrize("labels", [["heart"], ["heart", "lung"]])
+def test_the_background_is_no_structure(tmp_path: Path, labels: list[str]) -> None:
+    tree(tmp_path, "images/{n}.png", *(f"masks/{name}/{{n}}.png" for name in ("background", *labels)))
+    found = discover(tmp_path)
+    assert found.label_names == dict(enumerate(labels, start=1))
+    assert codes(found) == ["unused-folder", "joined-masks"]
 
 
 def test_objects_called_by_digests_are_one_label(tmp_path: Path) -> None:
