@@ -24,11 +24,11 @@ from delineate.dataset.grouping import merge_groups
 from delineate.dataset.inspection import (
     ImageFacts,
     Inspected,
-    MaskShelf,
     in_threads,
     inspect_case,
 )
 from delineate.dataset.mask_check import MaskWishes, check_masks
+from delineate.dataset.mask_shelf import MaskShelf
 from delineate.dataset.masks import MaskEncoding
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.dataset.shared_folders import shared_folders

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import threading
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -19,14 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Picture
 
-from delineate import formats
-from delineate.dataset.case_files import CaseFiles, Structure
+from delineate.dataset.case_files import CaseFiles
 from delineate.dataset.cases import load_image
-from delineate.dataset.joining import Joined, Joining, MisplacedError, Set, join, painted
+from delineate.dataset.joining import Joining, MisplacedError, Set
+from delineate.dataset.mask_shelf import MaskShelf
 from delineate.dataset.pixel_digests import pixel_digest
 from delineate.dataset.placing import on_grid
 from delineate.errors import DataError, ImageError
-from delineate.formats import USUAL, Reading, StoredMask
 from delineate.geometry import NOWHERE, USUAL_ORIENTATION, Geometry
 from delineate.image import Image, oriented
 from delineate.threads import at_most
@@ -34,7 +31,6 @@ from delineate.threads import at_most
 THREADS = 2  # decoding releases the interpreter's lock; each thread holds one picture
 THUMBNAIL_PX = 32
 HASHED_PX = 64
-SHELF_BYTES = 256 << 20
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -98,61 +94,6 @@ class ImageFacts:
         if spacing is None:
             return None
         return math.hypot(*(side * step for side, step in zip(self.size, spacing, strict=True)))
-
-
-class MaskShelf:
-    """Stored masks, each read from disk once and kept packed, up to a limit of memory.
-
-    Attributes:
-        reading: How files are read.
-        order: The values of the labels where masks are joined of several files: of those that overlap the
-            last in it is seen.
-    """
-
-    def __init__(self, reading: Reading = USUAL, limit_bytes: int = SHELF_BYTES) -> None:
-        self.reading = reading
-        self.order: Sequence[int] = ()
-        self._left_bytes = limit_bytes
-        self._packed: dict[Path, tuple[bytes, StoredMask]] = {}
-        self._joined: dict[Path, tuple[tuple[Structure, ...], ImageFacts, tuple[Set, ...]]] = {}
-        self._lock = threading.Lock()
-
-    def read(self, path: Path) -> StoredMask:
-        """The stored mask of a file, or the one joined of several of which this is the first.
-
-        Raises:
-            ImageError: It cannot be read.
-        """
-        if path not in self._joined:
-            return self._kept(path, lambda: formats.read_mask(path, self.reading))
-        structures, image, sets = self._joined[path]
-        stored = self._kept(path, lambda: join(structures, image.size, image.geometry, self.reading).stored)
-        return painted(stored, sets, self.order)
-
-    def put(self, case: CaseFiles, image: ImageFacts, joined: Joined) -> None:
-        """Keep the mask of a case that is joined of several files."""
-        if case.mask is not None:
-            self._joined[case.mask] = (case.structures, image, joined.sets)
-            self._keep(case.mask, joined.stored)
-
-    def _kept(self, path: Path, read: Callable[[], StoredMask]) -> StoredMask:
-        if path in self._packed:
-            packed, empty = self._packed[path]
-            flat = np.frombuffer(zlib.decompress(packed), empty.values.dtype)
-            return replace(empty, values=flat.reshape(empty.values.shape))
-        stored = read()
-        self._keep(path, stored)
-        return stored
-
-    def _keep(self, path: Path, stored: StoredMask) -> None:
-        packed = zlib.compress(stored.values.tobytes(), 1)
-        # stands for dtype and shape without the memory
-        nothing = np.broadcast_to(np.zeros((), stored.values.dtype), stored.values.shape)
-        empty = replace(stored, values=nothing)
-        with self._lock:
-            if self._left_bytes >= len(packed):
-                self._left_bytes -= len(packed)
-                self._packed[path] = (packed, empty)
 
 
 @dataclass(frozen=True)
@@ -256,7 +197,7 @@ def _with_joined(item: Inspected, shelf: MaskShelf) -> Inspected:
         return replace(item, misfit=misplaced.reason, misfit_file=misplaced.path)
     if errors:
         return item
-    shelf.put(item.case, item.image, joined)
+    shelf.put(item.case, joined)
     return replace(
         item,
         mask_size=joined.stored.size,

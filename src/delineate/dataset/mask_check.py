@@ -14,8 +14,9 @@ from delineate.dataset import set_findings
 from delineate.dataset.case_files import CaseFiles, Discovery, Problem
 from delineate.dataset.check_report import without_root
 from delineate.dataset.description import FILE_NAME
-from delineate.dataset.inspection import Inspected, MaskShelf, in_threads
+from delineate.dataset.inspection import Inspected, in_threads
 from delineate.dataset.mask_labels import counted_rows, fitted, not_fitting
+from delineate.dataset.mask_shelf import MaskShelf
 from delineate.dataset.masks import MaskEncoding, understand
 from delineate.dataset.segments import renumbered, segments_of
 from delineate.errors import ImageError, MaskError

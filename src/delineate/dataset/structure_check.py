@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from delineate.dataset.case_files import Problem
-from delineate.dataset.inspection import Inspected, MaskShelf, Overlaps
+from delineate.dataset.inspection import Inspected, Overlaps
+from delineate.dataset.mask_shelf import MaskShelf
 from delineate.dataset.naming import counted, listed
 
 COINCIDENT_DICE = 0.6  # of two structures, above which they may be two readings of one

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image as Picture
 
 from delineate import formats
-from delineate.dataset import inspection
+from delineate.dataset import inspection, mask_shelf
 from delineate.dataset.cases import load_image
 from delineate.dataset.check import CheckReport, check
 from delineate.dataset.split import split
@@ -497,7 +497,7 @@ def test_each_mask_is_read_once_and_few_images_are_held(
             with lock:
                 inside -= 1
 
-    monkeypatch.setattr(inspection, "formats", SimpleNamespace(read_mask=counted))
+    monkeypatch.setattr(mask_shelf, "formats", SimpleNamespace(read_mask=counted))
     monkeypatch.setattr(inspection, "load_image", watched)
     assert check(tmp_path).ok
     assert sorted(reads) == sorted(set(reads))
@@ -531,7 +531,7 @@ def test_what_libraries_say_of_a_file_is_not_heard_from_any_thread(
 def test_a_full_shelf_reads_again_and_says_the_same(tmp_path: Path) -> None:
     folder(tmp_path, 2)
     path = tmp_path / "masks" / "0.png"
-    kept, full = inspection.MaskShelf(), inspection.MaskShelf(limit_bytes=0)
+    kept, full = mask_shelf.MaskShelf(), mask_shelf.MaskShelf(limit_bytes=0)
     for shelf in (kept, full):
         assert (shelf.read(path).values == mask(0)).all()
     put(tmp_path, "0", None, mask(3))

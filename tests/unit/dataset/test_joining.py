@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pytest
 from PIL import Image as Picture
 
-from delineate.dataset import inspection
 from delineate.dataset.case_files import Structure
 from delineate.dataset.cases import load_case
 from delineate.dataset.check import check
 from delineate.dataset.check_report import CheckReport
 from delineate.dataset.joining import Joining, drawn_in, join, painted
+from delineate.dataset.mask_shelf import MaskShelf
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import DataError, ImageError
 from delineate.formats import USUAL, Reading, StoredMask, read_mask
@@ -311,7 +311,7 @@ def test_one_file_at_a_time_is_read_and_let_go(tmp_path: Path) -> None:
 def test_what_is_not_kept_is_joined_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = folders(tmp_path, {"heart": (0, 8), "lung": (5, 20)})
     kept = check(root)
-    monkeypatch.setattr(inspection.MaskShelf.__init__, "__defaults__", (USUAL, 0))
+    monkeypatch.setattr(MaskShelf.__init__, "__defaults__", (USUAL, 0))
     again = check(root)
     assert again.label_rows == kept.label_rows
     assert again.labels_by_case == kept.labels_by_case
