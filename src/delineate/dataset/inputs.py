@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from delineate.dataset.series import DicomFiles
 from delineate.errors import ImageError, UsageError
 from delineate.files import is_folder
 from delineate.formats.regions import is_slide, is_zarr
+
+_SEPARATOR = re.compile(r"[\s_.\-]+")
 
 
 class GivenImage(NamedTuple):
@@ -224,14 +227,19 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _masks_beside(files: Sequence[Path]) -> list[Path]:
-    """Files named as masks of others: `x_mask.png` beside `x.png`, `mask_7.png` beside `image_7.png`."""
+    """Files named as masks of others: `x_mask.png`, `x_mask_2.png` and `x_lung_mask.png` beside `x.png`."""
     named = [path for path in files if role_of_name(formats.stem_of(path)) == "mask"]
     names = {
         name
         for path in set(files).difference(named)
         for name in (folded(formats.stem_of(path)), bare(formats.stem_of(path), "image"))
     }
-    return [path for path in named if bare(formats.stem_of(path), "mask") in names]
+    return [path for path in named if not names.isdisjoint(_beginnings(bare(formats.stem_of(path), "mask")))]
+
+
+def _beginnings(name: str) -> list[str]:
+    """A name, and what stands before each of its separators."""
+    return [name, *(name[: match.start()] for match in _SEPARATOR.finditer(name))]
 
 
 def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple[Path, ...]]], list[Problem]]:

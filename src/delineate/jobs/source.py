@@ -231,17 +231,35 @@ def separate_test(
     if source.test is None:
         raise ValueError("there is no separate test set")
     reporter.say("The test set:")
-    joined = any(files.structures for files in whole.files)  # whose values other masks do not have
     scored = _checked(
         source,
         source.test,
         reporter,
         forgiven=TO_SCORE,
         expected=whole.labels,
-        encoding=None if joined else whole.encoding,
+        encoding=None if _joined(whole) else whole.encoding,  # other masks do not have the values given here
     )
+    if source.labels is not None and (_joined(whole) or _joined(scored)):
+        _check_alike(whole, scored)
     name = f"the separate test set {source.pseudonyms.redacted(name_of(source.test))}"
     return scored, name, _shared(train, scored, reporter)
+
+
+def _joined(part: Part) -> bool:
+    """Whether masks are joined of several files, and numbered by the names of these."""
+    return any(files.structures for files in part.files)
+
+
+def _check_alike(whole: Part, scored: Part) -> None:
+    """Refuse a --labels whose numbers mean other structures in the test set."""
+    here, there = (part.report.discovery.label_names or {} for part in (whole, scored))
+    if here != there:
+        ours, theirs = (listed(f"{value} {name}" for value, name in names.items()) for names in (here, there))
+        raise DataError(
+            f"--labels means the numbers of structures, which are {ours or 'not named'} in the data and "
+            f"{theirs or 'not named'} in the test set. Lay both out with masks of the same structures, or "
+            "train without --test and score the model by `delineate evaluate` with a --labels for that set."
+        )
 
 
 def _checked(

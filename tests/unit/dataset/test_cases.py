@@ -105,6 +105,12 @@ def test_masks_beside_their_images_are_not_predicted(tmp_path: Path) -> None:
     assert ([image.name for image in given.images], given.problems) == (["x", "x_mask"], ())
 
 
+def test_several_masks_beside_their_image_are_not_predicted(tmp_path: Path) -> None:
+    for name in ("b (1).png", "b (1)_mask.png", "b (1)_mask_1.png", "x.png", "x_lung_mask.png", "x_lung.png"):
+        (tmp_path / name).touch()
+    assert [image.name for image in prediction_inputs([tmp_path], 1).images] == ["b (1)", "x", "x_lung"]
+
+
 def test_a_folder_without_pictures_names_its_sub_folders(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (problem,) = prediction_inputs([tmp_path], 1).problems

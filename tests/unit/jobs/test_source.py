@@ -234,3 +234,36 @@ def test_folds_gone_on_with_say_why_cases_are_left_aside(data: Path, tmp_path: P
 def test_a_path_that_no_file_can_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no UTF-8"):
         Source(tmp_path / os.fsdecode(b"p\xe9t"))
+
+
+def structures(folder: Path, *names: str, first: int) -> Path:
+    """Three pictures with a mask a structure, each of four rows of its own."""
+    for number in range(first, first + 3):
+        pixels = np.random.default_rng(number).integers(0, 250, (32, 32), dtype=np.uint8)
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        Pictures.fromarray(pixels).save(folder / "images" / f"{number}.png")
+        for at, name in enumerate(names):
+            mask = np.zeros((32, 32), np.uint8)
+            mask[4 * at : 4 * at + 4] = 255
+            (folder / "masks" / name).mkdir(parents=True, exist_ok=True)
+            Pictures.fromarray(mask).save(folder / "masks" / name / f"{number}.png")
+    return folder
+
+
+def test_a_test_set_takes_the_values_of_joined_masks_by_name(tmp_path: Path) -> None:
+    data = structures(tmp_path / "data", "heart", "lung", first=0)
+    test = structures(tmp_path / "test", "lung", "heart", first=10)
+    parts = Parts.read(Source(data, test), Reporter())
+    assert parts.scored.labels.names == ("heart", "lung")
+    assert next(iter(parts.scored)).mask.values[:, 0].tolist() == [2] * 4 + [1] * 4 + [0] * 24
+
+
+def test_numbers_of_labels_that_mean_other_structures_in_the_test_set_are_refused(tmp_path: Path) -> None:
+    data = structures(tmp_path / "data", "heart", "lung", first=0)
+    test = structures(tmp_path / "test", "aorta", "heart", "lung", first=10)
+    with pytest.raises(DataError, match="which are 1 heart, 2 lung in the data and 1 aorta, 2 heart, 3 lung"):
+        Parts.read(Source(data, test, labels="1=heart"), Reporter())
+    with pytest.raises(DataError, match="The masks have the labels aorta, heart, lung, but the model's are"):
+        Parts.read(Source(data, test), Reporter())
+    alike = structures(tmp_path / "alike", "heart", "lung", first=20)
+    assert Parts.read(Source(data, alike, labels="1=heart"), Reporter()).scored.labels.names == ("heart",)
