@@ -71,7 +71,7 @@ def expected(number: int) -> dict[tuple[str, str], int]:
 
 
 def test_the_model_has_the_structures_for_labels_and_is_scored_on_joined_masks(run: Path) -> None:
-    assert delineate.load(run).card.labels.names == ("heart", "Lung")
+    assert delineate.load(run).labels.names == ("heart", "Lung")
     assert scores(run / "evaluation") == {
         key: pixels for number in (20, 21, 22) for key, pixels in expected(number).items()
     }

@@ -183,7 +183,7 @@ def drawn_in(stored: StoredMask, path: Path) -> npt.NDArray[np.uint8]:
     inside = levels != 0
     faint = stored.lossy and 0 < highest < _LEAST_SOFT
     if not faint and (highest == 0 or bool((inside == (levels == highest)).all())):
-        return inside.astype(np.uint8)
+        return np.asarray(inside, np.uint8)
     full = next((full for full in _FULL if full * 7 / 8 <= highest <= full), None)
     few = not stored.lossy and len(np.unique(levels)) < _LEAST_VALUES
     if full is None or few or form == "colours" or areas_between(levels, highest, lossy=stored.lossy):
@@ -193,7 +193,7 @@ def drawn_in(stored: StoredMask, path: Path) -> npt.NDArray[np.uint8]:
             f"value, but it holds {_listed(levels)}. Save it with two values, or keep one mask an image that "
             "holds all labels",
         )
-    return (levels > full // 2).astype(np.uint8)
+    return np.asarray(levels > full // 2, np.uint8)
 
 
 def _listed(levels: npt.NDArray[np.integer]) -> str:

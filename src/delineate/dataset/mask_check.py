@@ -19,6 +19,7 @@ from delineate.dataset.mask_labels import counted_rows, fitted, not_fitting
 from delineate.dataset.mask_shelf import MaskShelf
 from delineate.dataset.masks import MaskEncoding, understand
 from delineate.dataset.segments import renumbered, segments_of
+from delineate.dataset.structure_names import alike
 from delineate.errors import ImageError, MaskError
 from delineate.formats import StoredMask
 from delineate.geometry import USUAL_ORIENTATION, Geometry
@@ -90,8 +91,10 @@ def check_masks(
         return MaskFindings()
     if wishes.labels is None and (ignored := _ignored(discovery.label_names)) is not None:
         return MaskFindings(problems=(ignored,))
+    if any(case.structures for case in cases):
+        wishes = _without_numbers(wishes)
+        discovery = replace(discovery, label_names=_spelled(discovery.label_names, wishes.expected))
     try:
-        wishes = _without_numbers(wishes, cases)
         if wishes.encoding is not None and wishes.labels is None:
             encoding = _of_training(wishes.encoding, wishes.expected)
         else:
@@ -112,11 +115,22 @@ def check_masks(
     return replace(found, problems=(*warnings, *notes, *found.problems))
 
 
-def _without_numbers(wishes: MaskWishes, cases: Sequence[CaseFiles]) -> MaskWishes:
-    """The wishes without the training data's numbers where masks are joined, which are numbered by name."""
-    if wishes.encoding is None or not any(case.structures for case in cases):
+def _without_numbers(wishes: MaskWishes) -> MaskWishes:
+    """The wishes without the training data's numbers, which joined masks, numbered by name, do not have."""
+    if wishes.encoding is None:
         return wishes
     return replace(wishes, encoding=None, expected=wishes.expected or wishes.encoding.labels)
+
+
+def _spelled(names: Mapping[int, str] | None, expected: LabelSet | None) -> Mapping[int, str] | None:
+    """Names of structures as a model has them, where they differ in case and separators alone."""
+    if names is None or expected is None:
+        return names
+    theirs = {alike(name): name for name in expected.names}
+    return {
+        value: name if name in expected.names else theirs.get(alike(name), name)
+        for value, name in names.items()
+    }
 
 
 def _ignored(names: Mapping[int, str] | None) -> Problem | None:

@@ -15,6 +15,7 @@ from delineate.dataset.naming import counted, listed, printable
 from delineate.dataset.pixel_digests import pixel_digest, stored_digest
 from delineate.dataset.pseudonyms import Pseudonyms, looks_identifying
 from delineate.dataset.split import Splits, read_splits, split
+from delineate.dataset.structure_names import alike
 from delineate.errors import DataError, UsageError
 from delineate.files import free_folder
 from delineate.fingerprint import Fingerprint, measure
@@ -253,7 +254,8 @@ def _joined(part: Part) -> bool:
 def _check_alike(whole: Part, scored: Part) -> None:
     """Refuse a --labels whose numbers mean other structures in the test set."""
     here, there = (part.report.discovery.label_names or {} for part in (whole, scored))
-    if here != there:
+    alike_here, alike_there = ({at: alike(each) for at, each in names.items()} for names in (here, there))
+    if alike_here != alike_there:
         ours, theirs = (listed(f"{value} {name}" for value, name in names.items()) for names in (here, there))
         raise DataError(
             f"--labels means the numbers of structures, which are {ours or 'not named'} in the data and "

@@ -155,7 +155,7 @@ def test_every_picture_is_in_one_case_or_among_the_files_of_a_problem(tmp_path: 
     for path, text in zip(tables, TABLES.get(name, []), strict=True):
         path.write_text(text)
     found = discover(tmp_path)
-    used = [path for case in found.cases for path in (*case.image, case.mask) if path]
+    used = [path for case in found.cases for path in (*case.image, *case.mask_files)]
     told = {path for problem in found.problems for path in problem.paths}
     assert len(used) == len(set(used))
     assert not told & set(used)
