@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from delineate import formats
 from delineate.dataset.case_files import Structure
-from delineate.dataset.mask_recognition import areas_between
+from delineate.dataset.mask_edges import areas_between
 from delineate.dataset.mask_survey import form_and_levels, pack
 from delineate.dataset.placing import on_grid
 from delineate.errors import DataError, ImageError, MaskError

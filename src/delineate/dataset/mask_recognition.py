@@ -18,6 +18,7 @@ from scipy.spatial import KDTree
 from skimage.measure import label as connected_pieces
 
 from delineate.dataset.mask_doubts import may_be_void, option_without_void
+from delineate.dataset.mask_edges import AREA_SHARE, areas_between
 from delineate.dataset.mask_encoding import ANY, MaskEncoding, value_text
 from delineate.dataset.mask_survey import Integers, Survey, read_levels
 from delineate.dataset.mask_table import encode, option_by_ranges, option_for, peaks, refusal
@@ -26,8 +27,6 @@ from delineate.image import MAXIMUM_LABELS, LabelSet
 
 _FOREGROUND = LabelSet.of("foreground")
 _SMALL_NUMBERS = 32  # values below are label numbers, never shades of grey
-_AREA_SHARE = 0.05  # of a label's pixels, at least, lie inside areas; of an edge's, fewer
-_STRAY_PIXELS = 8
 _EDGE_PIXELS = 0.2  # of all pixels, at most, are edges
 _FEW_OBJECTS, _MANY_OBJECTS = 4, 10
 _DENSE = 0.9
@@ -106,10 +105,10 @@ def _soft_edges(survey: Survey) -> bool:
     )
     edges = others & ~patches
     inside = tally.interior[edges].sum() / max(1, tally.pixels[edges].sum())
-    no_area = (tally.interior < _AREA_SHARE * tally.pixels) | (tally.pixels < 50)
+    no_area = (tally.interior < AREA_SHARE * tally.pixels) | (tally.pixels < 50)
     return bool(
         survey.share(others) <= _EDGE_PIXELS
-        and inside <= _AREA_SHARE / 2
+        and inside <= AREA_SHARE / 2
         and (survey.lossy or no_area[edges].all())
     )
 
@@ -144,20 +143,6 @@ def _thick_middle(survey: Survey, read: Read) -> Path | None:
     return None
 
 
-def areas_between(levels: npt.NDArray[np.integer], highest: int, *, lossy: bool) -> bool:
-    """Whether pixels between 0 and the highest value make up areas and not just outlines."""
-    margin = highest / (20 if lossy else 8)  # lossy: a label may lie near an extreme and have no exact value
-    middle = (levels > margin) & (levels < highest - margin)
-    inside = (
-        middle[..., 1:-1, 1:-1]
-        & middle[..., 2:, 1:-1]
-        & middle[..., :-2, 1:-1]
-        & middle[..., 1:-1, 2:]
-        & middle[..., 1:-1, :-2]
-    )
-    return int(inside.sum()) > _AREA_SHARE * int(middle.sum()) + _STRAY_PIXELS
-
-
 def _numbered_objects(survey: Survey, read: Read) -> str:
     """Whether values number objects, a mask its own: "yes", "perhaps" or "no"."""
     if survey.reading in ("shown", "colours") or survey.fractions:
@@ -175,7 +160,7 @@ def _numbered_objects(survey: Survey, read: Read) -> str:
     pieces = pieces_per_value(survey, read)
     if kinds < _MANY_OBJECTS:
         return "perhaps" if pieces <= _ONE_PIECE else "no"
-    objects_alone = pieces <= _ONE_PIECE and _filled(survey) >= 4 * _AREA_SHARE
+    objects_alone = pieces <= _ONE_PIECE and _filled(survey) >= 4 * AREA_SHARE
     return "yes" if objects_alone and not _places_come_back(survey, read) else "perhaps"
 
 
@@ -279,7 +264,7 @@ def _several_labels(survey: Survey) -> MaskEncoding:
 def _lie_on_edges(survey: Survey) -> bool:
     """Whether some values fill no areas, as shades of blurred edges do."""
     tally = survey.tally
-    thin = (tally.interior < _AREA_SHARE * tally.pixels) & (tally.values >= _SMALL_NUMBERS)
+    thin = (tally.interior < AREA_SHARE * tally.pixels) & (tally.values >= _SMALL_NUMBERS)
     return bool(thin.any())
 
 
@@ -324,7 +309,7 @@ def _colours(survey: Survey) -> MaskEncoding:
     labelled = [int(value) for value in tally.values if value]
     areas = [value for value in peaks(survey) if value][:_MOST_LABELS]
     example = option_for(survey, areas or labelled[:3])
-    thin = (tally.interior < _AREA_SHARE * tally.pixels) & (tally.values != 0)
+    thin = (tally.interior < AREA_SHARE * tally.pixels) & (tally.values != 0)
     if survey.lossy or thin.any() or len(labelled) > _MOST_LABELS:
         raise refusal(
             survey,

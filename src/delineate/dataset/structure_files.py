@@ -44,7 +44,7 @@ def gather(images: Places, masks: Places, root: Path, *, stacks: Collection[Path
     """Find the masks of each image where it has several.
 
     They lie in a folder a structure (`masks/heart/1.png`), have an ending a structure (`masks/1_heart.png`),
-    or lie beside the only image of a folder (`p1/masks/heart.nii.gz`).
+    or lie in a folder an image (`masks/1/heart.png`), with it or not (`p1/masks/heart.nii.gz`).
 
     Args:
         images: What the folders of images say; of a volume of several files the first stands for all.
@@ -57,7 +57,11 @@ def gather(images: Places, masks: Places, root: Path, *, stacks: Collection[Path
     """
     possible = {path: where for path, where in masks.items() if not _no_mask(path, root)}
     index = _index(images, stacks)
-    schemes = (_by_folder(index, possible), _by_ending(index, possible), _by_case_folder(images, possible))
+    schemes = (
+        _by_folder(index, possible),
+        _by_ending(index, possible),
+        _by_case_folder(images, index, possible),
+    )
     fitting = max(schemes, key=len)
     in_folders = fitting is schemes[0]
     found = {mask: fit for mask, fit in fitting.items() if alike(fit[1]) not in _BACKGROUND}
@@ -252,17 +256,22 @@ def _parted(stem: str) -> Iterator[tuple[str, str]]:
         yield stem[at.end() :], stem[: at.start()]
 
 
-def _by_case_folder(images: Places, masks: Places) -> Names:
-    """`p1/masks/heart.nii.gz` of the only image in `p1`."""
+def _by_case_folder(images: Places, index: Mapping[Key, Path], masks: Places) -> Names:
+    """`p1/masks/heart.nii.gz` of the only image in `p1`, `masks/1/heart.png` of `images/1.png`."""
     within: dict[tuple[str, ...], list[Path]] = defaultdict(list)
     for image, where in images.items():
         for depth in range(1, len(where.rest) + 1):
             within[replace(where, rest=where.rest[:depth]).key].append(image)
     found: Names = {}
     for mask, where in masks.items():
-        fitting = within.get(where.key, ())
-        if len(fitting) == 1:
-            found[mask] = (fitting[0], _without_mask(_without_case(formats.stem_of(mask), where.rest[-1])))
+        if not where.rest:
+            continue
+        *above, folder = where.rest
+        alone = within.get(where.key, [])
+        named = index.get((replace(where, rest=tuple(above)).key, folded(folder)))
+        fitting = alone[0] if len(alone) == 1 else named
+        if fitting is not None:
+            found[mask] = (fitting, _without_mask(_without_case(formats.stem_of(mask), folder)))
     return found
 
 

@@ -55,6 +55,7 @@ def error(found: Discovery) -> str:
         ("images/a{n}.png", ["masks/a{n}_left lung_mask.png", "masks/a{n}-rib.png"], ["left lung", "rib"]),
         ("images/image_{n}.png", ["masks/mask_{n}_heart.png", "masks/mask_{n}_lung.png"], ["heart", "lung"]),
         ("images/a{n}.png", ["masks/polyp_a{n}.png", "masks/tool_a{n}.png"], ["polyp", "tool"]),
+        ("images/{n}.png", ["masks/{n}/heart.png", "masks/{n}/lung.png"], ["heart", "lung"]),
         ("a{n}.png", ["a{n}_polyp_mask.png", "a{n}_mask_tool.png"], ["polyp", "tool"]),
         ("s{n}/ct.nii.gz", ["s{n}/segmentations/liver.nii.gz", "s{n}/segmentations/spleen.nii.gz"],
          ["liver", "spleen"]),
