@@ -173,7 +173,8 @@ def _not_told(
         return files_told([(masks[0], masks[1])], root)
     if any("" in names for names in by_image.values()):
         return []
-    what = "numbers alone, the same in all images" if kind == "numbered" else "names that few images share"
+    in_all = kind == "numbered"
+    what = "numbers alone, the same in all images" if in_all else "numbers, or names that few images share"
     message = (
         f"Images have several masks each, told apart by {what}, as {shown(image, root)} with "
         f"{listed((shown(mask, root) for mask in masks), 4)}: one a structure, one an object, or of several "
@@ -234,14 +235,18 @@ def _without_ending(stem: str, name: str) -> str:
 
 
 def _by_ending(index: Mapping[Key, Path], masks: Places) -> Names:
-    """`masks/1_heart.png` or `masks/heart_1.png` of `images/1.png`, `x_mask_2.png` of `x.png`."""
+    """`masks/1_heart.png` or `masks/heart_1.png` of `images/1.png`, `x_mask_2.png` of `x.png`.
+
+    A number counts masks behind a word for one, or where no mask has the whole name of an image; else `1_2`
+    may be the mask of another image.
+    """
     found: Names = {}
+    numbered = not any((where.key, folded(formats.stem_of(mask))) in index for mask, where in masks.items())
     for mask, where in masks.items():
         for own, rest in _parted(formats.stem_of(mask)):
             image = index.get((where.key, folded(own))) or index.get((where.key, bare(own, "mask")))
             name = _without_mask(rest)
-            counts_masks = alike(name) != alike(rest)  # as x_mask_2 does; 1_2 may be an image's own name
-            if image is not None and (core(name) or counts_masks):
+            if image is not None and (numbered or core(name) or alike(name) != alike(rest)):
                 found[mask] = (image, name)
                 break
     return found

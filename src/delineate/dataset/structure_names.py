@@ -42,11 +42,12 @@ def kind_of(names: Sequence[Collection[str]]) -> Kind:
     count = Counter(name for each in names for name in set(each))
     if any(_READER.fullmatch(token) for name in count for token in _tokens(name)):
         return "readers"
-    if all(_HASH.fullmatch(name) for name in count) or len(count) > len({core(name) for name in count}) == 1:
+    cores = {core(name) for name in count}
+    if all(_HASH.fullmatch(name) for name in count) or len(count) > len(cores) == 1:
         own = sum(number == 1 for number in count.values())
         return "objects" if own >= _ALONE * len(count) or _as_many_as_there_are(names) else "numbered"
     shared = sum(number for number in count.values() if number > 1)
-    if "" in count or (len(names) > 1 and shared < _SHARED * count.total()):
+    if "" in cores or (len(names) > 1 and shared < _SHARED * count.total()):
         return "unclear"
     return "structures"
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicom_making import slices, written
+from hypothesis import given
+from hypothesis import strategies as st
 
 from delineate.dataset.case_files import CaseFiles, shown
 from delineate.dataset.discover import Discovery, discover
@@ -161,6 +163,7 @@ def test_objects_called_by_digests_are_one_label(tmp_path: Path) -> None:
     ("image", "first", "further", "label"),
     [
         ("benign ({n}).png", "benign ({n})_mask.png", "benign ({n})_mask_{k}.png", None),
+        ("images/a{n}.png", "masks/a{n}_0.png", "masks/a{n}_{k}.png", None),
         ("p{n}/t1.nii", "p{n}/masks/lesion_0.nii", "p{n}/masks/lesion_{k}.nii", "lesion"),
     ],
 )
@@ -207,13 +210,23 @@ def test_endings_of_several_readers_compete(tmp_path: Path) -> None:
     [
         (("masks/{n}_mask_0.png", "masks/{n}_mask_1.png"), "told apart by numbers alone, the same in all"),
         (("masks/{n}_lesion1.png", "masks/{n}_lesion2.png"), "told apart by numbers alone, the same in all"),
-        (("masks/{n}_a{n}x.png", "masks/{n}_b{n}x.png"), "told apart by names that few images share"),
+        (
+            ("masks/{n}_a{n}x.png", "masks/{n}_b{n}x.png"),
+            "told apart by numbers, or names that few images",
+        ),
     ],
 )
 def test_names_that_say_too_little_are_refused(tmp_path: Path, masks: tuple[str, ...], said: str) -> None:
     found = discover(tree(tmp_path, "images/{n}.png", *masks))
     assert (found.cases, codes(found)) == ((), ["unclear-masks"])
     assert said in error(found)
+
+
+def test_a_number_behind_the_name_may_be_that_of_another_image(tmp_path: Path) -> None:
+    tree(tmp_path, "images/{n}.png", "masks/{n}.png")
+    found = discover(tree(tmp_path, "masks/{n}_1.png", numbers=range(21, 23)))
+    assert codes(found) == ["several-masks"]
+    assert [case.structures for case in found.cases] == [()] * 3
 
 
 def test_two_masks_of_one_structure_are_refused(tmp_path: Path) -> None:
@@ -258,6 +271,43 @@ def test_a_series_has_masks_of_structures_beside_it(tmp_path: Path) -> None:
     assert found.cases[1].mask == tmp_path / "p1" / "masks" / "liver.nii.gz"
 
 
+PLACES = st.sampled_from(
+    ["images", "masks", "masks/heart", "masks/lung", "masks/heart/p1", "heart_masks", "p1", "p1/masks", ""]
+)
+STEMS = st.sampled_from(
+    ["1", "2", "x_1", "1_mask", "1_mask_1", "1_heart", "1_lung_mask", "lung", "overlay", "p1"]
+)
+FILES = st.tuples(PLACES, STEMS, st.sampled_from([".png", ".tif"]))
+
+
+@given(st.lists(FILES, min_size=1, max_size=12, unique=True))
+def test_every_file_is_in_one_case_or_told(
+    tmp_path_factory: pytest.TempPathFactory, files: list[tuple[str, str, str]]
+) -> None:
+    names = [f"{folder}/{stem}{suffix}".lstrip("/") for folder, stem, suffix in files]
+    root = tmp_path_factory.mktemp("tree")
+    found = discover(tree(root, *names, numbers=range(1)))
+    used = [path for case in found.cases for path in (*case.image, *case.mask_files)]
+    told = {path for problem in found.problems if problem.level != "note" for path in problem.paths}
+    told |= {path for problem in found.problems if problem.code == "unused-folder" for path in problem.paths}
+    told |= {p for problem in found.problems if problem.code == "partner-of-doubled" for p in problem.paths}
+    assert len(set(used)) == len(used)
+    if any(case.structures for case in found.cases):
+        assert all(case.structures for case in found.cases)
+        values = [{each.name: each.value for each in case.structures} for case in found.cases]
+        assert all(found.label_names is None or each.items() <= by_name(found).items() for each in values)
+    if found.cases:
+        competing = {path for path in told if path in used}
+        assert not competing or any(problem.code.startswith("competing") for problem in found.problems)
+        assert {root / name for name in names} <= {*used, *told}
+    else:
+        assert found.problems[0].level == "error"
+
+
+def by_name(found: Discovery) -> dict[str, int]:
+    return {name: value for value, name in (found.label_names or {}).items()}
+
+
 @pytest.mark.parametrize(
     ("names", "kind"),
     [
@@ -270,6 +320,7 @@ def test_a_series_has_masks_of_structures_beside_it(tmp_path: Path) -> None:
         ([{"17", "18"}, {"19", "20"}], "objects"),
         ([{"", "1"}, {""}], "objects"),
         ([{"", "liver"}, {""}], "unclear"),
+        ([{"2", "liver"}], "unclear"),
         ([{"liver", "spleen"}, {"leber", "milz"}], "unclear"),
         ([{"heart", "reader 2"}], "readers"),
         ([{"left lung corrected", "left lung"}], "readers"),
