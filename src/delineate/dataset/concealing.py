@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from delineate import formats
 from delineate.dataset.case_files import Discovery, Problem
 from delineate.dataset.check_report import without_root
 from delineate.dataset.identifying import fold
 from delineate.dataset.inspection import Inspected
 from delineate.dataset.pseudonyms import Pseudonyms, words_of
+from delineate.dataset.structure_names import alike
 from delineate.dataset.table import SUFFIXES
 
 
@@ -72,7 +74,7 @@ def concealed(
     renamed, called = [], {}
     for item in inspected:
         case = item.case
-        name = pseudonyms.name(case.name, _files(item), words[case.name], root)
+        name = pseudonyms.name(case.name, _named_for_case(item), words[case.name], root)
         called[name] = case.name
         group = case.group and pseudonyms.group(case.group, everything, of_hidden=name != case.name)
         renamed.append(replace(item, case=replace(case, name=name, group=group)))
@@ -92,6 +94,17 @@ def concealed(
 def _files(item: Inspected) -> tuple[Path, ...]:
     """All files of a case."""
     return (*item.case.image, *item.case.mask_files)
+
+
+def _named_for_case(item: Inspected) -> tuple[Path, ...]:
+    """Those that are not called by a structure alone, as all cases' files of it are: `p1/masks/liver.nii`."""
+    alone = {
+        path
+        for structure in item.case.structures
+        for path in structure.files
+        if alike(formats.stem_of(path)) == alike(structure.name)
+    }
+    return tuple(path for path in _files(item) if path not in alone)
 
 
 def _words(item: Inspected) -> frozenset[str]:

@@ -366,6 +366,16 @@ def test_no_name_of_a_patient_is_told(tmp_path: Path, anonymous: bool) -> None:
     assert report.encoding.labels.names == ("heart", "lung")
 
 
+def test_files_called_by_their_structure_are_not_hidden_as_a_case(tmp_path: Path) -> None:
+    for number in range(2):
+        save_image(tmp_path / f"s{number}" / "ct.png", number)
+        for name, box in (("liver", (0, 4)), ("spleen", (6, 10))):
+            save(tmp_path / f"s{number}" / "masks" / f"{name}.png", rows(*box))
+    save(tmp_path / "s1" / "masks" / "spleen.png", np.zeros((3, 3), np.uint8))
+    report = check(tmp_path, pseudonyms=Pseudonyms(all_names=True))
+    assert "/masks/spleen.png of folder-" in said(report, "size-mismatch")
+
+
 def test_masks_of_structures_are_read_as_their_files_are(tmp_path: Path) -> None:
     """JPEG masks, in which an edge is blurred."""
     for number in range(3):
