@@ -142,15 +142,20 @@ class Inspected:
 
 def inspect_case(case: CaseFiles, shelf: MaskShelf) -> Inspected:
     """Decode a case's image and mask, whatever may be wrong with either."""
-    item = Inspected(case, None, None, ())
-    try:
-        image = load_image(case.image, shelf.reading, stack=case.stack)
-        item = replace(item, image=describe(image, 1 if case.stack else len(case.image)))
-    except ImageError as error:
-        item = replace(item, errors=(error,))
+    item = _with_image(Inspected(case, None, None, ()), shelf)
     if case.structures:
         return _with_joined(item, shelf)
     return item if case.mask is None else _with_mask(item, case.mask, shelf)
+
+
+def _with_image(item: Inspected, shelf: MaskShelf) -> Inspected:
+    """What is kept of a case's image, whose pixels are let go."""
+    case = item.case
+    try:
+        image = load_image(case.image, shelf.reading, stack=case.stack)
+    except ImageError as error:
+        return replace(item, errors=(error,))
+    return replace(item, image=describe(image, 1 if case.stack else len(case.image)))
 
 
 def _with_mask(item: Inspected, path: Path, shelf: MaskShelf) -> Inspected:
