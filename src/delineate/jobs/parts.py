@@ -19,6 +19,7 @@ from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import DataError
 from delineate.formats import USUAL, Reading
 from delineate.image import Image, LabelSet, Mask
+from delineate.jobs.codes import explained
 from delineate.jobs.reporter import Reporter
 
 TO_SCORE = frozenset({"no-training-cases", "too-few-cases", "one-group"})  # no errors where nothing is learnt
@@ -141,7 +142,7 @@ def checked_part(
     ]
     if errors or report.encoding is None:
         found = "\n".join(f"- {without_root(problem.message, report.discovery.root)}" for problem in errors)
-        raise DataError(f"{printable(data)} cannot be used as it is:\n{found}")
+        raise DataError(explained(f"{printable(data)} cannot be used as it is:\n{found}", data))
     own = report.encoding.labels
     if expected is None or own == expected:
         return Part(report, report.cases, report.encoding, own)
