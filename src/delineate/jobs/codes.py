@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
-from delineate.dataset.naming import printable
 from delineate.dataset.pseudonyms import PRIVATE, TABLE, Pseudonyms, holds_codes
 from delineate.jobs.reporter import Reporter
 
@@ -28,16 +26,16 @@ def write_codes(pseudonyms: Pseudonyms, folder: Path, reporter: Reporter) -> Non
         reporter.say(f"{SHOWN}; {folder / PRIVATE / TABLE} says which is which.")
 
 
-def explained(message: str, data: Path) -> str:
+def explained(message: str, command: str) -> str:
     """An error after which no results are kept, and with them no table of codes: how to have one written.
 
     Args:
         message: The error's.
-        data: What it is about, as the user gave it.
+        command: That finds the same, and writes the table.
     """
     if not holds_codes(message):
         return message
     return (
-        f"{message}\n{SHOWN}. To find the files: delineate check {shlex.quote(printable(data))} "
-        "--names FOLDER shows the same and writes which file each code stands for."
+        f"{message}\n{SHOWN}. To find the files: {command} shows the same and writes which file each code "
+        "stands for."
     )

@@ -17,6 +17,7 @@ from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import DataError
 from delineate.files import made_folder
 from delineate.inference.model import Model
+from delineate.jobs.export import given_images
 from delineate.jobs.parts import checked_part
 from delineate.jobs.prediction import predict
 from delineate.jobs.reporter import Reporter
@@ -118,6 +119,19 @@ def test_the_error_of_a_training_says_how_to_find_the_file(tmp_path: Path) -> No
     with (tmp_path / "names" / "private" / "names.csv").open(newline="") as stream:
         table = {row["code"]: row["files"] for row in csv.DictReader(stream)}
     assert str(tmp_path / "images" / "ZQDOE^1.png") in table[code]
+
+
+def test_the_error_of_an_export_says_so_too(model: Model, tmp_path: Path) -> None:
+    gone = tmp_path / "ZQ^gone.png"
+    with pytest.raises(DataError) as caught:
+        given_images(model, [gone], Reporter())
+    said, how = str(caught.value).split("\n")
+    assert re.search(CODE, said)
+    assert "ZQ" not in said + how
+    assert "delineate predict MODEL IMAGES --out FOLDER shows the same and writes which file" in how
+    found = predict(model, gone, tmp_path / "out")
+    (code,) = set(re.findall(CODE, "".join(found.messages)))
+    assert f"{code},ZQ^gone.png" in (tmp_path / "out" / "private" / "names.csv").read_text()
 
 
 def test_errors_without_codes_say_nothing_of_them(tmp_path: Path) -> None:
