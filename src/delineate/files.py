@@ -186,11 +186,7 @@ def free_path(path: Path, suffix: str = "") -> Path:
         raise OutputError(f"{path} is there already. Nothing was touched. Give another name, or remove it.")
     if suffix and path.suffix.lower() != suffix:
         raise UsageError(f"--out {path}: give it a name that ends in {suffix}.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(path, error) from error
-    probe_writable(path.parent)
+    probe_writable(made_folder(path.parent))
     return path
 
 
@@ -319,6 +315,8 @@ def output_error(path: Path, error: OSError) -> DelineateError:
         reason = "the disk is full. Free some space or give another folder."
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         reason = "it may not be written. Change its permissions or give another folder."
+    elif error.errno in (errno.EEXIST, errno.ENOTDIR):
+        reason = "a file is where a folder should be. Give another folder."
     elif error.errno == errno.ENAMETOOLONG:
         reason = "the name is too long for this file system. Rename the input or give a shorter --out."
     else:

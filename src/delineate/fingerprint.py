@@ -74,6 +74,8 @@ class Fingerprint(BaseModel):
             back, over cases, then labels: no net that works at that scale can do better. Of volumes a few
             slices of each.
         side_ceiling: Likewise with every case brought to the area of a square of this side, none enlarged.
+        padded_ceiling: Likewise with every case brought into the median shape of that area, its own kept;
+            empty in what was measured before this was.
         mirrored_horizontally: How like the places of the labels in some cases are to those in others mirrored
             left to right, as a share of how like they are unmirrored: 1 where mirroring changes nothing, near
             0 where left and right have different labels. The highest that the cases bear out, see
@@ -111,6 +113,7 @@ class Fingerprint(BaseModel):
     label_slices: tuple[int, ...] = ()
     scale_ceiling: dict[float, float]
     side_ceiling: dict[int, float]
+    padded_ceiling: dict[int, float] = {}
     mirrored_horizontally: float
     mirrored_vertically: float
     mirrored_in_depth: float = 1.0
@@ -232,6 +235,7 @@ class _Measuring:
             labelled = values
         share = self.pixels_by_value / max(self.pixels_by_value.sum(), 1)
         scale_ceiling, side_ceiling = self.ceilings.means()
+        median = tuple(int(side) for side in np.median(sizes, axis=0))
         stray = _stray(values, labelled, self.extremes)
         if stray:
             values = np.stack([row.clip(*ends) for row, ends in zip(values, stray, strict=True)])
@@ -250,7 +254,7 @@ class _Measuring:
             colour=colour,
             channels=values.shape[0],
             smallest=tuple(int(side) for side in sizes.min(0)),
-            median=tuple(int(side) for side in np.median(sizes, axis=0)),
+            median=median,
             largest=tuple(int(side) for side in sizes.max(0)),
             aspect=(float((heights / widths).min()), float((heights / widths).max())),
             pixels="integer" if self.integer else "float",
@@ -269,6 +273,7 @@ class _Measuring:
             label_slices=tuple(int(n) for n in self.slices_by_value[1:]) if self.slices else (),
             scale_ceiling=scale_ceiling,
             side_ceiling=side_ceiling,
+            padded_ceiling=self.ceilings.padded(median[-2] / median[-1]),
             mirrored_horizontally=self.places.likeness(-1),
             mirrored_vertically=self.places.likeness(-2),
             mirrored_in_depth=self.places.likeness(-3) if sizes.shape[1] == 3 else 1.0,

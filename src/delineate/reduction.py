@@ -29,12 +29,14 @@ class Ceilings:
             label that it has not.
         seen: Of each label the cases in `rows` or `more` whose pictures show it.
         more: As `rows`, of cases kept for a label that few of the others show.
+        shapes: By position, height / width of the cases in `rows` and `more`.
     """
 
     labels: int
     every: int = 1
     rows: dict[int, npt.NDArray[np.float64]] = field(default_factory=dict)
     more: dict[int, npt.NDArray[np.float64]] = field(default_factory=dict)
+    shapes: dict[int, float] = field(default_factory=dict)
     seen: npt.NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,7 @@ class Ceilings:
         found = np.stack([_kept(picture, self.labels) for picture in _pictures(mask)])
         self.seen += _shown(found)
         (self.rows if turn else self.more)[position] = found
+        self.shapes[position] = mask.shape[-2] / mask.shape[-1]
         if len(self.rows) > MOST_RESCALED[mask.ndim]:
             self._thin()
 
@@ -70,6 +73,8 @@ class Ceilings:
             if self._lacks(_shown(found)):
                 self.more[at] = found
                 self.seen += _shown(found)
+            else:
+                del self.shapes[at]
 
     def means(self) -> tuple[dict[float, float], dict[int, float]]:
         """By scale and by side: the mean over pictures of each label, then over labels; 1 without any."""
@@ -78,6 +83,30 @@ class Ceilings:
         kept = [float(value) for value in _means(of_labels.T)]
         scales = dict(zip(SCALES, kept[: len(SCALES)], strict=True))
         return scales, dict(zip(SIDES, kept[len(SCALES) :], strict=True))
+
+    def padded(self, shape: float) -> dict[int, float]:
+        """As by side, where all are put into one shape and keep their own: others are made smaller still.
+
+        Args:
+            shape: Height / width of that one; its area is that of the square.
+        """
+        rows = []
+        for position, found in (*self.rows.items(), *self.more.items()):
+            ratio = self.shapes[position] / shape
+            rows.append(_between_sides(found[:, len(SCALES) :], math.sqrt(min(ratio, 1 / ratio))))
+        kept = _means(_means(np.concatenate(rows)).T)
+        return dict(zip(SIDES, map(float, kept), strict=True))
+
+
+def _between_sides(found: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:
+    """What is kept at a share of each side, drawn straight between the sides that were measured.
+
+    Args:
+        found: `(pictures, sides, labels)`.
+        share: At most 1; below the least side counts what is kept there, which is never less.
+    """
+    at = share * np.array(SIDES)
+    return np.apply_along_axis(lambda kept: np.interp(at, SIDES, kept), 1, found)
 
 
 def _means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -83,6 +83,20 @@ def npz(array: Array) -> bytes:
     return stream.getvalue()
 
 
+def in_ascii(mark: str, array: Array, highest: int | None) -> bytes:
+    """A PBM, PGM or PPM written out as numbers, its header with a comment."""
+    head = f"{mark}\n# by hand\n{array.shape[1]} {array.shape[0]}\n"
+    rows = (" ".join(map(str, row)) for row in array.reshape(len(array), -1).tolist())
+    return "\n".join([head + ("" if highest is None else str(highest)), *rows, ""]).encode()
+
+
+def binary_ppm(array: Array, highest: int) -> bytes:
+    """A PGM or PPM; values above 255 take two bytes, the high one first."""
+    mark = "P6" if array.ndim == 3 else "P5"
+    head = f"{mark} {array.shape[1]} {array.shape[0]} {highest}\n".encode()
+    return head + array.astype(">u2" if highest > 255 else "u1").tobytes()
+
+
 def with_alpha(array: Array, value: int) -> Array:
     channels = array[..., None] if array.ndim == 2 else array
     alpha = np.full((*channels.shape[:2], 1), value, array.dtype)
@@ -143,6 +157,28 @@ FORMS: dict[str, tuple[str, bytes, str, Array, tuple[str, ...]]] = {
     "bmp palette": (".bmp", palette(COLOURS, "BMP"), "palette", LOOKED_UP, ()),
     "gif grey": (".gif", pillow(GREY, "GIF"), "palette", GREY[None], ()),
     "gif palette": (".gif", palette(COLOURS, "GIF"), "palette", LOOKED_UP, ()),
+    "ppm rgb": (".ppm", pillow(RGB, "PPM"), "RGB", first(RGB), ()),
+    "ppm 16-bit rgb": (".ppm", binary_ppm(DEEP_RGB, 65535), "16-bit RGB", first(DEEP_RGB), ()),
+    "ppm ascii": (".ppm", in_ascii("P3", RGB, 255), "RGB", first(RGB), ()),
+    "pgm grey": (".pgm", pillow(GREY, "PPM"), "grey", GREY[None], ()),
+    "pgm 16-bit": (".pgm", pillow(DEEP, "PPM"), "16-bit grey", DEEP[None], ()),
+    "pgm ascii": (".pgm", in_ascii("P2", GREY, 255), "grey", GREY[None], ()),
+    "pgm 16-bit ascii": (".pgm", in_ascii("P2", DEEP, 65535), "16-bit grey", DEEP[None], ()),
+    "pgm of 0 to 3": (
+        ".pgm",
+        binary_ppm(INDICES, 3),
+        "grey",
+        INDICES[None] * np.uint8(85),
+        ("its values, 0 to 3, were stretched to 0 to 255",),
+    ),
+    "pbm": (".pbm", pillow(BINARY, "PPM"), "1-bit", BINARY[None] * np.uint8(255), ()),
+    "pbm ascii": (
+        ".pbm",
+        in_ascii("P1", 1 - BINARY.astype(int), None),
+        "1-bit",
+        BINARY[None] * np.uint8(255),
+        (),
+    ),
     "jpeg grey": (".jpg", pillow(GREY, "JPEG", quality=100), "grey", GREY[None], ()),
     "jpeg rgb": (".jpeg", pillow(RGB, "JPEG", quality=100, subsampling=0), "RGB", first(RGB), ()),
     "tiff grey": (".tif", tiff(GREY), "grey", GREY[None], ()),

@@ -150,6 +150,8 @@ def bombs() -> dict[str, bytes]:
         "tiff-channels": tiff_that_claims(9_000, 9_000, samples=64),
         "npz-member": npz_member(),
         "npz-claim": npz_that_claims(99_000_000),
+        "pgm-claim": b"P5 9999 9999 255\n" + bytes(99),
+        "pgm-ascii-claim": b"P2 9999 9999 255\n" + b"0 " * 99,
         "dicom-element": dicom_with_a_long_element(),
     }
 

@@ -64,7 +64,7 @@ def test_an_adjusted_run_is_told_of_written_down_and_repeated(
     text = (run.folder / "plan.yaml").read_text()
     assert "# small batches take more steps" in text  # the reasons are kept
     (told,) = (said for said in noting.said if "changes are noted" in said)
-    assert f"{why} to {steps} steps; this and later changes are noted in " in told
+    assert f"{why} to {steps} steps in place of {written.training.steps}; this and later changes" in told
     assert run.load().card.training.steps == written.training.last_step
     monkeypatch.undo()
     again = delineate.train(

@@ -110,7 +110,7 @@ def test_predictions_tell_nothing(
     assert len(segmentations) == (2 if mask_format == "auto" else 0)
     for path in segmentations:  # the patient module is demanded of these, and the command says so
         assert canary(0, "PatientID").encode() in path.read_bytes() or b"ZQ1" in path.read_bytes()
-    assert ("patient" in done.stdout) == (mask_format == "auto")
+    assert ("carry the patient's name" in done.stdout) == (mask_format == "auto")
 
 
 def test_evaluations_checks_and_info_tell_nothing(

@@ -137,6 +137,12 @@ def npz(content: bytes) -> bytes:
     return written(write)
 
 
+def in_ascii(mark: str, array: Array) -> bytes:
+    """A PGM or PPM written out as numbers."""
+    numbers = " ".join(map(str, array.ravel().tolist()))
+    return f"{mark}\n# by hand\n{array.shape[1]} {array.shape[0]}\n255\n{numbers}\n".encode()
+
+
 def gzipped(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 
@@ -209,6 +215,12 @@ SAMPLES: dict[str, Sample] = {
     "jpeg-progressive": Sample(".jpg", picture(RGB, "JPEG", progressive=True)),
     "bmp-rgb": Sample(".bmp", picture(RGB, "BMP"), fields=((18, "<i"), (22, "<i"), (28, "<H"), (30, "<I"))),
     "bmp-palette": Sample(".bmp", palette("BMP"), fields=((18, "<i"), (22, "<i"), (28, "<H"), (46, "<I"))),
+    "ppm": Sample(".ppm", picture(RGB, "PPM")),
+    "ppm-ascii": Sample(".pnm", in_ascii("P3", RGB)),
+    "pgm": Sample(".pgm", picture(GREY.astype(np.uint16) * 257, "PPM")),
+    "pgm-ascii": Sample(".pgm", in_ascii("P2", GREY)),
+    "pbm": Sample(".pbm", picture(GREY > 99, "PPM")),
+    "pbm-ascii": Sample(".pbm", b"P1\n17 12\n" + b"".join(b"%d" % (value > 99) for value in GREY.ravel())),
     "gif": Sample(".gif", palette("GIF"), fields=((6, "<H"), (8, "<H"))),
     "tiff-grey": tiff_sample(GREY),
     "tiff-rgb-strips": tiff_sample(

@@ -13,7 +13,16 @@ import pytest
 
 from delineate import files
 from delineate.errors import ImageError, OutputError, Stopped, UsageError
-from delineate.files import LOCK, existing_folder, free_path, new_folder, sha256, sole_new_folder, sole_use
+from delineate.files import (
+    LOCK,
+    existing_folder,
+    free_path,
+    made_folder,
+    new_folder,
+    sha256,
+    sole_new_folder,
+    sole_use,
+)
 from delineate.jobs.source import folder_named_after
 
 HOLDER = """
@@ -182,5 +191,8 @@ def test_a_place_is_free_only_where_nothing_is_not_even_a_link_to_nothing(tmp_pa
             free_path(tmp_path / taken)
     with pytest.raises(UsageError, match=r"^--out .*new\.pt: give it a name that ends in \.onnx\.$"):
         free_path(tmp_path / "new.pt", ".onnx")
-    with pytest.raises(OutputError, match="Cannot write"):
+    with pytest.raises(OutputError, match=r"^Cannot write .*/file: a file is where a folder") as caught:
         free_path(tmp_path / "file" / "new")
+    with pytest.raises(OutputError) as alike:
+        made_folder(tmp_path / "file")
+    assert str(caught.value) == str(alike.value)

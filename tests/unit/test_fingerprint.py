@@ -156,6 +156,22 @@ def test_no_case_is_enlarged_for_a_side() -> None:
     assert found.side_ceiling[64] < 0.5
 
 
+def test_padding_to_one_shape_makes_other_shapes_smaller_still() -> None:
+    square, long = np.zeros((512, 512), np.uint8), np.zeros((1024, 256), np.uint8)
+    square[128:384, 128:384] = 1
+    long.reshape(64, 16, 256)[:, :4] = 1  # lines that a quarter of the size keeps, and an eighth loses
+    found = of_masks(square, square, long)
+    alone = of_masks(long)
+    assert alone.side_ceiling[128] > 0.9
+    assert alone.side_ceiling[64] == 0.0
+    kept = of_masks(square).side_ceiling
+    assert found.padded_ceiling[128] == pytest.approx((2 * kept[128] + alone.side_ceiling[64]) / 3)
+    assert found.side_ceiling[128] == pytest.approx((2 * kept[128] + alone.side_ceiling[128]) / 3)
+    between = (alone.side_ceiling[64] + alone.side_ceiling[96]) / 2  # half of 160 is 80
+    assert found.padded_ceiling[160] == pytest.approx((2 * kept[160] + between) / 3)
+    assert alone.padded_ceiling == alone.side_ceiling  # all of one shape
+
+
 def test_each_label_counts_alike_in_the_ceilings() -> None:
     mask = np.zeros((512, 512), np.uint8)
     mask[:256] = 1

@@ -96,6 +96,7 @@ def fingerprints(draw: st.DrawFn) -> Fingerprint:
         label_cases=(1,) * len(labels),
         scale_ceiling={scale: 1.0 if scale == 1 else draw(shares) for scale in SCALES},
         side_ceiling={at: draw(shares) for at in SIDES},
+        padded_ceiling={at: draw(shares) for at in draw(st.sampled_from([SIDES, ()]))},
         mirrored_horizontally=draw(st.floats(0, 100)),
         mirrored_vertically=draw(st.floats(0, 100)),
     )
@@ -299,6 +300,20 @@ def test_small_images_are_judged_at_their_own_size() -> None:
 )
 def test_unlike_shapes_are_padded(aspect: tuple[float, float], fit: str) -> None:
     assert make_plan(fingerprint(aspect=aspect), Length()).plan.preprocessing.fit == fit
+
+
+def test_padded_images_are_judged_by_what_padding_leaves_of_them_and_no_others_are() -> None:
+    lost = {64: 0.8, 96: 0.9, 128: 0.97, 160: 0.98, 192: 0.99, 256: 0.995}
+    padded = make_plan(fingerprint(aspect=(0.5, 1.5), padded_ceiling=lost), Length())
+    assert padded.plan.preprocessing.mode == "patch"
+    assert "only 0.970" in padded.reasons["preprocessing.mode"]
+    organs = {"labels": ("liver", "spleen"), "aspect": (0.5, 1.5), "padded_ceiling": lost}
+    whole = make_plan(fingerprint(**organs), Length()).plan.preprocessing
+    assert (whole.mode, whole.fit, whole.size) == ("whole", "pad", (224, 288))  # of 256 × 256
+    alike = make_plan(fingerprint(padded_ceiling=lost), Length())
+    assert alike == make_plan(fingerprint(), Length())
+    measured_before = make_plan(fingerprint(aspect=(0.5, 1.5)), Length()).plan.preprocessing
+    assert (measured_before.mode, measured_before.fit) == ("whole", "pad")
 
 
 def test_patches_for_thin_structures() -> None:

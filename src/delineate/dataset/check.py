@@ -187,7 +187,7 @@ def _of_space(
     if axes == 2:
         return 2, None, problems
     orientation, found = image_findings.orientation_of(facts)
-    return 3, orientation, problems + found
+    return 3, orientation, problems + found + image_findings.unknown_spacings(facts)
 
 
 def _of_images(facts: Mapping[str, ImageFacts], discovery: Discovery) -> tuple[Colour, int, list[Problem]]:

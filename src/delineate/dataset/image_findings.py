@@ -136,6 +136,25 @@ def orientation_of(facts: Facts) -> tuple[str | None, list[Problem]]:
     return orientation, [Problem("note", "turned", message)]
 
 
+def unknown_spacings(facts: Facts) -> list[Problem]:
+    """Volumes that do not say how far their voxels lie apart, beside others that do.
+
+    A spacing is never guessed, and a plan that resamples would have to, so the fingerprint then has none.
+    """
+    volumes = {name: image for name, image in facts.items() if len(image.size) == 3}
+    silent = [name for name, image in volumes.items() if image.geometry.spacing_mm is None]
+    if not silent or len(silent) == len(volumes):
+        return []
+    message = (
+        f"How far their voxels lie apart is not said by {len(silent)} of {len(volumes)} volumes: "
+        f"{listed(silent)}. A plan that learns from one of these cannot go by the spacing of the others "
+        "either: nothing is resampled to one spacing, and voxels count as cubes all of one size. That costs "
+        "accuracy where spacings differ or slices lie far apart. Save these volumes with their spacing, "
+        "as NIfTI, NRRD or MetaImage do, or take them out."
+    )
+    return [Problem("warning", "no-spacing", message)]
+
+
 def colour_of(facts: Facts, cases: Sequence[CaseFiles], root: Path) -> tuple[Colour, int, list[Problem]]:
     """How the channels of the whole set are to be read.
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from delineate import formats
 from delineate.dataset.case_files import Problem
+from delineate.dataset.channel_files import joined
 from delineate.dataset.listing import list_files
 from delineate.dataset.naming import counted, folded, listed, natural_key, printable, unique_names
-from delineate.dataset.nnunet import by_channel, channel_of
 from delineate.dataset.roles import bare, role_of_name
 from delineate.dataset.series import DicomFiles
-from delineate.errors import ImageError, UsageError
+from delineate.errors import UsageError
 from delineate.files import is_folder
 from delineate.formats.regions import is_slide, is_zarr
 
@@ -96,7 +96,7 @@ def prediction_inputs(inputs: Sequence[Path], channels: int, *, volumes: bool = 
         for stack in stacks
         if stack.files[0].parent not in torn_folders and parts.isdisjoint(stack.files)
     ]
-    single, found = _joined([path for path in files if path not in taken], channels)
+    single, found = joined([path for path in files if path not in taken], channels)
     problems += found
     images = [GivenImage(stem, paths) for stem, paths in single] + stacks
     order = {path: at for at, path in enumerate(files)}
@@ -240,68 +240,3 @@ def _masks_beside(files: Sequence[Path]) -> list[Path]:
 def _beginnings(name: str) -> list[str]:
     """A name, and what stands before each of its separators."""
     return [name, *(name[: match.start()] for match in _SEPARATOR.finditer(name))]
-
-
-def _joined(files: Sequence[Path], channels: int) -> tuple[list[tuple[str, tuple[Path, ...]]], list[Problem]]:
-    """Channel files brought together; where the model takes one channel, every file is an image."""
-    if channels == 1:
-        return [(formats.stem_of(path), (path,)) for path in files], []
-    single: list[tuple[str, tuple[Path, ...]]] = []
-    by_folder: dict[Path, list[Path]] = defaultdict(list)
-    for path in files:
-        stem = formats.stem_of(path)
-        if stem[-5:-4] == "_" and stem[-4:].isdigit() and _is_grey(path):
-            by_folder[path.parent].append(path)
-        else:
-            single.append((stem, (path,)))
-    problems = []
-    wanted = _numbers(by_folder.values(), channels)
-    for folder, paths in by_folder.items():
-        times = Counter(map(channel_of, paths))
-        doubled: dict[str, list[Path]] = defaultdict(list)
-        for path in paths:
-            if times[channel_of(path)] > 1:
-                doubled[channel_of(path)[0]].append(path)
-        for name, numbered in by_channel(paths).items():
-            if name in doubled:
-                message = (
-                    f"Several files in {printable(folder)} are the same channel of one image: "
-                    f"{listed(path.name for path in doubled[name])}. Keep one of each."
-                )
-                problems.append(Problem("error", "doubled-channel", message, tuple(doubled[name])))
-                continue
-            image = tuple(numbered[number] for number in sorted(numbered))
-            if set(numbered) == wanted:
-                single.append((name, image))
-                continue
-            has, takes, todo = counted(len(image), "channel file"), str(channels), ". Add or remove files."
-            if len(image) == channels:
-                missing = wanted.difference(numbered)
-                has, takes = f"the channel files {_told(numbered)}", _told(wanted)
-                lacking = f"{_told(missing)} {'is' if len(missing) == 1 else 'are'} missing"
-                todo = f": {lacking}. Add what is missing, or rename them."
-            message = (
-                f"An image in {printable(folder)} has {has} ({listed(path.name for path in image)}), but the "
-                f"model takes {takes}{todo}"
-            )
-            problems.append(Problem("error", "missing-channel", message, image))
-    return single, problems
-
-
-def _numbers(folders: Iterable[Sequence[Path]], channels: int) -> set[int]:
-    """The numbers that an image's channel files must have: from 0, but for images that all have others."""
-    found = [set(numbered) for paths in folders for numbered in by_channel(paths).values()]
-    alike = found and len(found[0]) == channels and all(each == found[0] for each in found)
-    return found[0] if alike else set(range(channels))
-
-
-def _told(numbers: Iterable[int]) -> str:
-    return ", ".join(f"_{number:04d}" for number in sorted(numbers))
-
-
-def _is_grey(path: Path) -> bool:
-    """Whether a file has one channel; one that cannot be read is left to the reader to report."""
-    try:
-        return formats.header(path).channels == 1
-    except ImageError:
-        return False

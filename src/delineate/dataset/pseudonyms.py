@@ -22,7 +22,15 @@ PRIVATE = "private"  # the folder, within one of results, that is not passed on
 TABLE = "names.csv"
 _CHANNEL = re.compile(r"_\d{4}$")
 _CODE = re.compile(r"((?:case|folder|group|name)-[0-9a-f]{10})")
-__all__ = ["PRIVATE", "TABLE", "Pseudonyms", "looks_identifying", "private_folder", "words_of"]
+__all__ = [
+    "PRIVATE",
+    "TABLE",
+    "Pseudonyms",
+    "holds_codes",
+    "looks_identifying",
+    "private_folder",
+    "words_of",
+]
 
 
 @dataclass
@@ -51,14 +59,16 @@ class Pseudonyms:
 
         Args:
             known: What can be known only by who has the data: names, digests of pixels, words of headers.
+                Where that is nothing the salt stays random: one made of nothing anybody could make.
         """
         if self._settled:
             return
-        digest = hashlib.blake2b(digest_size=16)
+        digest, anything = hashlib.blake2b(digest_size=16), False
         for text in known:
-            encoded = _encoded(text)
+            encoded, anything = _encoded(text), True
             digest.update(len(encoded).to_bytes(8, "big") + encoded)
-        self.salt, self._settled = digest.digest(), True
+        if anything:
+            self.salt, self._settled = digest.digest(), True
 
     def name(self, name: str, paths: Sequence[Path], words: Collection[str], root: Path | None = None) -> str:
         """What a case is called: its name, or a code where the name or that of its files tells too much.
@@ -157,6 +167,11 @@ class Pseudonyms:
         self._hidden.hide(name, code + (suffix if suffix in formats.SUFFIXES else ""), anywhere=anywhere)
         self._hidden.hide(stem, code, anywhere=anywhere)
         self._hidden.hide(_CHANNEL.sub("", stem), code, anywhere=anywhere)
+
+
+def holds_codes(text: str) -> bool:
+    """Whether a text has codes in place of names."""
+    return _CODE.search(text) is not None
 
 
 def words_of(path: Path) -> frozenset[str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from delineate.errors import ImageError
 from delineate.files import is_folder
-from delineate.formats import arrays, dicom_head, metaimage, nifti, nrrd, raster, tiff
+from delineate.formats import arrays, dicom_head, metaimage, netpbm, nifti, nrrd, raster, tiff
 from delineate.formats.dicom_head import is_unnamed_dicom
 from delineate.formats.quiet import without_warnings
 from delineate.formats.raster import from_picture
@@ -58,6 +58,7 @@ _OF_FOLDERS = frozenset({
 FAMILIES: tuple[Family, ...] = (
     raster.FAMILY,
     tiff.FAMILY,
+    netpbm.FAMILY,
     arrays.FAMILY,
     nifti.FAMILY,
     nrrd.FAMILY,

@@ -25,6 +25,7 @@ from delineate.image import Image
 from delineate.inference.loading import refuse_exported
 from delineate.inference.model import Model, load
 from delineate.inference.onnx_file import Channels, Pixels
+from delineate.jobs.codes import explained
 from delineate.jobs.reading import reading_for
 from delineate.jobs.reporter import Reporter
 from delineate.threads import limiting_threads
@@ -208,7 +209,7 @@ def given_images(model: Model, given: Sequence[Path], reporter: Reporter) -> tup
         if problem.level == "warning":
             reporter.warn(_hidden(problem.message, problem.paths))
     if errors := [_hidden(each.message, each.paths) for each in found.problems if each.level == "error"]:
-        raise DataError(" ".join(errors))
+        raise DataError(explained(" ".join(errors), "delineate predict MODEL IMAGES --out FOLDER"))
     if not found.images:
         raise DataError(f"There is no image in {', '.join(map(str, given))}.")
     return found.images

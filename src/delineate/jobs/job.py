@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 from delineate.dataset.naming import counted
@@ -199,17 +198,20 @@ class Job:
         """Note that steps were taken off or added; the first time, and where that turns, it is told."""
         self._rewrite(plan)
         lengths = [plan.training.steps or 0, *(steps for _, steps in plan.training.adjusted)]
-        *before, shorter = [later < earlier for earlier, later in pairwise(lengths)]
-        if before and shorter == before[-1]:
+        *earlier, before, now = told_lengths(lengths)
+        if told_lengths(lengths[:-1]) == [*earlier, before, now]:
             return
-        if shorter:
-            cause = "Steps take longer again" if before else "The machine has become busier"
+        if now < before:
+            cause = "Steps take longer again" if earlier else "The machine has become busier"
             change = f"{cause}: to end in time, the training is shortened"
         else:
-            cause = f"Steps take less time than {'before' if before else 'was measured'}"
+            cause = f"Steps take less time than {'before' if earlier else 'was measured'}"
             change = f"{cause}: the training is lengthened"
-        noted = "" if before else f"; this and later changes are noted in {self.folder / PLAN_NAME}"
-        self.reporter.say(f"{change} to {lengths[-1]} steps{noted}.")
+        if earlier:
+            self.reporter.say(f"{change} to {now} steps in place of the {before} told before.")
+            return
+        noted = f"this and later changes are noted in {self.folder / PLAN_NAME}"
+        self.reporter.say(f"{change} to {now} steps in place of {before}; {noted}.")
 
     def _rewrite(self, plan: Plan) -> None:
         """Bring the changes of a plan's steps into `plan.yaml`, comments kept."""
@@ -286,6 +288,24 @@ class Job:
             evaluation.summary, part=self.parts.scored_kind, used_to_choose=story.used_to_choose
         )
         return evaluation, model.card.model_copy(update={"scores": found})
+
+
+def told_lengths(lengths: Sequence[int]) -> list[int]:
+    """Of the steps that a training was to take, one after another, those that its user is told.
+
+    Args:
+        lengths: As planned at first, then as adjusted.
+
+    Returns:
+        The first; the second; and each later one that lies on the other side of the last told than the one
+        before it did: so "shortened" and "lengthened" hold against what was told.
+    """
+    told = list(lengths[:2])
+    for length in lengths[2:]:
+        before, last = told[-2:]
+        if (length - last) * (last - before) < 0:
+            told.append(length)
+    return told
 
 
 def threshold_sentence(threshold: float, dice: float | None) -> str:

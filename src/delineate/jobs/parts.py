@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import DataError
 from delineate.formats import USUAL, Reading
 from delineate.image import Image, LabelSet, Mask
+from delineate.jobs.codes import explained
 from delineate.jobs.reporter import Reporter
 
 TO_SCORE = frozenset({"no-training-cases", "too-few-cases", "one-group"})  # no errors where nothing is learnt
@@ -141,7 +143,8 @@ def checked_part(
     ]
     if errors or report.encoding is None:
         found = "\n".join(f"- {without_root(problem.message, report.discovery.root)}" for problem in errors)
-        raise DataError(f"{printable(data)} cannot be used as it is:\n{found}")
+        command = f"delineate check {shlex.quote(printable(data))} --names FOLDER"
+        raise DataError(explained(f"{printable(data)} cannot be used as it is:\n{found}", command))
     own = report.encoding.labels
     if expected is None or own == expected:
         return Part(report, report.cases, report.encoding, own)

@@ -21,6 +21,7 @@ from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
 from delineate.inference.exported import ExportedModel
 from delineate.inference.memory import PROGRAM_BYTES
 from delineate.inference.mirroring import CALLED, mirrored_axes
+from delineate.jobs.codes import write_codes
 from delineate.jobs.engines import Wish, usual_wish
 from delineate.jobs.flow import Flow, Work
 from delineate.jobs.manifest import Predicted, masks_in, remove_stale, write_manifest
@@ -176,7 +177,7 @@ def predict(
             ) from stop
         finally:  # also when stopped: what is done is told
             made, failures = flow.told()
-            pseudonyms.write_table(folder)
+            write_codes(pseudonyms, folder, reporter)
             write_manifest(
                 folder,
                 loaded.card.weights_sha256,

@@ -24,6 +24,7 @@ from delineate.files import as_path, made_folder, sole_new_folder, write_text, w
 from delineate.formats import Reading
 from delineate.image import Mask
 from delineate.inference.engines.wish import EngineChoice, PrecisionChoice
+from delineate.jobs.codes import write_codes
 from delineate.jobs.duration import in_words
 from delineate.jobs.engines import Wish
 from delineate.jobs.imported import caution_of, imported_in_words
@@ -176,7 +177,7 @@ def evaluate(
         )
         if folder is None:
             return Evaluation(summarise(scores, loaded.labels), scores)
-        part.report.pseudonyms.write_table(folder)
+        write_codes(part.report.pseudonyms, folder, reporter)
         return write_evaluation(folder, loaded, part, scores, story)
 
 

@@ -27,6 +27,7 @@ from delineate.files import (
 from delineate.formats import USUAL, Reading
 from delineate.inference.model import Model
 from delineate.jobs.ancestor import Ancestor, folds_with_leaks_of, with_leaks_of
+from delineate.jobs.codes import write_codes
 from delineate.jobs.cross_validation import FOLDS, CrossValidation, refuse_too_many
 from delineate.jobs.duration import parse_budget
 from delineate.jobs.encoder import start_from_encoder
@@ -336,7 +337,7 @@ def _begun(
         encoder_sha256=start.encoder_sha256 if start else None,
     )
     write_source(folder, source)
-    source.pseudonyms.write_table(folder)
+    write_codes(source.pseudonyms, folder, reporter)
     write_environment(folder, environment)
     if start is not None:
         write_start(folder, start)

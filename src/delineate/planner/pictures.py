@@ -139,7 +139,6 @@ def _preprocessing(data: Fingerprint, seen: Seen | None) -> tuple[PreprocessingP
             known = reasons.get("preprocessing.size")
             reasons["preprocessing.size"] = f"{known}; {far}" if known else far
         size = _with_aspect(side, height / width)
-        even = data.aspect[1] / data.aspect[0] <= FREE_ASPECT
         reasons |= {
             "preprocessing.mode": f"masks keep {kept:.3f} at this size, so it costs next to nothing",
             "preprocessing.fit": f"height / width runs from {data.aspect[0]:.2f} to {data.aspect[1]:.2f}",
@@ -147,7 +146,7 @@ def _preprocessing(data: Fingerprint, seen: Seen | None) -> tuple[PreprocessingP
         preprocessing = PreprocessingPlan(
             mode="whole",
             size=size,
-            fit="stretch" if even else "pad",
+            fit="pad" if _padded(data) else "stretch",
             orientation=data.orientation,
             **scheme.fields,
         )
@@ -209,12 +208,15 @@ def _rare(data: Fingerprint) -> str:
     return f"{data.labels[shown.index(fewest)]} is in {fewest} of {seen}"
 
 
+def _padded(data: Fingerprint) -> bool:
+    """Whether shapes differ too much for whole images to be stretched to one."""
+    return data.aspect[1] / data.aspect[0] > FREE_ASPECT
+
+
 def _kept(data: Fingerprint, side: float) -> float:
-    """The Dice that masks keep where images have about the area of a square of this side."""
-    return min(
-        (value for at, value in data.side_ceiling.items() if at >= side),
-        default=data.side_ceiling[max(data.side_ceiling)],
-    )
+    """The Dice that masks keep where images, or what they are padded to, have the area of such a square."""
+    ceiling = data.padded_ceiling if data.padded_ceiling and _padded(data) else data.side_ceiling
+    return min((value for at, value in ceiling.items() if at >= side), default=ceiling[max(ceiling)])
 
 
 def _windows(

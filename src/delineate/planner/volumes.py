@@ -97,9 +97,11 @@ def plan_volumes(data: Fingerprint, asked: Asked) -> Planned:
         if mirror
         else "none was trained",
     }
-    if spacing is not None:
-        kept = data.scale_ceiling[scale]
-        reasons["preprocessing.spacing_mm"] = f"slices of the masks keep a Dice of {kept:.3f} there"
+    reasons["preprocessing.spacing_mm"] = (
+        "not all volumes say how far their voxels lie apart, so none is resampled"
+        if spacing is None
+        else f"slices of the masks keep a Dice of {data.scale_ceiling[scale]:.3f} there"
+    )
     plan = Plan(
         preset="auto",
         data=data_plan(data, asked),

@@ -162,6 +162,40 @@ def test_numbers_that_all_images_have_are_channels_in_their_order(tmp_path: Path
     assert found.problems == ()
 
 
+def test_numbers_of_images_are_no_channels(tmp_path: Path) -> None:
+    """As in AMOS: one file an image, and its number is the image's."""
+    for number in (1, 4, 5, 600):
+        png(tmp_path / f"amos_{number:04d}.png", [[1, 2]])
+    assert [image.name for image in prediction_inputs([tmp_path], 1).images] == [
+        "amos_0001", "amos_0004", "amos_0005", "amos_0600"
+    ]  # fmt: skip
+    found = prediction_inputs([tmp_path], 2)
+    assert found.images == ()
+    (problem,) = found.problems
+    assert (problem.level, problem.code, len(problem.paths)) == ("error", "missing-channel", 4)
+    assert problem.message == (
+        f"4 files in {tmp_path} differ in the number at their end alone (amos_0001.png, amos_0004.png, "
+        "amos_0005.png and 1 more), and have one channel each. The model takes 2: of one image amos they are "
+        "too many, and each as an image has too few. Call the channels of an image by its name with _0000 to "
+        "_0001 behind it."
+    )
+
+
+def test_two_numbered_files_alone_are_told_to_be_taken_for_one_image(tmp_path: Path) -> None:
+    for name in ("amos_0001", "amos_0004"):
+        png(tmp_path / f"{name}.png", [[1, 2]])
+    found = prediction_inputs([tmp_path], 2)
+    assert [image.name for image in found.images] == ["amos"]
+    assert [(p.level, p.code, p.message) for p in found.problems] == [
+        (
+            "warning",
+            "taken-for-channels",
+            "amos_0001.png, amos_0004.png were taken for the channels of one image, in this order. If they "
+            "are images of their own, this model cannot segment them.",
+        )
+    ]
+
+
 def test_two_files_of_one_channel_are_refused(tmp_path: Path) -> None:
     for name in ("c_0000.png", "c_0000.tif", "c_0001.png", "d_0000.png", "d_0001.png"):
         png(tmp_path / name, [[1, 2]])

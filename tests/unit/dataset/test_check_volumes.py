@@ -247,6 +247,11 @@ class TestMixed:
         )
         assert report.sizes is not None
         assert report.sizes.spacing_mm is None  # not all say it
+        assert ("warning", "no-spacing") in codes(report)
+        assert said(report, "no-spacing").startswith(
+            "How far their voxels lie apart is not said by 1 of 3 volumes: 1. A plan that learns from one of "
+            "these cannot go by the spacing of the others either: nothing is resampled to one spacing"
+        )
 
     def test_none_with_directions(self, tmp_path: Path) -> None:
         for seed in range(3):
@@ -255,7 +260,7 @@ class TestMixed:
                 np.save(tmp_path / folder / f"{seed}.npy", values)
         report = check(tmp_path)
         assert (report.axes, report.orientation, report.ok) == (3, None, True)
-        assert not {"no-orientation", "turned"} & {problem.code for problem in report.problems}
+        assert not {"no-orientation", "no-spacing", "turned"} & {problem.code for problem in report.problems}
 
 
 class TestOrientation:

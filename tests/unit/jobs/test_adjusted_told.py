@@ -1,4 +1,4 @@
-"""What a run says when its steps are changed on the way: the first time, and where the direction turns."""
+"""What a run says when its steps are changed on the way: the first time, and where what was told turns."""
 
 from __future__ import annotations
 
@@ -28,14 +28,25 @@ LENGTHENED = "the training is lengthened to"
 @pytest.mark.parametrize(
     ("steps", "told"),
     [
-        ((8, 7, 6), [f"{SHORTENED} 8 steps"]),
-        ((14, 16, 18), [f"Steps take less time than was measured: {LENGTHENED} 14 steps"]),
+        ((8, 7, 6), [f"{SHORTENED} 8 steps in place of 10"]),
+        ((14, 16, 18), [f"Steps take less time than was measured: {LENGTHENED} 14 steps in place of 10"]),
+        ((8, 6, 7, 8), [f"{SHORTENED} 8 steps in place of 10"]),  # never more than was told
         (
-            (14, 11, 9, 12),
+            (8, 6, 7, 9, 10, 8),
             [
-                f"Steps take less time than was measured: {LENGTHENED} 14 steps",
-                "Steps take longer again: to end in time, the training is shortened to 11 steps.",
-                f"Steps take less time than before: {LENGTHENED} 12 steps.",
+                f"{SHORTENED} 8 steps in place of 10",
+                f"Steps take less time than before: {LENGTHENED} 9 steps in place of the 8 told before.",
+                "Steps take longer again: to end in time, the training is shortened to 8 steps in place of "
+                "the 9 told before.",
+            ],
+        ),
+        (
+            (14, 16, 15, 11, 9, 12),
+            [
+                f"Steps take less time than was measured: {LENGTHENED} 14 steps in place of 10",
+                "Steps take longer again: to end in time, the training is shortened to 11 steps in place of "
+                "the 14 told before.",
+                f"Steps take less time than before: {LENGTHENED} 12 steps in place of the 11 told before.",
             ],
         ),
     ],

@@ -12,9 +12,12 @@ from dicom_making import dicom, written
 from example_model import example
 from PIL import Image as Pillow
 
+from delineate.dataset.check import check
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.errors import DataError
+from delineate.files import made_folder
 from delineate.inference.model import Model
+from delineate.jobs.export import given_images
 from delineate.jobs.parts import checked_part
 from delineate.jobs.prediction import predict
 from delineate.jobs.reporter import Reporter
@@ -26,6 +29,9 @@ CODE = r"(?:case|name)-[0-9a-f]{10}"
 class Heard(Reporter):
     def __init__(self) -> None:
         self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
     def warn(self, text: str) -> None:
         self.said.append(text)
@@ -84,11 +90,65 @@ def test_the_table_of_an_evaluation_lies_in_it_also_within_a_run(model: Model, t
         (tmp_path / "data" / "masks").mkdir(exist_ok=True)
         values = np.eye(20, dtype=np.uint8) * 255
         Pillow.fromarray(values).save(tmp_path / "data" / "masks" / f"{seed}.png")
-    evaluate(model, tmp_path / "data", out=tmp_path / "run" / "scores", anonymous=True)
+    heard = Heard()
+    evaluate(model, tmp_path / "data", out=tmp_path / "run" / "scores", anonymous=True, reporter=heard)
+    names = tmp_path / "run" / "scores" / "private" / "names.csv"
+    shown = "Names that may tell who a patient is are shown as codes"
+    assert f"{shown}; {names} says which is which." in heard.said
     with (tmp_path / "run" / "scores" / "private" / "names.csv").open(newline="") as stream:
         table = {row["code"] for row in csv.DictReader(stream)}
     assert set(re.findall(CODE, (tmp_path / "run" / "scores" / "cases.csv").read_text())) <= table
     assert list((tmp_path / "run" / "private").iterdir()) == []
+
+
+def test_the_error_of_a_training_says_how_to_find_the_file(tmp_path: Path) -> None:
+    for seed in range(3):
+        picture(tmp_path / "images" / f"ZQDOE^{seed}.png", seed)
+        picture(tmp_path / "masks" / f"ZQDOE^{seed}.png")
+    (tmp_path / "images" / "ZQDOE^1.png").write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        checked_part(tmp_path, labels=None, group_regex=None, reporter=Reporter())
+    message = str(caught.value)
+    assert message.endswith(
+        "Names that may tell who a patient is are shown as codes. To find the files: delineate check "
+        f"{tmp_path} --names FOLDER shows the same and writes which file each code stands for."
+    )
+    (code,) = set(re.findall(CODE, message))
+    report = check(tmp_path)  # as that command does
+    report.pseudonyms.write_table(made_folder(tmp_path / "names"))
+    with (tmp_path / "names" / "private" / "names.csv").open(newline="") as stream:
+        table = {row["code"]: row["files"] for row in csv.DictReader(stream)}
+    assert str(tmp_path / "images" / "ZQDOE^1.png") in table[code]
+
+
+def test_the_error_of_an_export_says_so_too(model: Model, tmp_path: Path) -> None:
+    gone = tmp_path / "ZQ^gone.png"
+    with pytest.raises(DataError) as caught:
+        given_images(model, [gone], Reporter())
+    said, how = str(caught.value).split("\n")
+    assert re.search(CODE, said)
+    assert "ZQ" not in said + how
+    assert "delineate predict MODEL IMAGES --out FOLDER shows the same and writes which file" in how
+    found = predict(model, gone, tmp_path / "out")
+    (code,) = set(re.findall(CODE, "".join(found.messages)))
+    assert f"{code},ZQ^gone.png" in (tmp_path / "out" / "private" / "names.csv").read_text()
+
+
+def test_errors_without_codes_say_nothing_of_them(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "1.png")
+    with pytest.raises(DataError) as caught:
+        checked_part(tmp_path, labels=None, group_regex=None, reporter=Reporter())
+    assert "--names" not in str(caught.value)
+
+
+def test_codes_of_data_without_a_case_are_not_made_from_nothing(tmp_path: Path) -> None:
+    """Else whoever guesses a name could verify the guess."""
+    for path in ("images/ZQDOE^1.png", "images/ZQDOE^1.bmp", "masks/ZQDOE^1.png"):
+        picture(tmp_path / path)
+    said = ["".join(problem.message for problem in check(tmp_path).problems) for _ in range(2)]
+    codes = [frozenset(re.findall(CODE, text)) for text in said]
+    assert len(codes[0]) == len(codes[1]) == 2
+    assert not codes[0] & codes[1]
 
 
 def test_a_file_that_changed_after_the_check_is_told_by_its_code(tmp_path: Path) -> None:
