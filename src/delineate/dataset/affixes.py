@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from delineate import formats
-from delineate.dataset.naming import folded, name_different_things
+from delineate.dataset.naming import folded, number_differently, say_opposites
 from delineate.dataset.roles import Place
 
 _LEAST = 2  # names, of which a common beginning or end can be told
@@ -33,7 +33,7 @@ class Cores:
     def may_go_with(self, other: Cores) -> bool:
         """Whether the common parts do not name different things, as `p1_` and `p2_` do."""
         pairs = ((self.begin, other.begin), (self.end, other.end))
-        return not any(name_different_things(one, two) for one, two in pairs)
+        return not any(number_differently(one, two) or say_opposites(one, two) for one, two in pairs)
 
 
 def cores(names: Collection[str]) -> Cores:

@@ -23,19 +23,17 @@ def doubted(survey: Survey, encoding: MaskEncoding) -> MaskEncoding:
 
 
 def may_be_void(survey: Survey) -> bool:
-    """Whether 255 stands far above the other values, as it does where it marks what was not labelled.
+    """Whether 255 may mark what was not labelled: as thin borders, or far above several other values.
 
-    Labels spread over all greys to be seen, such as 85, 170 and 255, are no such case.
+    Labels spread over all greys to be seen, such as areas of 85, 170 and 255, are no such case.
     """
     others = [int(value) for value in survey.tally.values if 0 < value != VOID]
     if survey.reading != "values" or VOID not in survey.tally.values or not others or max(others) > VOID:
         return False
-    gaps = [after - before for before, after in itertools.pairwise([0, *others])]
-    if VOID - others[-1] <= _FAR * max(gaps):
-        return False
     at = survey.tally.values == VOID
     inside = float(survey.tally.interior[at].sum() / survey.tally.pixels[at].sum())
-    return len(others) > 1 or inside <= _BORDER
+    widest = max(after - before for before, after in itertools.pairwise([0, *others]))
+    return inside <= _BORDER or (len(others) > 1 and VOID - others[-1] > _FAR * widest)
 
 
 def option_without_void(survey: Survey) -> str:
@@ -63,12 +61,12 @@ def _inverted(survey: Survey, encoding: MaskEncoding) -> str | None:
 
 
 def _not_labelled(survey: Survey, encoding: MaskEncoding) -> str | None:
-    """A label 255 beside small values."""
+    """A label 255 beside smaller values."""
     if encoding.kind != "values" or not may_be_void(survey):
         return None
     every = [int(value) for value in survey.tally.values if value]
     return (
-        f"the value {VOID} became a label, but beside small values it often marks pixels that nobody "
+        f"the value {VOID} became a label, but beside smaller values it often marks pixels that nobody "
         f'labelled. If it does, make it background by --labels "{option_without_void(survey)}"; if it is a '
         f'label, say so by --labels "{option_for(survey, every)}"'
     )

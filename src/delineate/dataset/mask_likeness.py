@@ -12,6 +12,7 @@ from delineate.errors import ImageError
 _FEW = 64  # values, of which a mask may have so many in any case
 _COMMON = 16
 _COMMON_SHARE = 0.8  # of pixels that the most common values have, at least, in a mask altered by JPEG
+_MOSTLY = 0.8  # of the pixels that the two most common values have, at least, in a mask with smooth edges
 _ALIKE = 0.5  # of the pixels off the ground have the value of their neighbour, at least, in a mask
 
 
@@ -30,8 +31,11 @@ def like_a_picture(path: Path) -> bool:
     levels, pixels = np.unique(values, return_counts=True)
     if len(levels) <= _FEW:
         return False
+    ordered = np.sort(pixels)
+    if ordered[-2:].sum() >= _MOSTLY * values.size:
+        return False
     if stored.lossy:
-        return bool(np.sort(pixels)[-_COMMON:].sum() < _COMMON_SHARE * values.size)
+        return bool(ordered[-_COMMON:].sum() < _COMMON_SHARE * values.size)
     ground = levels[pixels.argmax()]
     off = values[..., 1:] != ground
     alike = values[..., 1:] == values[..., :-1]

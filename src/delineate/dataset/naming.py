@@ -49,15 +49,21 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-def name_different_things(one: str, other: str) -> bool:
-    """Whether texts number differently, as `p1` and `p2`, or hold opposites, as `left` and `right`."""
+def number_differently(one: str, other: str) -> bool:
+    """Whether both texts hold numbers, and not the same ones."""
     numbers, others = _DIGITS.findall(one), _DIGITS.findall(other)
-    if numbers and others and numbers != others:
-        return True
-    words, other_words = (set(_LETTERS.findall(folded(text))) for text in (one, other))
-    return any(
-        words & group and other_words & group and words & group != other_words & group for group in _OPPOSITES
-    )
+    return bool(numbers and others) and numbers != others
+
+
+def letters_of(text: str) -> list[str]:
+    """The words of a text, folded, without numbers and what divides them."""
+    return _LETTERS.findall(folded(text))
+
+
+def say_opposites(one: str, other: str) -> bool:
+    """Whether texts hold opposite words, as `left` and `right`."""
+    words, others = set(letters_of(one)), set(letters_of(other))
+    return any(words & group and others & group and words & group != others & group for group in _OPPOSITES)
 
 
 def printable(name: Path | str) -> str:

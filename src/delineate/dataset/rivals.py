@@ -13,9 +13,10 @@ from delineate.dataset.case_files import Problem, shown
 from delineate.dataset.mask_likeness import like_a_picture
 from delineate.dataset.naming import folded, listed, natural_key
 from delineate.dataset.pairing import Places
-from delineate.dataset.roles import Place, holds_no_masks, sounds_like_images
+from delineate.dataset.roles import Place, holds_no_masks, name_different_things, sounds_like_images
 from delineate.errors import ImageError
 
+_DEEPEST = 8  # folders, of which all choices are looked at
 _TODO = (
     "Leave one of them in the data, or say which files belong together in a CSV table with the columns "
     "image,mask."
@@ -49,21 +50,23 @@ def rivals(
     by_image_folder: dict[Path, dict[Path, Path]] = defaultdict(dict)
     for image, mask in pairs:
         by_image_folder[image.parent][image] = mask
+    common = set.intersection(*(set(_rest(images[image])) for image, _ in pairs)) if pairs else set()
     near: dict[tuple[str, ...], list[dict[Path, Path]]] = defaultdict(list)
     for taken in by_image_folder.values():
-        near[_rest(images[next(iter(taken))])].append(taken)
+        near[tuple(part for part in _rest(images[next(iter(taken))]) if part not in common)].append(taken)
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     for path in left:
         by_folder[path.parent].append(path)
     competing: dict[Path, None] = {}
     beside: list[tuple[Path, Path]] = []
     for folder, files in by_folder.items():
-        if any(holds_no_masks(part) or sounds_like_images(part) for part in folder.relative_to(root).parts):
-            continue
-        rest = _rest(places[files[0]])
-        like = {rest, *(rest[:at] + rest[at + 1 :] for at in range(len(rest)))}
-        for taken in itertools.chain.from_iterable(near[key] for key in sorted(like) if key in near):
+        for taken in itertools.chain.from_iterable(near.get(key, ()) for key in _parts_of(places[files[0]])):
             image, of_taken = next(iter(taken.items()))
+            own = set(folder.relative_to(root).parts).difference(image.parent.relative_to(root).parts)
+            if any(holds_no_masks(part) or sounds_like_images(part) for part in own):
+                continue
+            if _of_another(places[files[0]], places[of_taken]):
+                continue
             if places[files[0]].split not in (None, images[image].split) or not _may_rival(files, taken):
                 continue
             if folder == of_taken.parent:
@@ -74,8 +77,20 @@ def rivals(
     return [*folders_told(competing, paths, root), *files_told(beside, root)]
 
 
+def _parts_of(where: Place) -> list[tuple[str, ...]]:
+    """A place's folders, some or all or none of them: what images may lie in whose masks these may be."""
+    rest = _rest(where)[:_DEEPEST]
+    return sorted({key for count in range(len(rest) + 1) for key in itertools.combinations(rest, count)})
+
+
 def _rest(where: Place) -> tuple[str, ...]:
     return tuple(folded(part) for part in where.rest)
+
+
+def _of_another(where: Place, mask: Place) -> bool:
+    """Whether folders say that files are of another patient, or another thing, than a mask."""
+    own, others = set(where.rest) - set(mask.rest), set(mask.rest) - set(where.rest)
+    return any(name_different_things(one, other, whole=True) for one in own for other in others)
 
 
 def _may_rival(files: Sequence[Path], taken: Mapping[Path, Path]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -9,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from delineate import formats
-from delineate.dataset.naming import folded, name_different_things
+from delineate.dataset.naming import folded
 from delineate.dataset.pairing import Places
-from delineate.dataset.roles import Place, Role, bare, role_of_name
+from delineate.dataset.roles import Place, Role, bare, holds_no_masks, name_different_things, role_of_name
 
 Manner = Literal["folders", "names"]
 
@@ -26,9 +27,14 @@ def assign(places: Places) -> tuple[Manner, Places, Places]:
         Whether folders or names told, the images, and the masks. Where images and masks lie in two folders
         whose names say nothing (`a/image_0.png`, `b/mask_0.png`), these are not in the places returned.
     """
+    of_others = {part for where in places.values() if where.role != "mask" for part in where.rest}
     by_role: dict[Role | None, dict[Path, Place]] = defaultdict(dict)
     for path, where in places.items():
-        by_role[where.role][path] = where
+        own = (
+            path.parent.name
+        )  # no masks are in masks/predictions/, but in masks/result_1/ of images/result_1/
+        apart = where.role == "mask" and own in where.rest and own not in of_others and holds_no_masks(own)
+        by_role[None if apart else where.role][path] = where
     images, masks, neither = by_role["image"], by_role["mask"], by_role[None]
     if images and masks:
         return "folders", *_by_names(*_without_own_folders(images, masks))
@@ -56,15 +62,24 @@ def _without_own_folders(images: Places, masks: Places) -> tuple[Places, Places]
     """
     if _meet(images, masks):
         return images, masks
-    of_images, of_masks = (_common(places.values()) for places in (images, masks))
-    if name_different_things(_text(of_images - of_masks), _text(of_masks - of_images)):
+    if different_folders(images, masks) is not None:
         return images, masks
-    dropped = of_images ^ of_masks
+    dropped = _common(images.values()) ^ _common(masks.values())
     return _without(images, dropped), _without(masks, dropped)
 
 
-def _text(folders: Iterable[str]) -> str:
-    return "/".join(sorted(folders))
+def different_folders(images: Places, masks: Places) -> tuple[str, str] | None:
+    """Folders of all images, and of all masks, that say by their names that these do not belong together."""
+    of_images, of_masks = (_common(places.values()) for places in (images, masks))
+    own = "/".join(sorted(of_images - of_masks)), "/".join(sorted(of_masks - of_images))
+    whole = all(_are_folders(places, folders) for places, folders in ((images, own[0]), (masks, own[1])))
+    return own if name_different_things(*own, whole=whole) else None
+
+
+def _are_folders(places: Places, names: str) -> bool:
+    """Whether names are folders', and not what is left of them without the word for a role."""
+    parts = {folded(part) for path in itertools.islice(places, 1) for part in path.parts}
+    return parts.issuperset(filter(None, names.split("/")))
 
 
 def _meet(images: Places, masks: Places) -> bool:
@@ -95,7 +110,8 @@ def _elsewhere(image: Place, mask: Place) -> bool:
     if image.split not in (None, mask.split):
         return True
     folders, others = ({folded(part) for part in where.rest} for where in (image, mask))
-    return name_different_things(_text(folders - others), _text(others - folders))
+    own = "/".join(sorted(folders - others)), "/".join(sorted(others - folders))
+    return name_different_things(*own, whole=True)
 
 
 def _without(places: Places, dropped: Collection[str]) -> Places:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from delineate.dataset.case_files import SPLIT_WORDS, Split
-from delineate.dataset.naming import folded
+from delineate.dataset.naming import folded, letters_of, number_differently, say_opposites
 
 Role = Literal["image", "mask"]
 _IMAGE = r"images?|imgs?"
@@ -25,12 +25,14 @@ _FAINT: tuple[tuple[Role, re.Pattern[str]], ...] = (  # within images/ or masks/
 )
 _NO_MASKS = re.compile(
     r"overlay|preview|thumb|visuali|distance|superpixel|segmentationobject"
-    r"|predict|(?<![a-z])preds?(?![a-z])|result|output|probabilit|confidence|heat.?map|depth|weight"
+    r"|predict|(?<![a-z])preds?(?![a-z])|result|output|probabilit|confidence|heat.?map|depth"
+    r"|(?<![a-z])weights?(?![a-z])|weight.?map"
     r"|field.?of.?view|(?<![a-z])fov(?![a-z])",
     re.IGNORECASE,
 )
 _GLUED = re.compile(r"(?<=[^\W_])annot$")  # trainannot/, as CamVid has it
 _TWO_WORDS = re.compile(r"ground[\s_-]truth")
+_VERSIONS = frozenset({"v", "version"})
 _SEPARATOR = r"[\s_.\-]"
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NEUTRAL = frozenset({"set", "sets", "data", "dataset"})  # beside a word for a part
@@ -137,8 +139,30 @@ def holds_no_masks(folder: str) -> bool:
 
 
 def sounds_like_images(folder: str) -> bool:
-    """Whether some word of a folder's name says that it holds images: `images_resized`."""
-    return _sounding(folder)[0] == "image"
+    """Whether a word of a folder's name says plainly that it holds images: `images_resized`."""
+    roles = {_role(word, _PLAIN) for word in _words(folder)}
+    return "image" in roles and "mask" not in roles
+
+
+def name_different_things(one: str, other: str, *, whole: bool) -> bool:
+    """Whether folders' names say that what is in them does not belong together.
+
+    They do by opposite words, and by other numbers behind the same word, as `p1` and `p2`. Numbers that
+    count the folders themselves, as in `1. Images` and `2. Masks`, say nothing.
+
+    Args:
+        one: A folder's name, or what it says besides its role.
+        other: Likewise.
+        whole: Whether these are names of folders; then numbers alone, `1` and `2`, are different things, too.
+    """
+    if say_opposites(one, other):
+        return True
+    words, others = (
+        [word for word in letters_of(text) if _role(word, _PLAIN) is None] for text in (one, other)
+    )
+    if not number_differently(one, other) or words != others or set(words) & _VERSIONS:
+        return False
+    return bool(words) or (whole and not letters_of(one) and not letters_of(other))
 
 
 def role_of_name(stem: str) -> Role:

@@ -12,7 +12,8 @@ from delineate.dataset.case_files import Problem, shown
 from delineate.dataset.listing import Listing
 from delineate.dataset.naming import counted, folded, listed, natural_key, printable
 from delineate.dataset.pairing import Places
-from delineate.dataset.roles import place
+from delineate.dataset.role_assignment import different_folders
+from delineate.dataset.roles import holds_no_masks, place
 
 ACCEPTED = (
     "Accepted are: images/ and masks/ (or labels/, annotations/) with the same names; image_7.png with "
@@ -37,7 +38,9 @@ def one_side_missing(listing: Listing, images: Places, masks: Places) -> Problem
     root = printable(listing.root)
     if images:
         what = f"{root} holds {counted(len(images), 'image')} but no masks."
-        hints = _hints((_like_masks(listing), _same_stems(images), _drawn(listing, len(images))))
+        hints = _hints(
+            (_like_masks(listing), _not_taken(listing), _same_stems(images), _drawn(listing, len(images)))
+        )
         return Problem("error", "no-masks", f"{what} {_inventory(listing)} {hints}{ACCEPTED}", tuple(images))
     if masks:
         what = f"{root} holds {counted(len(masks), 'mask')} but no images beside them."
@@ -53,7 +56,7 @@ def no_pairs(listing: Listing, images: Places, masks: Places) -> Problem:
     """The error where there are both, but no two go together."""
     some_images = listed((shown(path, listing.root) for path in images), 3)
     some_masks = listed((shown(path, listing.root) for path in masks), 3)
-    hints = _hints((_channels(images, masks),))
+    hints = _hints((_different_folders(images, masks), _channels(images, masks)))
     return Problem(
         "error",
         "no-pairs",
@@ -61,6 +64,15 @@ def no_pairs(listing: Listing, images: Places, masks: Places) -> Problem:
         f"{some_masks}. "
         f"{_inventory(listing)} {hints}{ACCEPTED}",
         (*images, *masks),
+    )
+
+
+def _different_folders(images: Places, masks: Places) -> str | None:
+    if (folders := different_folders(images, masks)) is None:
+        return None
+    return (
+        f"Images in {folders[0]}/ and masks in {folders[1]}/ are not brought together, since these names say "
+        "that they are of different things: if they do belong together, call the folders alike."
     )
 
 
@@ -89,13 +101,35 @@ def _like_masks(listing: Listing) -> str | None:
     """Folders whose names sound like masks among other words."""
     root = listing.root
     folders = {path.parent for path in listing.files if formats.is_image(path)}
-    sounding = [f for f in folders if place(f.relative_to(root).parts, loosely=True).role == "mask"]
+    sounding = [
+        folder
+        for folder in folders
+        if place(folder.relative_to(root).parts, loosely=True).role == "mask"
+        and not holds_no_masks(folder.name)
+    ]
     if not sounding or len(sounding) == len(folders):
         return None
     ordered = sorted(sounding, key=lambda folder: natural_key(str(folder)))
     names = listed((f"{shown(folder, root)}/" for folder in ordered), _MENTIONED)
     one = "These sound" if len(sounding) > 1 else "This sounds"
     return f"{one} like masks: {names}; call the folder of the masks masks/ and that of the images images/."
+
+
+def _not_taken(listing: Listing) -> str | None:
+    """Folders that are no masks by their names, though they might be meant."""
+    root = listing.root
+    folders = {path.parent for path in listing.files if formats.is_image(path)}
+    named = sorted(
+        (folder for folder in folders if folder != root and holds_no_masks(folder.name)),
+        key=lambda folder: natural_key(str(folder)),
+    )
+    if not named or len(named) == len(folders):
+        return None
+    names = listed((f"{shown(folder, root)}/" for folder in named), _MENTIONED)
+    return (
+        f"Left aside, since by their names they hold what was predicted or made of masks: {names}. If masks "
+        "that were drawn lie there, call the folder masks/."
+    )
 
 
 def _same_stems(images: Places) -> str | None:

@@ -35,6 +35,7 @@ _KINDS = {
 _BLANKS, _DIGITS = b" \t\n\v\f\r", b"0123456789"
 _MOST_HEADER = 1 << 16  # bytes, comments among them
 _MOST_DIGITS = 10
+_MOST_BEHIND = 4  # blanks behind the values
 _HIGHEST_BYTE, _HIGHEST = 255, 65535
 _PIECE = 1 << 20
 
@@ -162,6 +163,13 @@ def _check_length(stored: _Stored, source: Source) -> None:
     source.stream.seek(begin + needed)
     if recognises(source.stream.read(3)):
         raise source.refuse("it holds several pictures. Save the one that is meant")
+    source.stream.seek(begin + needed)
+    behind = source.stream.read(_MOST_BEHIND)
+    source.stream.seek(begin - 1)
+    if source.stream.read(2) == b"\r\n":  # one blank ends the header; the second may be a value, too
+        begin += length == needed + 1
+    elif len(behind) == length - needed and not behind.strip(_BLANKS):
+        needed = length  # a line break, as editors and transfers as text add it
     source.stream.seek(begin)
     Plain(source).check_holds(needed)
 

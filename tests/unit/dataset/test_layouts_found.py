@@ -96,6 +96,10 @@ def test_a_folder_without_masks_does_not_spoil_the_pairing(tmp_path: Path) -> No
         (("images/{n}.jpg", "masks/{n}.png", "vessels/{n}.png"), "masks/, vessels/"),
         (("images/{n}.jpg", "mask/{n}.png", "1st_label/{n}_1stHO.png"), "1st_label/, mask/"),
         (("images/{n}.jpg", "masks/{n}.png", "masks_observer2/{n}.png"), "masks/, masks_observer2/"),
+        (("data/images/{n}.jpg", "data/masks/{n}.png", "vessels/{n}.png"), "data/masks/, vessels/"),
+        (("fundus_images/{n}.jpg", "fundus_masks/{n}.png", "vessels/{n}.png"), "fundus_masks/, vessels/"),
+        (("images/{n}.jpg", "masks/{n}.png", "reference/expert/{n}.png"), "masks/, reference/expert/"),
+        (("images/{n}.jpg", "masks/{n}.png", "volume_vessels/{n}.png"), "masks/, volume_vessels/"),
     ],
 )
 def test_a_folder_that_could_be_the_masks_as_well_is_an_error(
@@ -148,6 +152,57 @@ def test_names_of_different_things_do_not_pair(tmp_path: Path, image: str, mask:
     assert error(discover(tree(tmp_path, image, mask))).startswith("No image in ")
 
 
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("1. Original Images/{n}.jpg", "2. Masks/{n}.png"),
+        ("01_images/{n}.png", "02_masks/{n}.png"),
+        ("2020_images/{n}.png", "2021_annotations/{n}.png"),
+        ("images_512/{n}.png", "masks_1ch/{n}.png"),
+        ("images_v1/{n}.png", "masks_v2/{n}.png"),
+        ("T1_weighted_images/{n}.png", "T1_weighted_masks/{n}.png"),
+        (
+            "ISIC2018_Task1-2_Training_Input/ISIC_{n}.jpg",
+            "ISIC2018_Task1_Training_GroundTruth/ISIC_{n}_segmentation.png",
+        ),
+        (
+            "ISIC-2017_Training_Data/ISIC_{n}.jpg",
+            "ISIC-2017_Training_Part1_GroundTruth/ISIC_{n}_segmentation.png",
+        ),
+    ],
+)
+def test_numbers_that_count_folders_do_not_keep_pairs_apart(tmp_path: Path, image: str, mask: str) -> None:
+    found = discover(tree(tmp_path, image, mask))
+    assert first_pair(found) == (image.format(n=21), mask.format(n=21))
+    assert codes(found) == []
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"), [("p1", "p2"), ("1", "2"), ("left", "right"), ("batch 1", "batch 3")]
+)
+def test_folders_of_different_things_are_named_as_the_reason(tmp_path: Path, images: str, masks: str) -> None:
+    found = discover(tree(tmp_path, f"images/{images}/{{n}}.png", f"masks/{masks}/{{n}}.png"))
+    assert (
+        f"Images in {images}/ and masks in {masks}/ are not brought together, since these names say that "
+        "they are of different things: if they do belong together, call the folders alike." in error(found)
+    )
+
+
+def test_predictions_within_the_folder_of_masks_are_no_reference(tmp_path: Path) -> None:
+    message = error(discover(tree(tmp_path, "images/{n}.png", "masks/predictions/{n}.png")))
+    assert "holds 3 images but no masks." in message
+    assert (
+        "Left aside, since by their names they hold what was predicted or made of masks: masks/pred"
+        in message
+    )
+    assert "sounds like masks" not in message
+
+
+def test_a_case_may_be_called_result(tmp_path: Path) -> None:
+    found = discover(tree(tmp_path, "images/result_{n}/a.png", "masks/result_{n}/a.png"))
+    assert (len(found.cases), codes(found)) == (3, [])
+
+
 @pytest.mark.parametrize("masks", ["predicted_masks", "mask_overlays", "labels-preview"])
 def test_what_is_made_of_masks_is_no_reference(tmp_path: Path, masks: str) -> None:
     found = discover(tree(tmp_path, "images/{n}.png", f"{masks}/{{n}}.png"))
@@ -187,13 +242,16 @@ def test_files_of_others_are_no_rivals(tmp_path: Path, other: str) -> None:
     assert [problem for problem in found.problems if problem.level == "error"] == []
 
 
-@pytest.mark.parametrize(("kind", "rival"), [("scan", False), ("mask", True), ("nuclei", True)])
+@pytest.mark.parametrize(
+    ("kind", "rival"), [("scan", False), ("mask", True), ("nuclei", True), ("smooth", True)]
+)
 def test_pictures_are_no_rivals_of_masks(tmp_path: Path, kind: str, rival: bool) -> None:
     """A second modality beside the images is left aside, another set of masks is not."""
     rng = np.random.default_rng(0)
     pixels = {
         "scan": rng.normal(120, 20, (64, 64)).clip(0, 255).astype(np.uint8),
         "mask": np.pad(np.full((32, 32), 255, np.uint8), 16),
+        "smooth": np.pad(np.arange(62, dtype=np.uint8).repeat(4)[:, None] % 251, ((0, 0), (30, 33))),
         "nuclei": np.kron(np.arange(256, dtype=np.uint16).reshape(16, 16), np.ones((4, 4), np.uint16)),
     }
     tree(tmp_path, "images/{n}.png", "masks/{n}.png", "flair/{n}.png")

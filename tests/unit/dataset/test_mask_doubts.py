@@ -33,8 +33,8 @@ def in_red(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 VOID = (
-    "the value 255 became a label, but beside small values it often marks pixels that nobody labelled. If it "
-    'does, make it background by --labels "1=label 1,7=label 7"; if it is a label, say so by --labels '
+    "the value 255 became a label, but beside smaller values it often marks pixels that nobody labelled. If "
+    'it does, make it background by --labels "1=label 1,7=label 7"; if it is a label, say so by --labels '
     '"1=label 1,7=label 7,255=label 255"'
 )
 
@@ -54,6 +54,8 @@ def test_other_values_are_no_doubt(values: tuple[int, ...]) -> None:
 def test_255_beside_one_value_is_a_doubt_where_it_is_a_border() -> None:
     mask = np.zeros((64, 64), np.uint8)
     mask[10:42, 10:42], mask[13:39, 13:39] = 255, 3  # a border of three pixels: a third of them lies inside
+    assert [warning[:13] for warning in understood(mask, mask).warnings] == ["the value 255"]
+    mask[13:39, 13:39] = 128
     assert [warning[:13] for warning in understood(mask, mask).warnings] == ["the value 255"]
     mask[10:42, 10:42], mask[22:30, 22:30] = 255, 3
     assert understood(mask, mask).warnings == ()

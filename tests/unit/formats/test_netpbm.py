@@ -27,6 +27,9 @@ def file(folder: Path, content: bytes, name: str = "a.pgm") -> Path:
         (b"P1 3 1\n0 1 1\n", [255, 0, 0]),  # 1 is black
         (b"P1 3 1\n011", [255, 0, 0]),
         (b"P4 3 1\n\x60", [255, 0, 0]),
+        (b"P5 3 1 255\n\0\1\2\r\n", [0, 1, 2]),  # a line break behind the values
+        (b"P5\r\n3 1\r\n255\r\n\0\1\x0a", [0, 1, 10]),
+        (b"P5\r\n3 1\r\n255\r\n\1\x0a", [10, 1, 10]),
     ],
 )
 def test_masks_are_as_they_are_stored(content: bytes, values: list[int], tmp_path: Path) -> None:
@@ -34,6 +37,12 @@ def test_masks_are_as_they_are_stored(content: bytes, values: list[int], tmp_pat
     assert stored.values.tolist() == [values]
     assert stored.palette is None
     assert not stored.lossy
+
+
+@pytest.mark.parametrize("behind", [b"\n\n\n\n\n", b"\n\3", b"\3"])
+def test_more_behind_the_values_than_a_line_break_is_refused(behind: bytes, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="damaged"):
+        formats.read(file(tmp_path, b"P5 3 1 255\n\0\1\2" + behind))
 
 
 def test_masks_in_colour(tmp_path: Path) -> None:
