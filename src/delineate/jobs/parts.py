@@ -143,7 +143,10 @@ def checked_part(
     ]
     if errors or report.encoding is None:
         found = "\n".join(f"- {without_root(problem.message, report.discovery.root)}" for problem in errors)
-        command = f"delineate check {shlex.quote(printable(data))} --names FOLDER"
+        command = f"delineate check {shlex.quote(printable(data))}"
+        for option, value in (("--labels", labels), ("--group-regex", group_regex)):
+            command += f" {option} {shlex.quote(value)}" if value is not None else ""
+        command += " --names FOLDER"
         raise DataError(explained(f"{printable(data)} cannot be used as it is:\n{found}", command))
     own = report.encoding.labels
     if expected is None or own == expected:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -101,17 +102,24 @@ def test_the_table_of_an_evaluation_lies_in_it_also_within_a_run(model: Model, t
     assert list((tmp_path / "run" / "private").iterdir()) == []
 
 
-def test_the_error_of_a_training_says_how_to_find_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("labels", "groups", "options"),
+    [(None, None, ""), (">0=a", "^(.)", " --labels '>0=a' --group-regex '^(.)'")],
+)
+def test_the_error_of_a_training_says_how_to_find_the_file(
+    tmp_path: Path, labels: str | None, groups: str | None, options: str
+) -> None:
     for seed in range(3):
         picture(tmp_path / "images" / f"ZQDOE^{seed}.png", seed)
         picture(tmp_path / "masks" / f"ZQDOE^{seed}.png")
     (tmp_path / "images" / "ZQDOE^1.png").write_bytes(b"")
     with pytest.raises(DataError) as caught:
-        checked_part(tmp_path, labels=None, group_regex=None, reporter=Reporter())
+        checked_part(tmp_path, labels=labels, group_regex=groups, reporter=Reporter())
     message = str(caught.value)
     assert message.endswith(
         "Names that may tell who a patient is are shown as codes. To find the files: delineate check "
-        f"{tmp_path} --names FOLDER shows the same and writes which file each code stands for."
+        f"{shlex.quote(str(tmp_path))}{options} --names FOLDER shows the same and writes which file each "
+        "code stands for."
     )
     (code,) = set(re.findall(CODE, message))
     report = check(tmp_path)  # as that command does
