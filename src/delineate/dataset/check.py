@@ -17,7 +17,7 @@ from delineate.dataset.check_report import (
     CheckReport,
     Sizes,
 )
-from delineate.dataset.concealing import concealed
+from delineate.dataset.concealing import concealed, telling_structures
 from delineate.dataset.discover import discover
 from delineate.dataset.duplicates import alike_in_order, exact_duplicates, near_duplicates
 from delineate.dataset.grouping import merge_groups
@@ -96,6 +96,9 @@ def check(
     problems += found
     hidden = concealed(inspected, discovery, pseudonyms or Pseudonyms(), Path(data))
     inspected, discovery = hidden.inspected, hidden.discovery
+    if (refused := telling_structures(hidden)) is not None:
+        inspected, problems = (), [refused]
+        discovery = replace(discovery, layout="not recognised", cases=(), problems=(), label_names=None)
     problems += image_findings.unreadable(inspected, discovery.root)
     problems += image_findings.size_mismatches(inspected, discovery.root)
     problems += image_findings.unplaced_masks(inspected, discovery.root)

@@ -10,12 +10,16 @@ from delineate.dataset.case_files import Problem
 from delineate.dataset.inspection import Inspected, Overlaps
 from delineate.dataset.mask_shelf import MaskShelf
 from delineate.dataset.naming import counted, listed
+from delineate.dataset.structure_names import alike
 
 COINCIDENT_DICE = 0.6  # of two structures, above which they may be two readings of one
 WITHIN = 0.97  # of the smaller one, at least, lies in the larger, if it is a part of it
 PART_SIZE = 0.7  # of the larger one, at most, is a part
 HIDDEN = 0.05  # of a structure's pixels, at most, are seen: it would be no label
-DRAWN_TWICE = 0.3  # of the pixels of all objects, above which they are readings of the same: half that Dice
+OVERLAP_DICE = 0.15  # above which it is to be looked at whether they are
+INITIALS = 3  # letters, at most, of names that may stand for who drew the masks
+DRAWN_TWICE = 0.08  # of the pixels of all objects, above which they may be readings of the same
+OVERLAPPING = "overlapping-structures"
 _PAIRS_SHOWN = 6
 Pair = tuple[int, int]
 
@@ -70,9 +74,10 @@ def settled(inspected: Sequence[Inspected], shelf: MaskShelf) -> tuple[tuple[Ins
         )
         for item in inspected
     )
-    coincident = [pair for pair in totals.shared if _coincide(totals, pair)]
-    problems = [*_several_readings(totals, coincident), *_drawn_twice(inspected)]
-    return ordered, problems or [*_hidden(totals), *_overlaps(totals)]
+    problems = [*_several_readings(totals), *_drawn_twice(inspected)]
+    if any(problem.level == "error" for problem in problems):
+        return ordered, problems
+    return ordered, [*problems, *_hidden(totals), *_overlaps(totals)]
 
 
 def _totals(inspected: Sequence[Inspected]) -> Totals:
@@ -111,34 +116,53 @@ def _own_pixels(overlaps: Overlaps) -> dict[int, int]:
     return {value: number for value, number in found.items() if number}
 
 
-def _coincide(totals: Totals, pair: Pair) -> bool:
-    """Whether two structures are nearly the same, and neither a part of the other."""
-    shared, (smaller, larger) = totals.shared[pair], sorted(totals.beside[pair])
-    part = shared >= WITHIN * smaller and smaller <= PART_SIZE * larger
-    return _dice(totals, pair) > COINCIDENT_DICE and not part
+def _part(totals: Totals, pair: Pair) -> bool:
+    """Whether one of two structures is a part of the other."""
+    smaller, larger = sorted(totals.beside[pair])
+    return totals.shared[pair] >= WITHIN * smaller and smaller <= PART_SIZE * larger
 
 
 def _dice(totals: Totals, pair: Pair) -> float:
     return 2 * totals.shared[pair] / sum(totals.beside[pair])
 
 
-def _several_readings(totals: Totals, pairs: Collection[Pair]) -> list[Problem]:
-    """An error where structures are so much the same that they may be several readings of one."""
-    if not pairs:
+def _several_readings(totals: Totals) -> list[Problem]:
+    """What is said where structures are so much the same that they may be several readings of one.
+
+    An error where they nearly coincide, or overlap and are all called by what may be initials; else a
+    warning.
+    """
+    initials = all(len(alike(name)) <= INITIALS for name in totals.names.values())
+    pairs = [pair for pair in totals.shared if _dice(totals, pair) > OVERLAP_DICE and not _part(totals, pair)]
+    coincident = [pair for pair in pairs if initials or _dice(totals, pair) > COINCIDENT_DICE]
+    if coincident:
+        what = (
+            "overlap and are called by what may be readers' initials"
+            if initials
+            else "nearly coincide, as several readings of one structure do"
+        )
+        message = (
+            f"Masks that were taken for those of several structures {what}: {_told(totals, coincident)}. "
+            "Leave one of them in the data, or say which mask is meant in a CSV table with the columns "
+            "image,mask; if they are of several structures, save one mask an image with a value for each."
+        )
+        return [Problem("error", "competing-structures", message)]
+    within = [pair for pair in pairs if totals.shared[pair] < WITHIN * min(totals.beside[pair])]
+    if not within:
         return []
-    lines = listed(
-        (f"{_both(totals, pair)} (Dice {_dice(totals, pair):.2f})" for pair in pairs), _PAIRS_SHOWN
-    )
     message = (
-        "Masks that were taken for those of several structures nearly coincide, as several readings of one "
-        f"structure do: {lines}. Leave one of them in the data, or say which mask is meant in a CSV table "
-        "with the columns image,mask."
+        f"Structures overlap much: {_told(totals, within)}. If they are two readers' masks of the same "
+        "thing, keep one of them."
     )
-    return [Problem("error", "competing-structures", message)]
+    return [Problem("warning", OVERLAPPING, message)]
+
+
+def _told(totals: Totals, pairs: Collection[Pair]) -> str:
+    return listed((f"{_both(totals, pair)} (Dice {_dice(totals, pair):.2f})" for pair in pairs), _PAIRS_SHOWN)
 
 
 def _drawn_twice(inspected: Sequence[Inspected]) -> list[Problem]:
-    """An error where the objects of images overlap so much that they may be several readings of the same."""
+    """How much of the objects of images is drawn twice; an error where they may be readings of the same."""
     drawn = seen = 0
     for item in inspected:
         overlaps = item.overlaps
@@ -148,12 +172,19 @@ def _drawn_twice(inspected: Sequence[Inspected]) -> list[Problem]:
             if len(numbers) > 1:
                 drawn += sum(numbers)
                 seen += _own_pixels(overlaps)[value]
-    if drawn - seen <= DRAWN_TWICE * drawn:
+    if drawn == seen:
         return []
+    share = 1 - seen / drawn
+    if share <= DRAWN_TWICE:
+        message = (
+            f"Masks of single objects overlap: {share:.2%} of what they draw is drawn more than once. If "
+            "some are further readers' masks of the same objects, take these out of the data."
+        )
+        return [Problem("note", "objects-overlap", message)]
     message = (
-        f"Several masks an image, taken for those of single objects, overlap: {1 - seen / drawn:.0%} of what "
-        "they draw is drawn more than once, as by several readers. Leave one mask an image in the data, or "
-        "say which is meant in a CSV table with the columns image,mask."
+        f"Several masks an image, taken for those of single objects, overlap: {share:.0%} of what they draw "
+        "is drawn more than once, as by several readers. Leave one mask an image in the data, with all of "
+        "its objects, or say which is meant in a CSV table with the columns image,mask."
     )
     return [Problem("error", "competing-structures", message)]
 

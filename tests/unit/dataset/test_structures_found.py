@@ -307,7 +307,8 @@ def test_two_masks_of_one_structure_are_refused(tmp_path: Path) -> None:
 def test_another_folder_with_the_names_of_the_images_competes(tmp_path: Path) -> None:
     tree(tmp_path, "images/{n}.png", "masks/heart/{n}.png", "masks/lung/{n}.png", "vessels/{n}.png")
     assert error(discover(tmp_path)).startswith(
-        "Several folders could hold the masks: masks/heart/, vessels/"
+        "Several folders could hold the masks: masks/heart/, masks/lung/, which would be joined, or "
+        "vessels/. Take the one or the other out of the data"
     )
 
 
