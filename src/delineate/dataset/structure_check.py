@@ -35,6 +35,7 @@ class Totals:
         shared: Of each two that overlap the pixels that are in both, over all cases.
         beside: Of these two the pixels over the cases that show both.
         sets: How many pixels are in each set of structures, and in no other.
+        given: The training data's order, where it is to be taken; empty for their own.
     """
 
     names: Mapping[int, str]
@@ -43,19 +44,23 @@ class Totals:
     shared: Mapping[Pair, int]
     beside: Mapping[Pair, Pair]
     sets: Mapping[tuple[int, ...], int]
+    given: tuple[int, ...] = ()
 
     @property
     def order(self) -> tuple[int, ...]:
         """The values, each to be painted over those before: the smaller over the larger on average."""
-        return tuple(sorted(self.names, key=lambda value: (-self.means.get(value, 0.0), value)))
+        return self.given or tuple(sorted(self.names, key=lambda value: (-self.means.get(value, 0.0), value)))
 
 
-def settled(inspected: Sequence[Inspected], shelf: MaskShelf) -> tuple[tuple[Inspected, ...], list[Problem]]:
+def settled(
+    inspected: Sequence[Inspected], shelf: MaskShelf, known: Sequence[str] = ()
+) -> tuple[tuple[Inspected, ...], list[Problem]]:
     """Decide which structure is seen where several overlap, for all cases alike.
 
     Args:
         inspected: All cases.
         shelf: Is told the order in which joined masks are painted.
+        known: Names of the training data's structures in their order, taken where these have no others.
 
     Returns:
         The cases with their structures in that order, and what is to be said.
@@ -63,6 +68,7 @@ def settled(inspected: Sequence[Inspected], shelf: MaskShelf) -> tuple[tuple[Ins
     if not any(item.case.structures for item in inspected):
         return tuple(inspected), []
     totals = _totals(inspected)
+    totals = replace(totals, given=_as_known(totals.names, known))
     order = totals.order
     shelf.order = order
     ordered = tuple(
@@ -78,6 +84,20 @@ def settled(inspected: Sequence[Inspected], shelf: MaskShelf) -> tuple[tuple[Ins
     if any(problem.level == "error" for problem in problems):
         return ordered, problems
     return ordered, [*problems, *_hidden(totals), *_overlaps(totals)]
+
+
+def painted_names(inspected: Sequence[Inspected], order: Sequence[int]) -> tuple[str, ...]:
+    """The names of structures in the order in which they are painted; none where there are not several."""
+    names = {each.value: each.name for item in inspected for each in item.case.structures}
+    return tuple(names[value] for value in order) if len(names) > 1 else ()
+
+
+def _as_known(names: Mapping[int, str], known: Sequence[str]) -> tuple[int, ...]:
+    """The values in the order of known names; none where some are of other names."""
+    rank = {alike(name): at for at, name in enumerate(known)}
+    if any(alike(name) not in rank for name in names.values()):
+        return ()
+    return tuple(sorted(names, key=lambda value: rank[alike(names[value])]))
 
 
 def _totals(inspected: Sequence[Inspected]) -> Totals:
@@ -205,9 +225,10 @@ def _hidden(totals: Totals) -> list[Problem]:
                 if value in pair and rank[other := pair[0] + pair[1] - value] > rank[value]
             ]
             names = listed(totals.names[other] for other in over)
+            why = "as in the training data" if totals.given else "being smaller"
             message = (
-                f"Nearly nothing of {totals.names[value]} would be left: {names} lie over it, being smaller, "
-                f"and every pixel has one label. Take the masks of {totals.names[value]} out of the data, or "
+                f"Nearly nothing of {totals.names[value]} would be left: {names} lie over it, {why}, and "
+                f"every pixel has one label. Take the masks of {totals.names[value]} out of the data, or "
                 "those of the others."
             )
             problems.append(Problem("error", "hidden-structure", message))
@@ -229,9 +250,10 @@ def _overlaps(totals: Totals) -> list[Problem]:
         share = number / totals.pixels[below]
         lines.append(f"{totals.names[above]} over {totals.names[below]} ({number} pixels, {share:.1%} of it)")
     more = f" and {len(pairs) - _PAIRS_SHOWN} more" if len(pairs) > _PAIRS_SHOWN else ""
+    rule = "over the others in the training data" if totals.given else "smaller on average"
     message = (
         f"{counted(twice, 'pixel')}, {twice / labelled:.2%} of those labelled, in several structures. Every "
-        "pixel has one label: there the structure that is smaller on average is seen, in all cases alike: "
+        f"pixel has one label: there the structure that is {rule} is seen, in all cases alike: "
         f"{', '.join(lines)}{more}."
     )
     return [Problem("note", "structures-overlap", message)]

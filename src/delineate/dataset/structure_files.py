@@ -20,6 +20,7 @@ from delineate.dataset.structure_names import Kind, alike, core, in_one_order, k
 from delineate.image import MAXIMUM_LABELS
 
 Names = dict[Path, tuple[Path, str]]
+_LABEL_NUMBER = re.compile(r"label[\s_.\-]*\d+$", re.IGNORECASE)
 _NAMED = 30
 _LEAST_BEHIND = 4  # letters of a folder that is left out behind a structure's name: rib_1 is not rib in 1/
 _BACKGROUND = frozenset({"background", "bg"})
@@ -75,6 +76,8 @@ def gather(images: Places, masks: Places, root: Path, *, stacks: Collection[Path
     if doubled:
         return Gathered(problems=tuple(_doubled(paths, root) for paths in doubled))
     kind = kind_of([tuple(names) for names in by_image.values()])
+    if kind == "objects" and any(_LABEL_NUMBER.search(formats.stem_of(mask)) for mask in found):
+        kind = "numbered"  # label is a word for a mask, too
     if in_folders and kind in ("objects", "numbered"):
         kind = "readers"  # folders 1/ and 2/ hold no objects
     if kind not in ("structures", "objects"):

@@ -96,6 +96,7 @@ def checked_part(
     pseudonyms: Pseudonyms | None = None,
     forgiven: frozenset[str] = frozenset(),
     pooled: bool = False,
+    order: Sequence[str] = (),
 ) -> Part:
     """Check a data set and take all of its cases.
 
@@ -110,6 +111,7 @@ def checked_part(
         pseudonyms: Codes for names that tell too much; None for new ones.
         forgiven: Codes of errors that do not matter here.
         pooled: Whether folds are drawn from all cases but those marked as test.
+        order: Of the structures of the training data's joined masks; see `check`.
 
     Returns:
         All usable cases.
@@ -126,6 +128,7 @@ def checked_part(
         reading=reading,
         pseudonyms=pseudonyms,
         pooled=pooled,
+        order=order,
         progress=reporter.stage,
     )
     if report.encoding is None and encoding is not None and labels is None:
@@ -136,6 +139,7 @@ def checked_part(
             reading=reading,
             pseudonyms=pseudonyms,
             pooled=pooled,
+            order=order,
             progress=reporter.stage,
         )
     reporter.checked(report, data)

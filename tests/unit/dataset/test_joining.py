@@ -443,6 +443,21 @@ def test_a_set_to_score_takes_the_models_numbers_by_name(tmp_path: Path) -> None
     assert errors(check(more, encoding=trained)) == ["mask-values"]  # not read by numbers of other names
 
 
+def test_another_set_is_painted_in_a_given_order(tmp_path: Path) -> None:
+    trained = check(folders(tmp_path / "trained", {"heart": (0, 4), "lung": (2, 20), "rib": (22, 23)}))
+    assert trained.order == ("lung", "heart", "rib")
+    other = folders(tmp_path / "other", {"Heart": (0, 14), "lung": (12, 20)})
+    own, report = check(other), check(other, order=trained.order)
+    assert loaded(own)[:, 0].tolist() == [1] * 12 + [2] * 8 + [0] * 4
+    assert loaded(report)[:, 0].tolist() == [1] * 14 + [2] * 6 + [0] * 4
+    assert report.order == ("lung", "Heart")
+    assert (
+        "there the structure that is over the others in the training data is seen, in all cases alike: Heart "
+        "over lung"
+    ) in said(report, "structures-overlap")
+    assert check(other, order=("lung", "aorta")).order == own.order == ("Heart", "lung")
+
+
 def test_copies_with_other_structures_are_told(tmp_path: Path) -> None:
     root = folders(tmp_path, {"heart": (0, 4), "lung": (6, 10)})
     save_image(root / "images" / "3.png", 2)

@@ -210,6 +210,10 @@ def test_endings_of_several_readers_compete(tmp_path: Path) -> None:
     ("masks", "said"),
     [
         (("masks/{n}_mask_0.png", "masks/{n}_mask_1.png"), "told apart by numbers alone, the same in all"),
+        (
+            tuple(f"masks/{{n}}_label{k}.png" for k in range(9)),
+            "told apart by numbers alone, the same in all",
+        ),
         (("masks/{n}_lesion1.png", "masks/{n}_lesion2.png"), "told apart by numbers alone, the same in all"),
         (
             ("masks/{n}_a{n}x.png", "masks/{n}_b{n}x.png"),
@@ -221,6 +225,13 @@ def test_names_that_say_too_little_are_refused(tmp_path: Path, masks: tuple[str,
     found = discover(tree(tmp_path, "images/{n}.png", *masks))
     assert (found.cases, codes(found)) == ((), ["unclear-masks"])
     assert said in error(found)
+
+
+def test_numbers_of_labels_are_no_objects(tmp_path: Path) -> None:
+    tree(tmp_path, "images/a{n}.png", "masks/a{n}_label1.png", numbers=range(21, 25))
+    for k in range(2, 5):
+        tree(tmp_path, f"masks/a{{n}}_label{k}.png", numbers=range(20 + k, 25))
+    assert codes(discover(tmp_path)) == ["unclear-masks"]
 
 
 def test_numbers_alone_are_told_with_what_can_be_done(tmp_path: Path) -> None:
