@@ -95,15 +95,15 @@ def concealed(
 
 def telling_structures(hidden: Concealed) -> Problem | None:
     """An error where names of structures, which become names of labels, tell who a patient is; else None."""
-    words_with: dict[str, list[frozenset[str]]] = defaultdict(list)
+    showing: dict[str, list[Inspected]] = defaultdict(list)
     for item in hidden.inspected:
-        own = frozenset(map(fold, _words(item)))
         for structure in item.case.structures:
-            words_with[structure.name].append(own)
+            showing[structure.name].append(item)
+    several = len({_subject(item) for item in hidden.inspected}) > 1
     telling = {
         name
-        for name, words in words_with.items()
-        if looks_identifying(name) or names_any(name, frozenset.intersection(*words))
+        for name, items in showing.items()
+        if looks_identifying(name) or (several and _of_one_subject(name, items))
     }
     if not telling:
         return None
@@ -118,6 +118,20 @@ def telling_structures(hidden: Concealed) -> Problem | None:
         "name they should hold the structure's alone."
     )
     return Problem("error", "telling-structure", message, files)
+
+
+def _subject(item: Inspected) -> str | None:
+    return item.image.subject if item.image else None
+
+
+def _of_one_subject(name: str, showing: Sequence[Inspected]) -> bool:
+    """Whether only one patient has a structure, and the headers hold a word of its name.
+
+    What several have is an organ, which headers name, too: CT of the liver.
+    """
+    subjects = {_subject(item) for item in showing}
+    words = frozenset(fold(word) for item in showing for word in _words(item))
+    return len(subjects) == 1 and subjects != {None} and names_any(name, words)
 
 
 def _files(item: Inspected) -> tuple[Path, ...]:

@@ -235,20 +235,23 @@ def test_names_of_structures_that_tell_of_a_patient_are_refused(tmp_path: Path) 
     assert "20200101" not in json.dumps(report.to_json())
 
 
-def test_words_of_a_header_are_no_names_of_structures(tmp_path: Path) -> None:
-    for number, who in enumerate(("Muster", "Muster")):
+def test_words_of_one_patients_header_are_no_names_of_structures(tmp_path: Path) -> None:
+    for number, who in enumerate(("Muster", "Beispiel", "Beispiel")):
         series = slices(
             np.full((3, 12, 9), number, np.uint16),
             SeriesInstanceUID=f"1.2.3.{number}",
             PatientName=f"{who}^Max",
+            PatientID=who,
+            StudyDescription="CT spleen",
         )
         (tmp_path / f"p{number}" / "ct").mkdir(parents=True)
         for index, made in enumerate(series):
             written(made, tmp_path / f"p{number}" / "ct" / f"{index}.dcm")
-        for name in ("muster liver", "spleen"):
+        for name in ("spleen", "muster liver") if number == 0 else ("spleen", "liver"):
             save(tmp_path / f"p{number}" / "masks" / f"{name}.png", rows(0, 4))
     report = check(tmp_path)
     assert errors(report) == ["telling-structure"]
+    assert "those of 1 mask: p0/masks/name-" in said(report, "telling-structure")
     assert "muster" not in json.dumps(report.to_json()).casefold()
 
 
