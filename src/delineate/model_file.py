@@ -116,6 +116,8 @@ class TrainingFacts(_Part):
         started_from: `weights_sha256` of the model whose weights it started from; None for random ones.
         encoder_sha256: Of the file of weights that the net's encoder started from; None without one.
         unknown_images: Whether the weights it started from may have learned from images that are not known.
+        structures: Where masks were joined of several files, the names of the structures, each painted over
+            those before.
     """
 
     cases: int | None
@@ -127,6 +129,7 @@ class TrainingFacts(_Part):
     started_from: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     encoder_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     unknown_images: bool = False
+    structures: tuple[Shown, ...] = ()
 
 
 class Imported(_Part):
@@ -198,6 +201,8 @@ class ModelCard(_Part):
             values.pop("imported", None)
         if not self.training.unknown_images:
             values.get("training", {}).pop("unknown_images", None)
+        if not self.training.structures:
+            values.get("training", {}).pop("structures", None)
         return values
 
     @property

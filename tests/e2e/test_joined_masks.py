@@ -77,6 +77,22 @@ def test_the_model_has_the_structures_for_labels_and_is_scored_on_joined_masks(r
     }
 
 
+def test_another_set_is_joined_as_the_training_data(run: Path, command: Command, tmp_path: Path) -> None:
+    """The heart lies before the lung also in a set in which it is the larger one."""
+    lung, heart = (np.zeros((48, 48), np.uint8) for _ in range(2))
+    lung[:, :24], heart[:, 12:] = 1, 1
+    for number in (50, 51):
+        save(tmp_path / "new" / "images" / f"{number}.png", scan(number)[0])
+        for name, drawn in (("Lung", lung), ("heart", heart)):
+            save(tmp_path / "new" / "masks" / name / f"{number}.png", drawn)
+    done = command("evaluate", run, tmp_path / "new", "--out", tmp_path / "scores")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert scores(tmp_path / "scores")["50", "heart"] == 36 * 48
+    assert scores(tmp_path / "scores")["50", "Lung"] == 12 * 48
+    report = (tmp_path / "scores" / "report.html").read_text()
+    assert "Structures overlap much: heart and Lung (Dice 0.40)." in report
+
+
 def test_another_set_is_scored_by_the_structures_names(run: Path, command: Command, tmp_path: Path) -> None:
     other = written(tmp_path / "new", first=30, count=2, mask="masks/{1}_{0}.png")
     done = command("evaluate", run, other, "--out", tmp_path / "scores")

@@ -17,7 +17,7 @@ from delineate.dataset.check_report import (
     CheckReport,
     Sizes,
 )
-from delineate.dataset.concealing import concealed
+from delineate.dataset.concealing import concealed, telling_structures
 from delineate.dataset.discover import discover
 from delineate.dataset.duplicates import alike_in_order, exact_duplicates, near_duplicates
 from delineate.dataset.grouping import merge_groups
@@ -33,7 +33,7 @@ from delineate.dataset.masks import MaskEncoding
 from delineate.dataset.pseudonyms import Pseudonyms
 from delineate.dataset.shared_folders import shared_folders
 from delineate.dataset.stated_groups import by_subject, group_pattern, one_subject, stated_groups
-from delineate.dataset.structure_check import settled
+from delineate.dataset.structure_check import painted_names, settled
 from delineate.dataset.telling_names import telling_names
 from delineate.files import as_path
 from delineate.formats import USUAL, Reading
@@ -53,6 +53,7 @@ def check(
     reading: Reading = USUAL,
     pseudonyms: Pseudonyms | None = None,
     pooled: bool = False,
+    order: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> CheckReport:
     """Check a data set.
@@ -72,6 +73,8 @@ def check(
         pseudonyms: Codes for names that tell too much; None for new ones.
         pooled: Whether folds will be drawn from all cases but those marked as test, so that a mark as
             validation means nothing.
+        order: Names of the structures of the training data's joined masks, each painted over those before:
+            these are joined likewise where they have no others.
         progress: Told the stage, how much of it is done, and of how much.
 
     Returns:
@@ -92,10 +95,13 @@ def check(
             lambda done, total: tell("reading images and masks", done, total),
         )
     )
-    inspected, found = settled(inspected, shelf)
+    inspected, found = settled(inspected, shelf, order)
     problems += found
     hidden = concealed(inspected, discovery, pseudonyms or Pseudonyms(), Path(data))
     inspected, discovery = hidden.inspected, hidden.discovery
+    if (refused := telling_structures(hidden)) is not None:
+        inspected, problems = (), [refused]
+        discovery = replace(discovery, layout="not recognised", cases=(), problems=(), label_names=None)
     problems += image_findings.unreadable(inspected, discovery.root)
     problems += image_findings.size_mismatches(inspected, discovery.root)
     problems += image_findings.unplaced_masks(inspected, discovery.root)
@@ -161,6 +167,7 @@ def check(
         sizes_by_case={case.name: facts[case.name].size for case in cases},
         reading=reading,
         pseudonyms=hidden.pseudonyms,
+        order=painted_names(inspected, shelf.order),
     )
 
 

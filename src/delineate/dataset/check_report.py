@@ -72,6 +72,8 @@ class CheckReport:
         sizes_by_case: For each usable case its `(H, W)` or `(D, H, W)`.
         reading: How the files were read.
         pseudonyms: Which codes stand for names that tell too much.
+        order: Names of the structures of joined masks, each painted over those before; empty where there are
+            not several.
     """
 
     discovery: Discovery
@@ -94,6 +96,7 @@ class CheckReport:
     sizes_by_case: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     reading: Reading = USUAL
     pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
+    order: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

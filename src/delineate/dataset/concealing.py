@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from delineate import formats
-from delineate.dataset.case_files import Discovery, Problem
+from delineate.dataset.case_files import Discovery, Problem, shown
 from delineate.dataset.check_report import without_root
-from delineate.dataset.identifying import fold
+from delineate.dataset.identifying import fold, looks_identifying, names_any
 from delineate.dataset.inspection import Inspected
+from delineate.dataset.naming import counted, listed
 from delineate.dataset.pseudonyms import Pseudonyms, words_of
 from delineate.dataset.structure_names import alike
 from delineate.dataset.table import SUFFIXES
@@ -89,6 +91,47 @@ def concealed(
     layout = pseudonyms.redacted(discovery.layout)
     found = replace(discovery, cases=cases, layout=layout)
     return Concealed(tuple(renamed), found, called, everything, pseudonyms)
+
+
+def telling_structures(hidden: Concealed) -> Problem | None:
+    """An error where names of structures, which become names of labels, tell who a patient is; else None."""
+    showing: dict[str, list[Inspected]] = defaultdict(list)
+    for item in hidden.inspected:
+        for structure in item.case.structures:
+            showing[structure.name].append(item)
+    several = len({_subject(item) for item in hidden.inspected}) > 1
+    telling = {
+        name
+        for name, items in showing.items()
+        if looks_identifying(name) or (several and _of_one_subject(name, items))
+    }
+    if not telling:
+        return None
+    root = hidden.discovery.root
+    structures = [each for item in hidden.inspected for each in item.case.structures]
+    files = tuple(path for each in structures if each.name in telling for path in each.files)
+    hidden.pseudonyms.hide_others(files, hidden.words, root)
+    message = (
+        "Names of structures, which become names of labels, look as if they said who a patient is or when an "
+        f"image was made, those of {counted(len(files), 'mask')}: "
+        f"{listed(shown(path, root) for path in files)}. Rename these files or folders: beside the image's "
+        "name they should hold the structure's alone."
+    )
+    return Problem("error", "telling-structure", message, files)
+
+
+def _subject(item: Inspected) -> str | None:
+    return item.image.subject if item.image else None
+
+
+def _of_one_subject(name: str, showing: Sequence[Inspected]) -> bool:
+    """Whether only one patient has a structure, and the headers hold a word of its name.
+
+    What several have is an organ, which headers name, too: CT of the liver.
+    """
+    subjects = {_subject(item) for item in showing}
+    words = frozenset(fold(word) for item in showing for word in _words(item))
+    return len(subjects) == 1 and subjects != {None} and names_any(name, words)
 
 
 def _files(item: Inspected) -> tuple[Path, ...]:

@@ -67,7 +67,7 @@ def size_mismatches(inspected: Sequence[Inspected], root: Path) -> list[Problem]
 def unplaced_masks(inspected: Sequence[Inspected], root: Path) -> list[Problem]:
     """Volumes of labels that do not say where they lie, of images that do: their axes are taken on trust."""
     paths = tuple(
-        item.case.mask for item in inspected if item.mask_unplaced and not item.misfit and item.case.mask
+        item.mask_unplaced for item in inspected if item.mask_unplaced is not None and not item.misfit
     )
     if not paths:
         return []

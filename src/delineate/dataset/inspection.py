@@ -119,7 +119,8 @@ class Inspected:
         mask_size: The mask's; None where there is none or it cannot be read.
         errors: What stood in the way.
         misfit: Why the mask does not lie on the image's grid; None where it does.
-        mask_unplaced: Whether the image says where it lies in the patient, and the mask, a volume, does not.
+        mask_unplaced: The mask's file, a volume, that does not say where it lies in the patient, while the
+            image does.
         mask_identifying: As the image's, of the mask.
         mask_names: What the mask's file calls its values; empty where it does not.
         mask_labelled: Whether the mask holds another value than 0.
@@ -133,7 +134,7 @@ class Inspected:
     errors: tuple[ImageError, ...]
     misfit: str | None = None
     mask_identifying: frozenset[str] = frozenset()
-    mask_unplaced: bool = False
+    mask_unplaced: Path | None = None
     mask_names: Mapping[int, str] = field(default_factory=dict)
     mask_labelled: bool = False
     misfit_file: Path | None = None
@@ -174,7 +175,8 @@ def _with_mask(item: Inspected, path: Path, shelf: MaskShelf) -> Inspected:
     if item.image is None:
         return item
     geometry = item.image.geometry
-    unplaced = stored.volume and geometry.directions is not None and stored.geometry.directions is None
+    placed = not stored.volume or geometry.directions is None or stored.geometry.directions is not None
+    unplaced = None if placed else path
     try:
         on_grid(stored, item.image.size, geometry, resample=shelf.reading.resample_masks)
     except DataError as error:

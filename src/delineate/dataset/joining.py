@@ -48,14 +48,14 @@ class Joined:
         sets: The values of the labels that are drawn there, rising; the first is empty.
         pixels: How many pixels are in each.
         drawn: For each label how many pixels each of its files that are not empty draws.
-        unplaced: Whether the image says where it lies in the patient, and some file, a volume, does not.
+        unplaced: A file, a volume, that does not say where it lies in the patient, while the image does.
     """
 
     stored: StoredMask
     sets: tuple[Set, ...]
     pixels: tuple[int, ...]
     drawn: Mapping[int, tuple[int, ...]]
-    unplaced: bool = False
+    unplaced: Path | None = None
 
 
 class Joining:
@@ -77,7 +77,7 @@ class Joining:
         self._pixels = [self._ids.size]
         self._drawn: dict[int, list[int]] = defaultdict(list)
         self._identifying: frozenset[str] = frozenset()
-        self._unplaced = False
+        self._unplaced: Path | None = None
 
     def add(self, value: int, path: Path) -> None:
         """Add what a file draws.
@@ -94,7 +94,8 @@ class Joining:
         self._identifying |= stored.identifying
         drawn = replace(stored, values=drawn_in(stored, path), palette=None)
         placed = self._geometry.directions is not None
-        self._unplaced |= drawn.volume and placed and drawn.geometry.directions is None
+        if drawn.volume and placed and drawn.geometry.directions is None:
+            self._unplaced = self._unplaced or path
         try:
             drawn = on_grid(drawn, self._size, self._geometry, resample=self._reading.resample_masks)
         except DataError as error:
@@ -186,16 +187,17 @@ def drawn_in(stored: StoredMask, path: Path) -> npt.NDArray[np.uint8]:
         return np.asarray(inside, np.uint8)
     full = next((full for full in _FULL if full * 7 / 8 <= highest <= full), None)
     few = not stored.lossy and len(np.unique(levels)) < _LEAST_VALUES
+    held = stored.values if form == "fractions" else levels
     if full is None or few or form == "colours" or areas_between(levels, highest, lossy=stored.lossy):
         raise ImageError(
             path,
             "it is one of several masks of an image, of which each should hold background (0) and one other "
-            f"value, but it holds {_listed(levels)}. Save it with two values, or keep one mask an image that "
+            f"value, but it holds {_listed(held)}. Save it with two values, or keep one mask an image that "
             "holds all labels",
         )
     return np.asarray(levels > full // 2, np.uint8)
 
 
-def _listed(levels: npt.NDArray[np.integer]) -> str:
-    values = np.unique(levels).tolist()
-    return f"{', '.join(map(str, values[:5]))}{', …' if len(values) > 5 else ''}"
+def _listed(values: npt.NDArray[np.generic]) -> str:
+    found = np.unique(values).tolist()
+    return f"{', '.join(f'{value:g}' for value in found[:5])}{', …' if len(found) > 5 else ''}"

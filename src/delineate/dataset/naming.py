@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 MAXIMUM_NAME_BYTES = 160  # leaves room for "_probabilities.tif" and the like below every system's 255
@@ -77,9 +78,10 @@ def printable(name: Path | str) -> str:
 
 def listed(names: Iterable[Path | str], limit: int = NAMES_SHOWN) -> str:
     """`a, b, c and 9 more` for a message."""
-    shown = [printable(name) for name in names]
-    rest = len(shown) - limit
-    return ", ".join(shown) if rest <= 0 else f"{', '.join(shown[:limit])} and {rest} more"
+    left = iter(names)
+    shown = ", ".join(printable(name) for name in islice(left, limit))
+    rest = sum(1 for _ in left)
+    return f"{shown} and {rest} more" if rest else shown
 
 
 def counted(number: int, what: str, several: str | None = None) -> str:

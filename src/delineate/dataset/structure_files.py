@@ -16,11 +16,13 @@ from delineate.dataset.naming import counted, folded, listed, natural_key, path_
 from delineate.dataset.pairing import Key, Places
 from delineate.dataset.rivals import files_told, folders_told
 from delineate.dataset.roles import Place, bare, holds_no_masks, place
-from delineate.dataset.structure_names import Kind, alike, core, kind_of
+from delineate.dataset.structure_names import Kind, alike, core, in_one_order, kind_of
 from delineate.image import MAXIMUM_LABELS
 
 Names = dict[Path, tuple[Path, str]]
+_LABEL_NUMBER = re.compile(r"label[\s_.\-]*\d+$", re.IGNORECASE)
 _NAMED = 30
+_LEAST_BEHIND = 4  # letters of a folder that is left out behind a structure's name: rib_1 is not rib in 1/
 _BACKGROUND = frozenset({"background", "bg"})
 _SEPARATED = re.compile(r"[\s_.\-]+")
 
@@ -69,13 +71,13 @@ def gather(images: Places, masks: Places, root: Path, *, stacks: Collection[Path
     several = len(named) > len({image for image, _ in named})
     if not found or not several or 2 * len(fitting) <= len(possible):
         return None
-    by_image: dict[Path, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    for mask, (image, name) in sorted(found.items(), key=lambda item: path_key(item[0])):
-        by_image[image][alike(name)].append(mask)
+    by_image, spelled = _named(found)
     doubled = [paths for names in by_image.values() for paths in names.values() if len(paths) > 1]
     if doubled:
         return Gathered(problems=tuple(_doubled(paths, root) for paths in doubled))
     kind = kind_of([tuple(names) for names in by_image.values()])
+    if kind == "objects" and any(_LABEL_NUMBER.search(formats.stem_of(mask)) for mask in found):
+        kind = "numbered"  # label is a word for a mask, too
     if in_folders and kind in ("objects", "numbered"):
         kind = "readers"  # folders 1/ and 2/ hold no objects
     if kind not in ("structures", "objects"):
@@ -85,7 +87,19 @@ def gather(images: Places, masks: Places, root: Path, *, stacks: Collection[Path
     left = tuple(path for path in possible if path not in fitting)
     if kind == "objects":
         return Gathered(_objects(files), left)
-    return _structures(files, {alike(name): name for _, name in reversed(found.values())}, left)
+    return _structures(files, spelled, left)
+
+
+def _named(found: Names) -> tuple[dict[Path, dict[str, list[Path]]], dict[str, str]]:
+    """Of each image its masks by their names for comparison, and how each of these is spelled."""
+    names: dict[Path, set[str]] = defaultdict(set)
+    for image, name in found.values():
+        names[image].add(alike(name))
+    usual = in_one_order(tuple(names.values()))
+    by_image: dict[Path, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for mask, (image, name) in sorted(found.items(), key=lambda item: path_key(item[0])):
+        by_image[image][usual.get(alike(name), alike(name))].append(mask)
+    return by_image, {alike(name): name for _, name in reversed(found.values()) if alike(name) not in usual}
 
 
 def joined_note(structures: Mapping[Path, tuple[Structure, ...]], root: Path) -> Problem:
@@ -162,26 +176,45 @@ def _not_told(
 ) -> list[Problem]:
     """The error where it cannot be told what an image's masks are; none where one has no name of its own."""
     every = tuple(path for names in by_image.values() for paths in names.values() for path in paths)
-    image, masks = next(
-        (image, [path for paths in names.values() for path in paths])
-        for image, names in by_image.items()
-        if len(names) > 1
-    )
+    image, own = max(by_image.items(), key=lambda item: len(item[1]))
+    masks = [path for paths in own.values() for path in paths]
     if kind == "readers":
         if in_folders:
             return folders_told({path.parent for path in every}, every, root)
         return files_told([(masks[0], masks[1])], root)
     if any("" in names for names in by_image.values()):
         return []
-    in_all = kind == "numbered"
-    what = "numbers alone, the same in all images" if in_all else "numbers, or names that few images share"
-    message = (
-        f"Images have several masks each, told apart by {what}, as {shown(image, root)} with "
-        f"{listed((shown(mask, root) for mask in masks), 4)}: one a structure, one an object, or of several "
-        "readers? If one a structure, call them by the structures, alike in all images, and they are joined; "
-        "else keep one an image."
-    )
+    such = f"as {shown(image, root)} with {listed((shown(mask, root) for mask in masks), 4)}"
+    if kind == "numbered":
+        message = _numbered({name for names in by_image.values() for name in names}, by_image, such)
+    elif kind == "counted":
+        message = (
+            f"Images have masks of structures and beside them numbered ones of some kind, not as many in "
+            f"each, {such}. Numbers of single objects would become a label each. Make one mask an image of "
+            "all objects of a kind, called by it alone; or if each number is a structure, call it by a word."
+        )
+    else:
+        message = (
+            f"Images have several masks each, told apart by numbers, or names that few images share, {such}: "
+            "one a structure, one an object, or of several readers? If one a structure, call them by the "
+            "structures, alike in all images and without what tells the image, and they are joined; else "
+            "keep one an image."
+        )
     return [Problem("error", "unclear-masks", message, every)]
+
+
+def _numbered(names: Collection[str], by_image: Mapping[Path, Collection[str]], such: str) -> str:
+    """What is said of masks of which only numbers tell what they are."""
+    same = all(set(names) == set(each) for each in by_image.values())
+    word = max(map(core, names), key=len)
+    called = f"{word}_a and {word}_b" if word else "heart and lung"
+    return (
+        f"Images have several masks each, told apart by numbers alone{', the same in all images' * same}, "
+        f"{such}: one a structure, one an object, or of several readers? If one a structure, call them by "
+        f"names that differ in more than a number, such as {called}, alike in all images, and they are "
+        "joined; or make one mask an image with a value a structure. If one an object, make one mask an "
+        "image of all. Of several readers keep one."
+    )
 
 
 def _index(images: Places, stacks: Collection[Path]) -> dict[Key, Path]:
@@ -276,13 +309,17 @@ def _by_case_folder(images: Places, index: Mapping[Key, Path], masks: Places) ->
         named = index.get((replace(where, rest=tuple(above)).key, folded(folder)))
         fitting = alone[0] if len(alone) == 1 else named
         if fitting is not None:
-            found[mask] = (fitting, _without_mask(_without_case(formats.stem_of(mask), folder)))
+            found[mask] = (fitting, _without_mask(_without_case(formats.stem_of(mask), where.rest)))
     return found
 
 
-def _without_case(stem: str, folder: str) -> str:
-    """`p1_heart` in the folder `p1` is `heart`."""
-    return re.sub(rf"^{re.escape(folder)}[\s_.\-]+", "", stem, flags=re.IGNORECASE)
+def _without_case(stem: str, folders: Sequence[str]) -> str:
+    """`p1_heart` in the folder `p1` is `heart`, and so is `heart_Meier` in `Meier/visit1`."""
+    for folder in sorted(folders, key=len, reverse=True):
+        stem = re.sub(rf"^{re.escape(folder)}[\s_.\-]+", "", stem, flags=re.IGNORECASE)
+        if len(folder) >= _LEAST_BEHIND and not folder.isdecimal():
+            stem = re.sub(rf"[\s_.\-]+{re.escape(folder)}$", "", stem, flags=re.IGNORECASE)
+    return stem
 
 
 def _without_mask(name: str) -> str:

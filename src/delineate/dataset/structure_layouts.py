@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from delineate.dataset.case_files import Structure, shown
+from delineate.dataset.case_files import Problem, Structure, shown
 from delineate.dataset.layouts import Found, cases_of, divided, other_folders, parts_not_taken, places_of
 from delineate.dataset.listing import Listing
-from delineate.dataset.naming import listed, printable
+from delineate.dataset.naming import listed, path_key, printable
 from delineate.dataset.pairing import Places, unpaired
 from delineate.dataset.rivals import rivals
 from delineate.dataset.role_assignment import assign
@@ -50,7 +50,9 @@ def joined_of(
     problems += [unpaired("mask", gathered.left, root)] if gathered.left else []
     pairs = [(image, _first(structures)) for image, structures in of.items() if image not in stacks]
     others = [*gathered.left, *(path for path in unused if path not in masks)]
-    problems += rivals(pairs, others, images, places, root)
+    problems += [
+        _with_all_folders(found, joined, root) for found in rivals(pairs, others, images, places, root)
+    ]
     problems += parts_not_taken([places[image] for image in of])
     volumes_found = [
         StackPair(stacks[image], _first(structures), _of_stack(images[image]), images[image].split)
@@ -64,6 +66,23 @@ def joined_of(
         if case.mask is not None
     )
     return _in_words(of, images, root), cases, [*problems, joined_note(of, root)]
+
+
+def _with_all_folders(found: Problem, joined: Collection[Path], root: Path) -> Problem:
+    """The error on competing folders with all of those that would be joined."""
+    if found.code != "competing-mask-folders":
+        return found
+    ours, theirs = (sorted({path.parent for path in each}, key=path_key) for each in (joined, found.paths))
+    together, others = (
+        listed(f"{shown(folder, root)}/" for folder in each)
+        for each in (ours, [folder for folder in theirs if folder not in ours])
+    )
+    message = (
+        f"Several folders could hold the masks: {together}, which would be joined, or {others}. Take the one "
+        "or the other out of the data, or say which files belong together in a CSV table with the columns "
+        "image,mask."
+    )
+    return replace(found, message=message)
 
 
 def _first(structures: Sequence[Structure]) -> Path:

@@ -235,6 +235,7 @@ class Job:
                 started_from=self.environment.started_from,
                 encoder_sha256=self.environment.encoder_sha256,
                 unknown_images=self.start is not None and self.start.unknown_images,
+                structures=self.parts.train.report.order,
             ),
             software=self.environment.software,
         )

@@ -17,6 +17,7 @@ from delineate.dataset.mask_encoding import MaskEncoding
 from delineate.dataset.naming import counted, printable
 from delineate.dataset.pixel_digests import pixel_digest, stored_digest
 from delineate.dataset.pseudonyms import Pseudonyms
+from delineate.dataset.structure_check import OVERLAPPING
 from delineate.errors import DataError
 from delineate.formats import USUAL, Reading
 from delineate.image import Image, LabelSet, Mask
@@ -47,7 +48,7 @@ class Part:
         files: The cases.
         encoding: What their masks mean.
         labels: What the masks' values shall be called.
-        notes: What was taken for granted about the labels.
+        notes: What was taken for granted about the labels, to stand beside the scores.
     """
 
     report: CheckReport
@@ -95,6 +96,7 @@ def checked_part(
     pseudonyms: Pseudonyms | None = None,
     forgiven: frozenset[str] = frozenset(),
     pooled: bool = False,
+    order: Sequence[str] = (),
 ) -> Part:
     """Check a data set and take all of its cases.
 
@@ -109,6 +111,7 @@ def checked_part(
         pseudonyms: Codes for names that tell too much; None for new ones.
         forgiven: Codes of errors that do not matter here.
         pooled: Whether folds are drawn from all cases but those marked as test.
+        order: Of the structures of the training data's joined masks; see `check`.
 
     Returns:
         All usable cases.
@@ -125,6 +128,7 @@ def checked_part(
         reading=reading,
         pseudonyms=pseudonyms,
         pooled=pooled,
+        order=order,
         progress=reporter.stage,
     )
     if report.encoding is None and encoding is not None and labels is None:
@@ -135,6 +139,7 @@ def checked_part(
             reading=reading,
             pseudonyms=pseudonyms,
             pooled=pooled,
+            order=order,
             progress=reporter.stage,
         )
     reporter.checked(report, data)
@@ -149,8 +154,9 @@ def checked_part(
         command += " --names FOLDER"
         raise DataError(explained(f"{printable(data)} cannot be used as it is:\n{found}", command))
     own = report.encoding.labels
+    doubts = tuple(found.message for found in report.problems if found.code == OVERLAPPING)
     if expected is None or own == expected:
-        return Part(report, report.cases, report.encoding, own)
+        return Part(report, report.cases, report.encoding, own, doubts)
     if len(own) > 1 and not all(GENERATED.fullmatch(name) for name in own.names):
         raise DataError(
             f"The masks of {printable(data)} have the labels {', '.join(own.names)}, the model "
@@ -162,7 +168,7 @@ def checked_part(
         f"{', '.join(expected.names)}. If that is wrong, say it with --labels."
     )
     reporter.warn(note)
-    return Part(report, report.cases, report.encoding, expected, notes=(note,))
+    return Part(report, report.cases, report.encoding, expected, notes=(*doubts, note))
 
 
 def name_of(data: Path) -> str:

@@ -158,6 +158,7 @@ def evaluate(
             reading=reading_for(loaded.plan, reading),
             pseudonyms=Pseudonyms(all_names=anonymous),
             forgiven=TO_SCORE,
+            order=loaded.card.training.structures,
         )
         learned = learned_from(loaded, part)
         caution = seen(learned, part) if learned else caution_of(loaded.card)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -239,6 +239,7 @@ def separate_test(
         forgiven=TO_SCORE,
         expected=whole.labels,
         encoding=None if _joined(whole) else whole.encoding,  # other masks do not have the values given here
+        order=whole.report.order,
     )
     if source.labels is not None and (_joined(whole) or _joined(scored)):
         _check_alike(whole, scored)
@@ -273,6 +274,7 @@ def _checked(
     expected: LabelSet | None = None,
     encoding: MaskEncoding | None = None,
     pooled: bool = False,
+    order: Sequence[str] = (),
 ) -> Part:
     """A data set read as the source says; see `checked_part`."""
     return checked_part(
@@ -286,6 +288,7 @@ def _checked(
         pseudonyms=source.pseudonyms,
         forgiven=forgiven,
         pooled=pooled,
+        order=order,
     )
 
 

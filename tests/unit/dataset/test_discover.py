@@ -559,6 +559,7 @@ def test_messages_show_odd_names_on_one_line() -> None:
     assert printable("a\nb\x1b\udcff") == "a\\nb\\x1b\\udcff"
     assert printable(" a") == "' a'"
     assert listed(["a", "b", "c"], 2) == "a, b and 1 more"
+    assert listed((name for name in "abc"), 3) == "a, b, c"
 
 
 @pytest.mark.parametrize("mask", ["masks/p{}.nii.gz", "masks/p{}/seg.nrrd"])

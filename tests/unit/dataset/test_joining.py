@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import numpy.typing as npt
 import pytest
+from dicom_making import slices, written
 from PIL import Image as Picture
 
 from delineate.dataset.case_files import Structure
@@ -128,6 +129,33 @@ def test_readings_are_compared_over_the_cases_that_both_show(tmp_path: Path) -> 
     assert errors(check(root)) == ["competing-structures"]
 
 
+def test_structures_that_overlap_much_are_told(tmp_path: Path) -> None:
+    report = check(folders(tmp_path, {"huber": (0, 10), "wagner": (6, 16), "heart": (18, 20)}))
+    assert report.ok
+    assert said(report, "overlapping-structures") == (
+        "Structures overlap much: huber and wagner (Dice 0.40). If they are two readers' masks of the same "
+        "thing, keep one of them."
+    )
+
+
+@pytest.mark.parametrize(("one", "other"), [((0, 10), (9, 20)), ((0, 20), (4, 14)), ((0, 4), (0, 20))])
+def test_parts_and_edges_are_not_told_as_readings(tmp_path: Path, one: Box, other: Box) -> None:
+    report = check(folders(tmp_path, {"ab": one, "cd": other}))
+    assert report.ok
+    assert [problem.code for problem in report.problems if problem.level == "warning"] == []
+
+
+def test_initials_whose_masks_overlap_are_readers(tmp_path: Path) -> None:
+    report = check(folders(tmp_path, {"JK": (0, 10), "MS": (6, 16)}))
+    assert errors(report) == ["competing-structures"]
+    assert said(report, "competing-structures") == (
+        "Masks that were taken for those of several structures overlap and are called by what may be "
+        "readers' initials: JK and MS (Dice 0.40). Leave one of them in the data, or say which mask is meant "
+        "in a CSV table with the columns image,mask; if they are of several structures, save one mask an "
+        "image with a value for each."
+    )
+
+
 def test_a_structure_that_others_hide_is_refused(tmp_path: Path) -> None:
     report = check(folders(tmp_path, {"lungs": (0, 20), "left": (0, 10), "right": (10, 20)}))
     assert errors(report) == ["hidden-structure"]
@@ -157,6 +185,74 @@ def test_objects_that_are_drawn_twice_are_several_readings(tmp_path: Path) -> No
     report = check(tmp_path)
     assert errors(report) == ["competing-structures"]
     assert "overlap: 45% of what they draw is drawn more than once" in said(report, "competing-structures")
+
+
+def test_objects_that_overlap_a_little_are_told(tmp_path: Path) -> None:
+    for number in range(4):
+        save_image(tmp_path / f"{number}.png", number)
+        save(tmp_path / f"{number}_mask.png", rows(0, 10))
+    save(tmp_path / "1_mask_1.png", rows(9, 19))
+    report = check(tmp_path)
+    assert report.ok
+    assert said(report, "objects-overlap") == (
+        "Masks of single objects overlap: 5.00% of what they draw is drawn more than once. If some are "
+        "further readers' masks of the same objects, take these out of the data."
+    )
+    save(tmp_path / "1_mask_1.png", rows(8, 18))
+    assert errors(check(tmp_path)) == ["competing-structures"]
+
+
+def test_a_file_without_a_place_in_the_patient_is_named(tmp_path: Path) -> None:
+    for number in range(2):
+        values = np.random.default_rng(number).integers(0, 200, (8, 9, 5)).astype(np.int16)
+        nifti(tmp_path / f"s{number}" / "ct.nii.gz", values)
+        drawn = np.zeros(values.shape, np.uint8)
+        drawn[:3] = 1
+        nifti(tmp_path / f"s{number}" / "masks" / "liver.nii.gz", drawn)
+        np.save(tmp_path / f"s{number}" / "masks" / "spleen.npy", drawn[::-1].T)
+    assert said(check(tmp_path), "unplaced-mask").startswith(
+        "2 masks without a place in the patient, of images that have one: s0/masks/spleen.npy, "
+        "s1/masks/spleen.npy."
+    )
+
+
+def test_names_of_structures_that_tell_of_a_patient_are_refused(tmp_path: Path) -> None:
+    for number in range(4):
+        save_image(tmp_path / "images" / f"a{number}.png", number)
+        save(tmp_path / "masks" / f"a{number}_20200101_heart.png", rows(0, 4))
+        save(tmp_path / "masks" / f"a{number}_lung.png", rows(6, 10))
+    report = check(tmp_path)
+    assert errors(report) == ["telling-structure"]
+    assert (report.cases, report.encoding, report.discovery.label_names) == ((), None, None)
+    message = said(report, "telling-structure")
+    assert message.startswith(
+        "Names of structures, which become names of labels, look as if they said who a patient is or when an "
+        "image was made, those of 4 masks: masks/"
+    )
+    assert message.endswith(
+        ".png. Rename these files or folders: beside the image's name they should hold the structure's alone."
+    )
+    assert "20200101" not in json.dumps(report.to_json())
+
+
+def test_words_of_one_patients_header_are_no_names_of_structures(tmp_path: Path) -> None:
+    for number, who in enumerate(("Muster", "Beispiel", "Beispiel")):
+        series = slices(
+            np.full((3, 12, 9), number, np.uint16),
+            SeriesInstanceUID=f"1.2.3.{number}",
+            PatientName=f"{who}^Max",
+            PatientID=who,
+            StudyDescription="CT spleen",
+        )
+        (tmp_path / f"p{number}" / "ct").mkdir(parents=True)
+        for index, made in enumerate(series):
+            written(made, tmp_path / f"p{number}" / "ct" / f"{index}.dcm")
+        for name in ("spleen", "muster liver") if number == 0 else ("spleen", "liver"):
+            save(tmp_path / f"p{number}" / "masks" / f"{name}.png", rows(0, 4))
+    report = check(tmp_path)
+    assert errors(report) == ["telling-structure"]
+    assert "those of 1 mask: p0/masks/name-" in said(report, "telling-structure")
+    assert "muster" not in json.dumps(report.to_json()).casefold()
 
 
 def test_volumes_with_empty_and_missing_structures(tmp_path: Path) -> None:
@@ -224,6 +320,13 @@ def test_files_that_cannot_be_read_and_that_hold_labels_are_told_at_once(tmp_pat
         "and one other value, but it holds 0, 1, 2. Save it with two values, or keep one mask an image that "
         "holds all labels."
     ) in [problem.message for problem in report.problems]
+
+
+def test_shares_are_told_as_they_are_stored() -> None:
+    values = rows(0, 8, 1).astype(np.float32)
+    values[8:10] = 0.5
+    with pytest.raises(ImageError, match=r"but it holds 0, 0\.5, 1\. Save it with two values"):
+        drawn_in(stored(values), Path("x.nii"))
 
 
 def stored(values: Array, *, lossy: bool = False, palette: Array | None = None) -> StoredMask:
@@ -341,6 +444,21 @@ def test_a_set_to_score_takes_the_models_numbers_by_name(tmp_path: Path) -> None
     )
     trained = check(folders(tmp_path / "trained", {"heart": (0, 4), "lung": (6, 10)})).encoding
     assert errors(check(more, encoding=trained)) == ["mask-values"]  # not read by numbers of other names
+
+
+def test_another_set_is_painted_in_a_given_order(tmp_path: Path) -> None:
+    trained = check(folders(tmp_path / "trained", {"heart": (0, 4), "lung": (2, 20), "rib": (22, 23)}))
+    assert trained.order == ("lung", "heart", "rib")
+    other = folders(tmp_path / "other", {"Heart": (0, 14), "lung": (12, 20)})
+    own, report = check(other), check(other, order=trained.order)
+    assert loaded(own)[:, 0].tolist() == [1] * 12 + [2] * 8 + [0] * 4
+    assert loaded(report)[:, 0].tolist() == [1] * 14 + [2] * 6 + [0] * 4
+    assert report.order == ("lung", "Heart")
+    assert (
+        "there the structure that is over the others in the training data is seen, in all cases alike: Heart "
+        "over lung"
+    ) in said(report, "structures-overlap")
+    assert check(other, order=("lung", "aorta")).order == own.order == ("Heart", "lung")
 
 
 def test_copies_with_other_structures_are_told(tmp_path: Path) -> None:

@@ -171,11 +171,12 @@ def test_numbered_objects_are_one_label(
     tmp_path: Path, image: str, first: str, further: str, label: str | None
 ) -> None:
     tree(tmp_path, image, first)
-    for n, k in ((21, 1), (22, 1), (22, 2)):
-        tree(tmp_path, further.replace("{k}", str(k)), numbers=range(n, n + 1))
+    for n, last in ((21, 1), (22, 9)):
+        for k in range(1, last + 1):
+            tree(tmp_path, further.replace("{k}", str(k)), numbers=range(n, n + 1))
     found = discover(tmp_path)
     assert codes(found) == ["joined-masks"]
-    assert [len(case.mask_files) for case in found.cases] == [2, 3, 1]
+    assert [len(case.mask_files) for case in found.cases] == [2, 10, 1]
     assert found.label_names == (None if label is None else {1: label})
 
 
@@ -209,6 +210,10 @@ def test_endings_of_several_readers_compete(tmp_path: Path) -> None:
     ("masks", "said"),
     [
         (("masks/{n}_mask_0.png", "masks/{n}_mask_1.png"), "told apart by numbers alone, the same in all"),
+        (
+            tuple(f"masks/{{n}}_label{k}.png" for k in range(9)),
+            "told apart by numbers alone, the same in all",
+        ),
         (("masks/{n}_lesion1.png", "masks/{n}_lesion2.png"), "told apart by numbers alone, the same in all"),
         (
             ("masks/{n}_a{n}x.png", "masks/{n}_b{n}x.png"),
@@ -220,6 +225,76 @@ def test_names_that_say_too_little_are_refused(tmp_path: Path, masks: tuple[str,
     found = discover(tree(tmp_path, "images/{n}.png", *masks))
     assert (found.cases, codes(found)) == ((), ["unclear-masks"])
     assert said in error(found)
+
+
+def test_numbers_of_labels_are_no_objects(tmp_path: Path) -> None:
+    tree(tmp_path, "images/a{n}.png", "masks/a{n}_label1.png", numbers=range(21, 25))
+    for k in range(2, 5):
+        tree(tmp_path, f"masks/a{{n}}_label{k}.png", numbers=range(20 + k, 25))
+    assert codes(discover(tmp_path)) == ["unclear-masks"]
+
+
+def test_numbers_alone_are_told_with_what_can_be_done(tmp_path: Path) -> None:
+    tree(tmp_path, "p{n}/ct.png", *(f"p{{n}}/masks/L{k}.png" for k in (1, 2)))
+    assert error(discover(tmp_path)) == (
+        "Images have several masks each, told apart by numbers alone, the same in all images, as p21/ct.png "
+        "with p21/masks/L1.png, p21/masks/L2.png: one a structure, one an object, or of several readers? If "
+        "one a structure, call them by names that differ in more than a number, such as l_a and l_b, alike "
+        "in all images, and they are joined; or make one mask an image with a value a structure. If one an "
+        "object, make one mask an image of all. Of several readers keep one."
+    )
+    tree(tmp_path, "p{n}/masks/L3.png", numbers=range(22, 23))
+    assert "told apart by numbers alone, as p22/ct.png" in error(discover(tmp_path))
+
+
+def test_names_of_that_advice_are_joined(tmp_path: Path) -> None:
+    tree(tmp_path, "p{n}/ct.png", *(f"p{{n}}/masks/L_{k}.png" for k in "ab"))
+    assert discover(tmp_path).label_names == {1: "L_a", 2: "L_b"}
+
+
+def test_numbered_objects_beside_structures_are_refused(tmp_path: Path) -> None:
+    tree(tmp_path, "images/a{n}.png", "masks/a{n}_lung.png", "masks/a{n}_nodule_1.png")
+    tree(tmp_path, "masks/a{n}_nodule_2.png", numbers=range(22, 23))
+    found = discover(tmp_path)
+    assert (found.cases, codes(found)) == ((), ["unclear-masks"])
+    assert error(found) == (
+        "Images have masks of structures and beside them numbered ones of some kind, not as many in each, as "
+        "images/a22.png with masks/a22_lung.png, masks/a22_nodule_1.png, masks/a22_nodule_2.png. Numbers of "
+        "single objects would become a label each. Make one mask an image of all objects of a kind, called "
+        "by it alone; or if each number is a structure, call it by a word."
+    )
+
+
+def test_a_patients_name_is_no_part_of_a_structures(tmp_path: Path) -> None:
+    for who in ("Smith_Anna", "Jones_Bob"):
+        for visit in ("visit1", "visit2"):
+            folder = tmp_path / who / visit
+            tree(folder, "ct.png", f"masks/{who}_liver.png", f"masks/spleen_{who}.png", numbers=range(1))
+    found = discover(tmp_path)
+    assert codes(found) == ["joined-masks"]
+    assert found.label_names == {1: "liver", 2: "spleen"}
+
+
+def test_names_that_groups_of_images_have_for_themselves_are_refused(tmp_path: Path) -> None:
+    for who, name in (("a", "Smith"), ("b", "Jones")):
+        for visit in ("visit1", "visit2"):
+            folder = tmp_path / who / visit
+            tree(folder, "ct.png", f"masks/{name}_liver.png", f"masks/{name}_spleen.png", numbers=range(1))
+    found = discover(tmp_path)
+    assert (found.cases, codes(found), found.label_names) == ((), ["unclear-masks"], None)
+    assert "told apart by numbers, or names that few images share" in error(found)
+
+
+def test_the_same_words_in_another_order_are_one_structure(tmp_path: Path) -> None:
+    tree(tmp_path, "p{n}/ct.png", "p{n}/masks/heart.png")
+    tree(tmp_path, "p{n}/masks/left lung.png", numbers=range(21, 23))
+    tree(tmp_path, "p{n}/masks/lung_left.png", numbers=range(23, 24))
+    found = discover(tmp_path)
+    assert codes(found) == ["joined-masks"]
+    assert found.label_names == {1: "heart", 2: "left lung"}
+    assert list(joined(found, found.cases[2])) == ["heart", "left lung"]
+    tree(tmp_path, "p{n}/masks/lung_left.png", numbers=range(21, 22))
+    assert discover(tmp_path).label_names == {1: "heart", 2: "left lung", 3: "lung_left"}
 
 
 def test_a_number_behind_the_name_may_be_that_of_another_image(tmp_path: Path) -> None:
@@ -243,7 +318,8 @@ def test_two_masks_of_one_structure_are_refused(tmp_path: Path) -> None:
 def test_another_folder_with_the_names_of_the_images_competes(tmp_path: Path) -> None:
     tree(tmp_path, "images/{n}.png", "masks/heart/{n}.png", "masks/lung/{n}.png", "vessels/{n}.png")
     assert error(discover(tmp_path)).startswith(
-        "Several folders could hold the masks: masks/heart/, vessels/"
+        "Several folders could hold the masks: masks/heart/, masks/lung/, which would be joined, or "
+        "vessels/. Take the one or the other out of the data"
     )
 
 
@@ -315,7 +391,16 @@ def by_name(found: Discovery) -> dict[str, int]:
         ([{"l", "r"}, {"l", "r"}], "structures"),
         ([{"vertebra c1", "vertebra l1"}, {"vertebra c1"}], "structures"),
         ([{"1", "2", "3"}], "objects"),
-        ([{"1", "2"}, {"1", "2", "3"}], "objects"),
+        ([{"1", "2"}, {"1", "2", "3"}], "numbered"),
+        ([{str(k) for k in range(n)} for n in (1, 2, 3, 5)], "objects"),
+        ([{str(k) for k in range(n)} for n in (4, 9)], "objects"),
+        ([{str(k) for k in range(n)} for n in (4, 9, 4, 4)], "numbered"),
+        ([{f"vertebra l{k}" for k in range(n)} for n in (1, 2, 3, 5, 9)], "numbered"),
+        ([{f"l{k}" for k in range(n)} for n in (1, 2, 3, 5)], "numbered"),
+        ([{f"segment {k}" for k in range(1, n)} for n in (2, 3, 4, 5, 9)], "numbered"),
+        ([{"grade 3", "grade 4"}, {"grade 3"}], "numbered"),
+        ([{"label 1"}, {"label 2"}, {"label 3"}], "numbered"),
+        ([{"polyp", "polyp 1"}, {"polyp"}], "objects"),
         ([{"1", "3"}, {"1", "2", "3"}, {"1", "2"}], "numbered"),
         ([{"17", "18"}, {"19", "20"}], "objects"),
         ([{"", "1"}, {""}], "objects"),
@@ -324,6 +409,23 @@ def by_name(found: Discovery) -> dict[str, int]:
         ([{"liver", "spleen"}, {"leber", "milz"}], "unclear"),
         ([{"heart", "reader 2"}], "readers"),
         ([{"left lung corrected", "left lung"}], "readers"),
+        ([{"liver final", "spleen final"}], "structures"),
+        ([{"liver manual", "spleen manual"}, {"spleen manual"}], "structures"),
+        ([{"rater a", "rater b"}], "readers"),
+        ([{"pathologist a", "clinician b"}], "readers"),
+        ([{"human", "ai"}], "readers"),
+        ([{"gold", "silver"}], "readers"),
+        ([{"jk", "jk corr"}], "readers"),
+        ([{"old", "new"}], "readers"),
+        ([{"lung old", "lung new"}], "readers"),
+        ([{"new lesions", "stable lesions"}], "structures"),
+        ([{"lung", "nodule 1"}, {"lung", "nodule 1", "nodule 2"}], "counted"),
+        ([{"lung", "nodule 7"}, {"lung", "nodule 9"}], "counted"),
+        ([{"lung", "rib 1"}, {"lung", "rib 1", "rib 2"}], "structures"),
+        ([{"lung", "rod 1", "rod 2"}, {"lung"}], "structures"),
+        ([{"a liver", "a spleen"}, {"a liver", "a spleen"}, {"b liver"}, {"b liver"}], "unclear"),
+        ([{"a liver", "a spleen"}, {"a liver", "a spleen"}, {"b liver", "b spleen"}], "unclear"),
+        ([{"liver", "spleen"}, {"liver"}, {"tumour"}], "structures"),
     ],
 )
 def test_names_tell_what_masks_are(names: list[set[str]], kind: Kind) -> None:
