@@ -57,7 +57,8 @@ def gather(images: Places, masks: Places, root: Path, *, stacks: Collection[Path
     Returns:
         None where images do not have several masks, or where names do not tell which belong to which.
     """
-    possible = {path: where for path, where in masks.items() if not _no_mask(path, root)}
+    of_images = {part for image in images for part in image.relative_to(root).parts[:-1]}
+    possible = {path: where for path, where in masks.items() if not _no_mask(path, root, of_images)}
     index = _index(images, stacks)
     schemes = (
         _by_folder(index, possible),
@@ -121,10 +122,10 @@ def joined_note(structures: Mapping[Path, tuple[Structure, ...]], root: Path) ->
     return Problem("note", "joined-masks", message)
 
 
-def _no_mask(path: Path, root: Path) -> bool:
-    """Whether a folder or the name says that it is an overlay, a preview or the like."""
-    parts = path.relative_to(root).parts
-    return any(holds_no_masks(part) for part in (*parts[:-1], formats.stem_of(path)))
+def _no_mask(path: Path, root: Path, of_images: Collection[str]) -> bool:
+    """Whether the name, or a folder without images, says that it is an overlay, a preview or the like."""
+    own = [part for part in path.relative_to(root).parts[:-1] if part not in of_images]
+    return any(map(holds_no_masks, (*own, formats.stem_of(path))))
 
 
 def _objects(files: Mapping[Path, Mapping[str, Path]]) -> dict[Path, tuple[Structure, ...]]:

@@ -63,6 +63,7 @@ def error(found: Discovery) -> str:
          ["liver", "spleen"]),
         ("s{n}/ct.nii.gz", ["s{n}/segs/rib_1.nii.gz", "s{n}/segs/rib_2.nii.gz", "s{n}/segs/c_1.nii.gz"],
          ["c_1", "rib_1", "rib_2"]),
+        ("output/s{n}/ct.nii", ["output/s{n}/segs/liver.nii", "output/s{n}/segs/rib.nii"], ["liver", "rib"]),
         ("p{n}/ct/ct.nii", ["p{n}/masks/p{n}_liver.nii", "p{n}/masks/p{n}_tumour.nii"], ["liver", "tumour"]),
     ],
 )  # fmt: skip
