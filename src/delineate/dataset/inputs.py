@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -13,14 +12,12 @@ from delineate import formats
 from delineate.dataset.case_files import Problem
 from delineate.dataset.channel_files import joined
 from delineate.dataset.listing import list_files
-from delineate.dataset.naming import counted, folded, listed, natural_key, printable, unique_names
+from delineate.dataset.naming import SEPARATORS, counted, folded, listed, natural_key, printable, unique_names
 from delineate.dataset.roles import bare, role_of_name
 from delineate.dataset.series import DicomFiles
 from delineate.errors import UsageError
 from delineate.files import is_folder
 from delineate.formats.regions import is_slide, is_zarr
-
-_SEPARATOR = re.compile(r"[\s_.\-]+")
 
 
 class GivenImage(NamedTuple):
@@ -239,4 +236,4 @@ def _masks_beside(files: Sequence[Path]) -> list[Path]:
 
 def _beginnings(name: str) -> list[str]:
     """A name, and what stands before each of its separators."""
-    return [name, *(name[: match.start()] for match in _SEPARATOR.finditer(name))]
+    return [name, *(name[: match.start()] for match in SEPARATORS.finditer(name))]

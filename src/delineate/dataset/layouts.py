@@ -13,7 +13,6 @@ from delineate.dataset.case_files import CaseFiles, Problem, Split, shown
 from delineate.dataset.listing import Listing
 from delineate.dataset.naming import (
     counted,
-    folded,
     listed,
     natural_key,
     path_key,
@@ -24,7 +23,7 @@ from delineate.dataset.naming import (
 from delineate.dataset.pairing import Places, pair
 from delineate.dataset.rivals import competing_folders, rivals
 from delineate.dataset.role_assignment import assign
-from delineate.dataset.roles import Place, bare, like_a_part, place
+from delineate.dataset.roles import Place, bare, like_a_part, own_folders, place
 from delineate.dataset.series import DicomFiles, StackPair, pair_stacks
 from delineate.dataset.unrecognised import called, no_pairs, one_side_missing
 
@@ -127,8 +126,7 @@ def parts_not_taken(places: Sequence[Place]) -> list[Problem]:
 def _across(pairs: Sequence[tuple[Path, Path]], places: Places, root: Path) -> list[Problem]:
     """A note where images and masks lie in folders that are called otherwise and not beside each other."""
     for image, mask in pairs:
-        folders, others = (set(map(folded, places[path].rest)) for path in (image, mask))
-        if folders - others and others - folders and image.parent.parent != mask.parent.parent:
+        if all(own_folders(places[image], places[mask])) and image.parent.parent != mask.parent.parent:
             message = (
                 f"Images in {called(image.parent, root)} were paired with masks in "
                 f"{called(mask.parent, root)} by the names of the files alone. If these folders do not "

@@ -12,6 +12,8 @@ from pathlib import Path
 
 MAXIMUM_NAME_BYTES = 160  # leaves room for "_probabilities.tif" and the like below every system's 255
 NAMES_SHOWN = 12
+SEPARATOR = r"[\s_.\-]"  # what divides the words of a name
+SEPARATORS = re.compile(f"{SEPARATOR}+")
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 _DIGITS = re.compile(r"\d+")

@@ -11,14 +11,14 @@ from delineate import formats
 from delineate.dataset.affixes import by_affix, by_folder
 from delineate.dataset.case_files import Problem, shown
 from delineate.dataset.grouping import joined
-from delineate.dataset.naming import counted, folded, listed, path_key
+from delineate.dataset.naming import SEPARATOR, counted, folded, listed, path_key
 from delineate.dataset.roles import Place, Role, bare
 
 Places = Mapping[Path, Place]
 ROLES: tuple[Role, Role] = ("image", "mask")
 Key = tuple[tuple[str, ...], str]
 _NUMBERED = re.compile(r"(.+?)(?:[\s_\-]+|(?<=\D))\d+")
-_SEPARATOR = re.compile(r"[\s_.\-]")
+_SEPARATOR = re.compile(SEPARATOR)
 
 
 def pair(images: Places, masks: Places, root: Path) -> tuple[list[tuple[Path, Path]], list[Problem]]:

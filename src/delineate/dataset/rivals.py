@@ -13,7 +13,13 @@ from delineate.dataset.case_files import Problem, shown
 from delineate.dataset.mask_likeness import like_a_picture
 from delineate.dataset.naming import folded, listed, natural_key
 from delineate.dataset.pairing import Places
-from delineate.dataset.roles import Place, holds_no_masks, name_different_things, sounds_like_images
+from delineate.dataset.roles import (
+    Place,
+    holds_no_masks,
+    name_different_things,
+    own_folders,
+    sounds_like_images,
+)
 from delineate.errors import ImageError
 
 _DEEPEST = 8  # folders, of which all choices are looked at
@@ -89,7 +95,7 @@ def _rest(where: Place) -> tuple[str, ...]:
 
 def _of_another(where: Place, mask: Place) -> bool:
     """Whether folders say that files are of another patient, or another thing, than a mask."""
-    own, others = set(where.rest) - set(mask.rest), set(mask.rest) - set(where.rest)
+    own, others = own_folders(where, mask)
     return any(name_different_things(one, other, whole=True) for one in own for other in others)
 
 

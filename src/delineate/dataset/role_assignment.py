@@ -12,7 +12,15 @@ from typing import Literal
 from delineate import formats
 from delineate.dataset.naming import folded
 from delineate.dataset.pairing import Places
-from delineate.dataset.roles import Place, Role, bare, holds_no_masks, name_different_things, role_of_name
+from delineate.dataset.roles import (
+    Place,
+    Role,
+    bare,
+    holds_no_masks,
+    name_different_things,
+    own_folders,
+    role_of_name,
+)
 
 Manner = Literal["folders", "names"]
 
@@ -109,8 +117,7 @@ def _elsewhere(image: Place, mask: Place) -> bool:
     """Whether folders say that an image and a mask do not belong together, whatever their names."""
     if image.split not in (None, mask.split):
         return True
-    folders, others = ({folded(part) for part in where.rest} for where in (image, mask))
-    own = "/".join(sorted(folders - others)), "/".join(sorted(others - folders))
+    own = ("/".join(sorted(folders)) for folders in own_folders(image, mask))
     return name_different_things(*own, whole=True)
 
 

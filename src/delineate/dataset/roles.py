@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from delineate.dataset.case_files import SPLIT_WORDS, Split
-from delineate.dataset.naming import folded, letters_of, number_differently, say_opposites
+from delineate.dataset.naming import (
+    SEPARATOR,
+    SEPARATORS,
+    folded,
+    letters_of,
+    number_differently,
+    say_opposites,
+)
 
 Role = Literal["image", "mask"]
 _IMAGE = r"images?|imgs?"
@@ -33,7 +40,6 @@ _NO_MASKS = re.compile(
 _GLUED = re.compile(r"(?<=[^\W_])annot$")  # trainannot/, as CamVid has it
 _TWO_WORDS = re.compile(r"ground[\s_-]truth")
 _VERSIONS = frozenset({"v", "version"})
-_SEPARATOR = r"[\s_.\-]"
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NEUTRAL = frozenset({"set", "sets", "data", "dataset"})  # beside a word for a part
 _LIKE_A_PART = re.compile(
@@ -44,7 +50,7 @@ _LIKE_A_PART = re.compile(
 def _word(words: str) -> re.Pattern[str]:
     """One of `words` standing alone but for digits, with the separators before it or, at the start, after."""
     alone = rf"(?<![^\W\d_])(?:{words})(?![^\W\d_])"
-    return re.compile(rf"^{alone}{_SEPARATOR}*|{_SEPARATOR}*{alone}", re.IGNORECASE)
+    return re.compile(rf"^{alone}{SEPARATOR}*|{SEPARATOR}*{alone}", re.IGNORECASE)
 
 
 _WORD: dict[Role, re.Pattern[str]] = {"image": _word(_IMAGE), "mask": _word(f"{_MASK}|{_MASK_ENDING}")}
@@ -68,6 +74,12 @@ class Place:
     def key(self) -> tuple[str, ...]:
         """Equal for the places of an image and of its mask."""
         return (self.split or "", *(folded(part) for part in self.rest))
+
+
+def own_folders(one: Place, other: Place) -> tuple[set[str], set[str]]:
+    """The folders that only one of two places lies in, and those that only the other does, folded."""
+    folders, others = ({folded(part) for part in where.rest} for where in (one, other))
+    return folders - others, others - folders
 
 
 def place(folders: Sequence[str], *, loosely: bool = False) -> Place:
@@ -125,7 +137,7 @@ def _sounding(name: str) -> tuple[Role | None, str]:
 def _words(name: str) -> list[str]:
     """The words of a folder's name, which separators and humps divide: `TrainDataset`."""
     apart = _GLUED.sub(" annot", folded(_HUMP.sub(" ", name)))
-    return re.split(_SEPARATOR + "+", _TWO_WORDS.sub("groundtruth", apart))
+    return SEPARATORS.split(_TWO_WORDS.sub("groundtruth", apart))
 
 
 def like_a_part(name: str) -> bool:

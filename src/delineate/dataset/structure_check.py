@@ -51,6 +51,11 @@ class Totals:
         """The values, each to be painted over those before: the smaller over the larger on average."""
         return self.given or tuple(sorted(self.names, key=lambda value: (-self.means.get(value, 0.0), value)))
 
+    @property
+    def rank(self) -> Mapping[int, int]:
+        """Where each value stands in the order."""
+        return {value: at for at, value in enumerate(self.order)}
+
 
 def settled(
     inspected: Sequence[Inspected], shelf: MaskShelf, known: Sequence[str] = ()
@@ -211,7 +216,7 @@ def _drawn_twice(inspected: Sequence[Inspected]) -> list[Problem]:
 
 def _hidden(totals: Totals) -> list[Problem]:
     """An error where nearly nothing of a structure would be seen below others."""
-    rank = {value: at for at, value in enumerate(totals.order)}
+    rank = totals.rank
     seen: Counter[int] = Counter()
     for members, number in totals.sets.items():
         if members:
@@ -239,7 +244,7 @@ def _overlaps(totals: Totals) -> list[Problem]:
     """A note on structures that overlap, and on which of them is seen there."""
     if not totals.shared:
         return []
-    rank = {value: at for at, value in enumerate(totals.order)}
+    rank = totals.rank
     labelled = sum(number for members, number in totals.sets.items() if members)
     twice = sum(number for members, number in totals.sets.items() if len(members) > 1)
     pairs = sorted(totals.shared, key=lambda pair: (-totals.shared[pair], pair))

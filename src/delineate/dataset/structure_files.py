@@ -12,7 +12,7 @@ from pathlib import Path
 from delineate import formats
 from delineate.dataset.affixes import cores
 from delineate.dataset.case_files import Problem, Structure, shown
-from delineate.dataset.naming import counted, folded, listed, natural_key, path_key
+from delineate.dataset.naming import SEPARATOR, SEPARATORS, counted, folded, listed, natural_key, path_key
 from delineate.dataset.pairing import Key, Places
 from delineate.dataset.rivals import files_told, folders_told
 from delineate.dataset.roles import Place, bare, holds_no_masks, place
@@ -24,7 +24,6 @@ _LABEL_NUMBER = re.compile(r"label[\s_.\-]*\d+$", re.IGNORECASE)
 _NAMED = 30
 _LEAST_BEHIND = 4  # letters of a folder that is left out behind a structure's name: rib_1 is not rib in 1/
 _BACKGROUND = frozenset({"background", "bg"})
-_SEPARATED = re.compile(r"[\s_.\-]+")
 
 
 @dataclass(frozen=True)
@@ -265,7 +264,7 @@ def _without_words(folder: str) -> str:
 
 def _without_ending(stem: str, name: str) -> str:
     """`1_heart` in the folder `heart` is `1`."""
-    return re.sub(rf"[\s_.\-]+{re.escape(folded(name))}$", "", folded(stem))
+    return re.sub(rf"{SEPARATOR}+{re.escape(folded(name))}$", "", folded(stem))
 
 
 def _by_ending(index: Mapping[Key, Path], masks: Places) -> Names:
@@ -288,7 +287,7 @@ def _by_ending(index: Mapping[Key, Path], masks: Places) -> Names:
 
 def _parted(stem: str) -> Iterator[tuple[str, str]]:
     """A name in two parts, what may be the image's first: ahead, the longest first, then behind."""
-    places = list(_SEPARATED.finditer(stem))
+    places = list(SEPARATORS.finditer(stem))
     for at in reversed(places):
         yield stem[: at.start()], stem[at.end() :]
     for at in places:
@@ -317,9 +316,9 @@ def _by_case_folder(images: Places, index: Mapping[Key, Path], masks: Places) ->
 def _without_case(stem: str, folders: Sequence[str]) -> str:
     """`p1_heart` in the folder `p1` is `heart`, and so is `heart_Meier` in `Meier/visit1`."""
     for folder in sorted(folders, key=len, reverse=True):
-        stem = re.sub(rf"^{re.escape(folder)}[\s_.\-]+", "", stem, flags=re.IGNORECASE)
+        stem = re.sub(rf"^{re.escape(folder)}{SEPARATOR}+", "", stem, flags=re.IGNORECASE)
         if len(folder) >= _LEAST_BEHIND and not folder.isdecimal():
-            stem = re.sub(rf"[\s_.\-]+{re.escape(folder)}$", "", stem, flags=re.IGNORECASE)
+            stem = re.sub(rf"{SEPARATOR}+{re.escape(folder)}$", "", stem, flags=re.IGNORECASE)
     return stem
 
 

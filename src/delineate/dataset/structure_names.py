@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
-from delineate.dataset.naming import folded
+from delineate.dataset.naming import SEPARATORS, folded
 
 Kind = Literal["structures", "objects", "readers", "numbered", "counted", "unclear"]
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -31,7 +31,6 @@ _ONE_EACH = re.compile(  # before a number they name one structure of a body, or
     r"vertebrae?|ribs?|levels?|grades?|class(?:es)?|labels?|segments?|structures?|organs?|zones?|lobes?"
     r"|t(?:ee|oo)th|[lctsv]"
 )
-_SEPARATED = re.compile(r"[\s_.\-]+")
 _HASH = re.compile(r"(?=\D*\d)(?=[^a-f]*[a-f])[0-9a-f]{8,}|[0-9a-f]{8}(?: [0-9a-f]{4}){3} [0-9a-f]{12}")
 _ALONE = 0.9  # of the names of objects, at least, are in one image only
 _SHARED = 0.5  # of the files of structures, at least, have a name that other images have, too
@@ -75,7 +74,7 @@ def core(name: str) -> str:
 
 def alike(name: str) -> str:
     """A name for comparison: without case, and with spaces for whatever divides its words."""
-    return _SEPARATED.sub(" ", folded(_HUMP.sub(" ", name))).strip()
+    return SEPARATORS.sub(" ", folded(_HUMP.sub(" ", name))).strip()
 
 
 def in_one_order(names: Sequence[Collection[str]]) -> Mapping[str, str]:

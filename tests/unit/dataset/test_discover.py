@@ -13,6 +13,7 @@ import pytest
 from dicom_making import slices, written
 from hypothesis import given
 from hypothesis import strategies as st
+from layout_making import codes
 
 from delineate.dataset import listing
 from delineate.dataset.case_files import shown
@@ -36,10 +37,6 @@ def pairs(found: Discovery) -> dict[str, tuple[str, str]]:
         for case in found.cases
         if case.mask
     }
-
-
-def codes(found: Discovery) -> list[str]:
-    return [problem.code for problem in found.problems]
 
 
 @pytest.mark.parametrize(

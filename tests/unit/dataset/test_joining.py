@@ -177,22 +177,23 @@ def test_objects_are_one_label(tmp_path: Path) -> None:
     assert loaded(report, 1)[:, 0].tolist() == [1] * 4 + [0] * 6 + [1] * 2 + [0] * 12
 
 
-def test_objects_that_are_drawn_twice_are_several_readings(tmp_path: Path) -> None:
+def with_another_object(root: Path, box: Box) -> Path:
+    """Four images with an object each, and a second one of the image 1."""
     for number in range(4):
-        save_image(tmp_path / f"{number}.png", number)
-        save(tmp_path / f"{number}_mask.png", rows(0, 10))
-    save(tmp_path / "1_mask_1.png", rows(1, 11))
-    report = check(tmp_path)
+        save_image(root / f"{number}.png", number)
+        save(root / f"{number}_mask.png", rows(0, 10))
+    save(root / "1_mask_1.png", rows(*box))
+    return root
+
+
+def test_objects_that_are_drawn_twice_are_several_readings(tmp_path: Path) -> None:
+    report = check(with_another_object(tmp_path, (1, 11)))
     assert errors(report) == ["competing-structures"]
     assert "overlap: 45% of what they draw is drawn more than once" in said(report, "competing-structures")
 
 
 def test_objects_that_overlap_a_little_are_told(tmp_path: Path) -> None:
-    for number in range(4):
-        save_image(tmp_path / f"{number}.png", number)
-        save(tmp_path / f"{number}_mask.png", rows(0, 10))
-    save(tmp_path / "1_mask_1.png", rows(9, 19))
-    report = check(tmp_path)
+    report = check(with_another_object(tmp_path, (9, 19)))
     assert report.ok
     assert said(report, "objects-overlap") == (
         "Masks of single objects overlap: 5.00% of what they draw is drawn more than once. If some are "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layout_making import codes, error, tree
 from PIL import Image as Picture
 
 from delineate.dataset.affixes import cores, one_for_one
@@ -14,29 +15,10 @@ from delineate.dataset.discover import Discovery, discover
 from delineate.dataset.roles import place
 
 
-def tree(root: Path, *patterns: str, numbers: range = range(21, 24)) -> Path:
-    """Empty files, those of each pattern with each number."""
-    for pattern in patterns:
-        for n in numbers:
-            path = root / pattern.format(n=n)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-    return root
-
-
 def first_pair(found: Discovery) -> tuple[str, str]:
     case = found.cases[0]
     assert case.mask is not None
     return shown(case.image[0], found.root), shown(case.mask, found.root)
-
-
-def codes(found: Discovery) -> list[str]:
-    return [problem.code for problem in found.problems]
-
-
-def error(found: Discovery) -> str:
-    (message,) = [problem.message for problem in found.problems if problem.level == "error"]
-    return message
 
 
 @pytest.mark.parametrize(

@@ -10,34 +10,16 @@ import pytest
 from dicom_making import slices, written
 from hypothesis import given
 from hypothesis import strategies as st
+from layout_making import codes, error, tree
 
 from delineate.dataset.case_files import CaseFiles, shown
 from delineate.dataset.discover import Discovery, discover
 from delineate.dataset.structure_names import Kind, alike, core, kind_of
 
 
-def tree(root: Path, *patterns: str, numbers: range = range(21, 24)) -> Path:
-    """Empty files, those of each pattern with each number."""
-    for pattern in patterns:
-        for n in numbers:
-            path = root / pattern.format(n=n)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-    return root
-
-
 def joined(found: Discovery, case: CaseFiles) -> dict[str, list[str]]:
     """The files of a case's mask by label."""
     return {each.name: [shown(path, found.root) for path in each.files] for each in case.structures}
-
-
-def codes(found: Discovery) -> list[str]:
-    return [problem.code for problem in found.problems]
-
-
-def error(found: Discovery) -> str:
-    (message,) = [problem.message for problem in found.problems if problem.level == "error"]
-    return message
 
 
 @pytest.mark.parametrize(
